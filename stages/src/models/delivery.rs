@@ -1,0 +1,101 @@
+//! One event for one broker, and the tokens it earns on its way: `Fresh` from dedupe, `Permitted` from throttle.
+//!
+//! `Fresh` and `Permitted` can be made only inside this crate, so a delivery without dedupe or an attempt without a
+//! permit does not compile. Neither is `Clone`: a permit is good for one attempt.
+
+use std::sync::Arc;
+
+use state::{Event, History, SpilledDelivery, UnixMillis};
+
+use super::{Broker, ValidEvent};
+
+/// One event for one broker.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The event.
+    pub event: ValidEvent,
+    /// Who is to get it.
+    pub broker: Arc<Broker>,
+    /// What has been tried before, in this run or an earlier one.
+    pub history: History,
+    /// Whether an earlier run that ended without notice may have sent it already.
+    pub may_repeat: bool,
+}
+
+impl Delivery {
+    /// A delivery nobody has tried.
+    #[must_use]
+    pub fn new(event: ValidEvent, broker: Arc<Broker>) -> Self {
+        Self { event, broker, history: History::default(), may_repeat: false }
+    }
+
+    /// A delivery that comes back from the spill.
+    #[must_use]
+    pub fn from_spill(spilled: SpilledDelivery, broker: Arc<Broker>, may_repeat: bool) -> Self {
+        Self { event: ValidEvent::new(spilled.event), broker, history: spilled.history, may_repeat }
+    }
+
+    /// The event.
+    #[must_use]
+    pub fn event(&self) -> &Event {
+        self.event.event()
+    }
+}
+
+/// A delivery the broker has not been given yet, by the ledger's word.
+#[derive(Debug)]
+pub struct Fresh(Delivery);
+
+/// A fresh delivery with leave to be attempted once, now.
+#[derive(Debug)]
+pub struct Permitted(Fresh);
+
+/// The broker took the delivery.
+#[derive(Debug)]
+pub struct Receipt {
+    /// How many attempts failed before.
+    pub failed_attempts: u32,
+    /// When the answer had been read.
+    pub at: UnixMillis,
+}
+
+impl Fresh {
+    /// For `Dedupe` alone.
+    pub(crate) fn new(delivery: Delivery) -> Self {
+        Self(delivery)
+    }
+
+    /// For `Throttle` alone: one permit, one attempt.
+    pub(crate) fn permit(self) -> Permitted {
+        Permitted(self)
+    }
+
+    /// The delivery.
+    #[must_use]
+    pub fn delivery(&self) -> &Delivery {
+        &self.0
+    }
+
+    /// The delivery, to note a failed attempt in its history.
+    pub(crate) fn delivery_mut(&mut self) -> &mut Delivery {
+        &mut self.0
+    }
+
+    /// The delivery, given up.
+    pub(crate) fn into_delivery(self) -> Delivery {
+        self.0
+    }
+}
+
+impl Permitted {
+    /// The delivery.
+    #[must_use]
+    pub fn delivery(&self) -> &Delivery {
+        self.0.delivery()
+    }
+
+    /// The permit is spent; what remains may earn another.
+    pub(crate) fn spend(self) -> Fresh {
+        self.0
+    }
+}

@@ -1,0 +1,15 @@
+//! What flows: one file per payload, in the order in which a record meets them.
+
+mod attempt;
+mod broker;
+mod delivery;
+mod raw;
+mod shipment;
+mod verdict;
+
+pub use attempt::{Attempt, Failure, FailureKind};
+pub use broker::{Broker, LoadFilter, Subscription};
+pub use delivery::{Delivery, Fresh, Permitted, Receipt};
+pub use raw::RawRecord;
+pub use shipment::{ShipmentEvent, ValidEvent};
+pub use verdict::{Exit, Fault, Rejection, Step, Undeliverable, Verdict};

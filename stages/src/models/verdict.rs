@@ -1,0 +1,113 @@
+//! How a payload leaves the chain early: a verdict is about the event and goes on record; a fault is about us and
+//! stops the line.
+
+use state::{BodyDigest, History, Outcome, StageName, StateFault};
+use tokio::time::Instant;
+
+/// What a stage gives: the next payload, or the way out.
+pub type Step<T> = Result<T, Exit>;
+
+/// The way out of a chain of stages.
+#[derive(Debug)]
+pub enum Exit {
+    /// The event's way ends here, or pauses; this goes on record.
+    Verdict(Verdict),
+    /// Loadline itself is broken; the line stops and the offset stays open.
+    Fault(Fault),
+}
+
+/// What became of a record or of one delivery of it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// The broker took it.
+    Delivered {
+        /// How many attempts failed before the one that succeeded.
+        failed_attempts: u32,
+    },
+    /// The broker has been given this event before, or its dead letter or spilled delivery stands for it.
+    Duplicate {
+        /// What became of the first.
+        of: Outcome,
+    },
+    /// The record is not an event Loadline can deliver.
+    Rejected(Rejection),
+    /// This broker will not get this event by itself.
+    Undeliverable {
+        /// Why.
+        why: Undeliverable,
+        /// The attempts made.
+        history: History,
+    },
+    /// The next attempt is too far off to wait for in memory: the delivery goes to disk and is tried again.
+    Spilled {
+        /// The attempts made.
+        history: History,
+        /// Not before this moment; none if only the broker's own state holds it back.
+        not_before: Option<Instant>,
+    },
+    /// No broker subscribes to the event.
+    Unrouted,
+}
+
+/// All that is wrong with a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// Which stage refused it: decode or validate.
+    pub stage: StageName,
+    /// The kind of reason, kebab-case, from a bounded set; the first one if there are several.
+    pub cause: &'static str,
+    /// Everything that is wrong, in words.
+    pub detail: String,
+    /// The event's id as far as it could be read.
+    pub event_id: Option<String>,
+    /// The load as far as it could be read.
+    pub load_id: Option<String>,
+    /// The status as far as it could be read.
+    pub status: Option<String>,
+}
+
+/// Why a broker will not get an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Undeliverable {
+    /// The same event id came before with another body.
+    Conflict {
+        /// The digest on record.
+        recorded: BodyDigest,
+    },
+    /// The receiver refused it for good.
+    Refused {
+        /// The HTTP status of the refusal.
+        status: u16,
+    },
+    /// The last attempt allowed has failed.
+    AttemptsExhausted,
+    /// It has waited longer than allowed.
+    TooOld,
+    /// The broker is disabled: it answered 410, or an operator said so.
+    BrokerDisabled,
+    /// The endpoint's address is in a network the config does not allow.
+    AddressRefused,
+}
+
+impl Undeliverable {
+    /// The reason's kebab-case code, as it stands in dead letters and metrics.
+    #[must_use]
+    pub fn cause(&self) -> &'static str {
+        match self {
+            Self::Conflict { .. } => "conflict",
+            Self::Refused { .. } => "refused",
+            Self::AttemptsExhausted => "attempts-exhausted",
+            Self::TooOld => "too-old",
+            Self::BrokerDisabled => "broker-disabled",
+            Self::AddressRefused => "address-refused",
+        }
+    }
+}
+
+/// What stops the line.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The state directory failed.
+    #[error(transparent)]
+    State(#[from] StateFault),
+}

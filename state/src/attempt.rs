@@ -1,0 +1,69 @@
+//! The history of a delivery: one short entry for each attempt that failed, kept with a spilled delivery and in its
+//! dead letter.
+
+use bincode::{Decode, Encode};
+
+use crate::clock::UnixMillis;
+
+/// How many failed attempts a history keeps; older ones make room, the count goes on.
+pub const HISTORY_MAX: usize = 16;
+
+/// A failed attempt, as it is remembered.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct FailedAttempt {
+    /// When the attempt ended.
+    pub at: UnixMillis,
+    /// The HTTP status, if there was an answer.
+    pub status: Option<u16>,
+    /// What went wrong, in one lower-case phrase of at most 200 bytes.
+    pub cause: String,
+    /// Whether the receiver may have taken the event although the attempt failed.
+    pub may_have_arrived: bool,
+}
+
+/// What has been tried so far for one delivery.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct History {
+    /// All attempts that failed.
+    pub attempts: u32,
+    /// Those of them that count toward `attempts_max`; probes of an open breaker do not.
+    pub counted: u32,
+    /// Whether any of them may have reached the receiver, so that the next one may be a repeat.
+    pub may_have_arrived: bool,
+    /// The last [`HISTORY_MAX`] of them, oldest first.
+    pub last: Vec<FailedAttempt>,
+}
+
+impl History {
+    /// Adds a failed attempt; `counts` says whether it brings the delivery nearer to its dead letter.
+    pub fn push(&mut self, attempt: FailedAttempt, counts: bool) {
+        self.attempts = self.attempts.saturating_add(1);
+        self.counted = self.counted.saturating_add(u32::from(counts));
+        self.may_have_arrived |= attempt.may_have_arrived;
+        if self.last.len() == HISTORY_MAX {
+            self.last.remove(0);
+        }
+        self.last.push(attempt);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(at: UnixMillis, may_have_arrived: bool) -> FailedAttempt {
+        FailedAttempt { at, status: None, cause: "timed out".to_owned(), may_have_arrived }
+    }
+
+    #[test]
+    fn an_old_attempt_is_forgotten_but_not_that_it_may_have_arrived() {
+        let mut history = History::default();
+        history.push(failed(0, true), true);
+        for at in 1..=HISTORY_MAX as u64 {
+            history.push(failed(at, false), false);
+        }
+        assert_eq!((history.attempts, history.counted), (HISTORY_MAX as u32 + 1, 1));
+        assert_eq!((history.last.len(), history.last[0].at), (HISTORY_MAX, 1));
+        assert!(history.may_have_arrived);
+    }
+}
