@@ -57,6 +57,12 @@ pub enum StateFault {
         /// What was found.
         detail: String,
     },
+    /// More records wait for the ledger than deliveries can be in flight: a bound is broken inside Loadline.
+    #[error("more than {bound} records wait for the ledger: this is a defect of Loadline, please report it")]
+    Overrun {
+        /// The bound.
+        bound: usize,
+    },
     /// The ledger thread has ended, after an earlier fault that was reported.
     #[error("the ledger is closed: an earlier fault ended it, or the line is stopping")]
     Closed,

@@ -2,19 +2,47 @@
 //! each source has been settled. Knows no HTTP and no broker's URL.
 
 mod attempt;
+mod brokers;
+mod buckets;
+mod checkpoint;
+mod claims;
 mod clock;
+mod codec;
+mod commit;
 mod dead;
+mod dead_letters;
+mod durability;
 mod event;
 mod fault;
+mod ledger;
 mod outcome;
 mod position;
+mod record;
+mod seal;
+mod sources;
+mod spill;
 mod spilled;
+mod store;
+mod table;
+#[cfg(test)]
+mod tests;
 
 pub use attempt::{FailedAttempt, HISTORY_MAX, History};
+pub use brokers::{Brokers, Disabled};
+pub use checkpoint::{Checkpoint, Horizon, MARK_MAX};
+pub use claims::Claim;
 pub use clock::{Clock, UnixMillis};
+pub use commit::{CommitOptions, CommitStats, LedgerThread, Recorded};
 pub use dead::{DeadLetter, StageName};
+pub use dead_letters::DeadLetters;
+pub use durability::Durability;
 pub use event::{BodyDigest, Event};
 pub use fault::StateFault;
-pub use outcome::{LedgerEntry, Outcome};
+pub use ledger::Ledger;
+pub use outcome::{LedgerEntry, LedgerKey, Outcome};
 pub use position::Position;
+pub use record::{Record, SpillRef};
+pub use sources::Sources;
+pub use spill::{Spill, SpillUsage};
 pub use spilled::{SpillSeq, SpilledDelivery};
+pub use store::{Store, StoreOptions};

@@ -27,3 +27,27 @@ pub struct LedgerEntry {
     /// When this was recorded.
     pub at: UnixMillis,
 }
+
+/// What the ledger is asked by: one event at one broker.
+///
+/// The bytes are the event id, a zero byte and the broker's name. The event id comes first so that the deliveries of
+/// one event, and of events whose ids grow with time, are neighbours in the tree: that is the cheap order. A broker's
+/// name holds no zero byte, so the last one parts the two and no two pairs share a key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LedgerKey(Box<[u8]>);
+
+impl LedgerKey {
+    /// The key of `event_id` at `broker`.
+    #[must_use]
+    pub fn new(broker: &str, event_id: &str) -> Self {
+        let mut key = Vec::with_capacity(event_id.len() + 1 + broker.len());
+        key.extend_from_slice(event_id.as_bytes());
+        key.push(0);
+        key.extend_from_slice(broker.as_bytes());
+        Self(key.into_boxed_slice())
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}

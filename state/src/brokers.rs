@@ -1,0 +1,59 @@
+//! What is remembered of a broker itself: whether it is disabled and why, and how far its spill may have been sent.
+
+use bincode::{Decode, Encode};
+
+use crate::{clock::UnixMillis, fault::StateFault, spilled::SpillSeq, table::Table};
+
+/// What is remembered of each broker.
+#[derive(Clone, Debug)]
+pub struct Brokers(Table);
+
+/// A broker that gets nothing until someone enables it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Disabled {
+    /// Since when.
+    pub since: UnixMillis,
+    /// Why, in words.
+    pub reason: String,
+}
+
+impl Brokers {
+    pub(crate) fn new(table: Table) -> Self {
+        Self(table)
+    }
+
+    /// Whether and why `broker` is disabled.
+    ///
+    /// # Errors
+    /// A fault of the store.
+    pub fn disabled(&self, broker: &str) -> Result<Option<Disabled>, StateFault> {
+        self.0.get(&key(b'd', broker))
+    }
+
+    /// The number below which `broker`'s spilled deliveries may have been on the wire in a run that ended without
+    /// notice; zero after a run in good order.
+    ///
+    /// # Errors
+    /// A fault of the store.
+    pub fn drain_horizon(&self, broker: &str) -> Result<SpillSeq, StateFault> {
+        Ok(self.0.get(&key(b'h', broker))?.unwrap_or(0))
+    }
+
+    pub(crate) fn put_disabled(&self, broker: &str, disabled: Option<&Disabled>) -> Result<(), StateFault> {
+        let key = key(b'd', broker);
+        match disabled {
+            Some(disabled) => self.0.put(&key, disabled),
+            None => self.0.remove(&key),
+        }
+    }
+
+    pub(crate) fn put_drain_horizon(&self, broker: &str, seq: SpillSeq) -> Result<(), StateFault> {
+        self.0.put(&key(b'h', broker), &seq)
+    }
+}
+
+fn key(kind: u8, broker: &str) -> Vec<u8> {
+    let mut key = vec![kind];
+    key.extend_from_slice(broker.as_bytes());
+    key
+}

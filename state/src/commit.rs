@@ -1,0 +1,213 @@
+//! The ledger thread: records enter from many tasks, are written in arrival order, and leave as proofs once one shared
+//! flush has made them durable.
+//!
+//! Guarantees: a proof exists only after the flush (and sync) that covers its record; a record is written after all
+//! that were sent before it; after the first fault nothing is written or proven any more.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+
+use crate::{
+    durability::Syncer,
+    fault::StateFault,
+    record::Record,
+    store::{Store, io_fault, sled_fault},
+};
+
+/// Proof that a verdict is on record, durably. Made by the ledger alone; settling a ticket takes one.
+#[derive(Debug)]
+#[must_use = "a proof that settles nothing leaves an offset open"]
+pub struct Recorded(());
+
+impl Recorded {
+    /// For what the ledger already holds, durably: a duplicate's first outcome.
+    pub(crate) fn already() -> Self {
+        Self(())
+    }
+}
+
+/// How commits are grouped.
+#[derive(Clone, Copy, Debug)]
+pub struct CommitOptions {
+    /// The most messages one commit takes.
+    pub commit_max: usize,
+    /// How long a commit waits for company after its first message.
+    pub linger: Duration,
+    /// The most messages that may wait for a commit. More than deliveries can be in flight, so that recording never
+    /// has to wait for room and keeps its order.
+    pub inbox_max: usize,
+}
+
+/// What the ledger thread has done so far; cheap to read at any time.
+#[derive(Debug, Default)]
+pub struct CommitStats {
+    commits: AtomicU64,
+    records: AtomicU64,
+    busy_micros: AtomicU64,
+}
+
+impl CommitStats {
+    /// Commits, each with one flush.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
+    /// Records written.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.records.load(Ordering::Relaxed)
+    }
+
+    /// Microseconds spent writing, flushing and syncing.
+    #[must_use]
+    pub fn busy_micros(&self) -> u64 {
+        self.busy_micros.load(Ordering::Relaxed)
+    }
+}
+
+pub(crate) type Reply = oneshot::Sender<Result<Recorded, StateFault>>;
+
+/// Records that are written together, and who wants to know.
+#[derive(Debug)]
+pub(crate) struct Commit {
+    pub(crate) records: Records,
+    pub(crate) reply: Reply,
+}
+
+/// One record is the rule; several are a batch that shares its proof.
+#[derive(Debug)]
+pub(crate) enum Records {
+    One(Record),
+    Many(Vec<Record>),
+}
+
+/// The ledger thread; ends when the last [`Ledger`](crate::Ledger) is gone.
+#[derive(Debug)]
+pub struct LedgerThread(thread::JoinHandle<Result<(), StateFault>>);
+
+impl LedgerThread {
+    /// Waits for the thread to write what it has been given, flush and end.
+    ///
+    /// # Errors
+    /// The fault that ended it early.
+    pub fn join(self) -> Result<(), StateFault> {
+        self.0.join().unwrap_or(Err(StateFault::Closed))
+    }
+}
+
+pub(crate) fn start(
+    store: Store,
+    options: CommitOptions,
+    stats: Arc<CommitStats>,
+) -> Result<(mpsc::Sender<Commit>, LedgerThread), StateFault> {
+    let syncer = store.syncer()?;
+    let path = store.path.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.map_err(|error| io_fault(&path, &error))?;
+    let (inbox, commits) = mpsc::channel(options.inbox_max);
+    let writer = Writer { store, syncer, stats };
+    let body = move || runtime.block_on(run(commits, writer, options));
+    let thread = thread::Builder::new().name("ledger".to_owned()).spawn(body);
+    Ok((inbox, LedgerThread(thread.map_err(|error| io_fault(&path, &error))?)))
+}
+
+async fn run(
+    mut commits: mpsc::Receiver<Commit>,
+    mut writer: Writer,
+    options: CommitOptions,
+) -> Result<(), StateFault> {
+    let mut batch = Vec::with_capacity(options.commit_max);
+    while collect(&mut commits, &mut batch, options).await {
+        if let Err(fault) = writer.commit(&mut batch) {
+            tracing::error!(%fault, "the ledger cannot write: nothing more is settled");
+            for commit in batch.drain(..) {
+                // A caller that has gone away needs no answer.
+                let _gone = commit.reply.send(Err(fault.clone()));
+            }
+            return Err(fault);
+        }
+    }
+    writer.finish()
+}
+
+/// Fills `batch` with one commit's worth; false once every sender is gone.
+async fn collect(
+    commits: &mut mpsc::Receiver<Commit>,
+    batch: &mut Vec<Commit>,
+    options: CommitOptions,
+) -> bool {
+    if commits.recv_many(batch, options.commit_max).await == 0 {
+        return false;
+    }
+    let deadline = Instant::now() + options.linger;
+    while batch.len() < options.commit_max {
+        let room = options.commit_max - batch.len();
+        match tokio::time::timeout_at(deadline, commits.recv_many(batch, room)).await {
+            Ok(0) | Err(_) => break,
+            Ok(_) => {}
+        }
+    }
+    true
+}
+
+struct Writer {
+    store: Store,
+    syncer: Syncer,
+    stats: Arc<CommitStats>,
+}
+
+impl Writer {
+    /// Writes the batch, flushes once, and answers everyone in it. On a fault the batch is left for the caller.
+    fn commit(&mut self, batch: &mut Vec<Commit>) -> Result<(), StateFault> {
+        let started = Instant::now();
+        let now = self.store.options.clock.now();
+        self.store.buckets.rotate(&self.store.db, now)?;
+        self.store.seal().begin()?;
+        let mut records = 0;
+        for commit in batch.iter() {
+            match &commit.records {
+                Records::One(record) => {
+                    record.write(&self.store, now)?;
+                    records += 1;
+                }
+                Records::Many(many) => {
+                    many.iter().try_for_each(|record| record.write(&self.store, now))?;
+                    records += many.len() as u64;
+                }
+            }
+        }
+        self.flush()?;
+        self.store.seal().finish().map_err(|error| io_fault(&self.store.path, &error))?;
+        // Before the answers, so that whoever has one finds its record counted.
+        self.stats.commits.fetch_add(1, Ordering::Relaxed);
+        self.stats.records.fetch_add(records, Ordering::Relaxed);
+        let busy = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.stats.busy_micros.fetch_add(busy, Ordering::Relaxed);
+        for commit in batch.drain(..) {
+            // A caller that has gone away (a delivery abandoned at shutdown) needs no proof.
+            let _gone = commit.reply.send(Ok(Recorded(())));
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), StateFault> {
+        self.store.db.flush().map_err(|error| sled_fault(&self.store.path, error))?;
+        self.syncer.sync().map_err(|error| io_fault(&self.store.path, &error))
+    }
+
+    fn finish(mut self) -> Result<(), StateFault> {
+        self.flush()
+    }
+}

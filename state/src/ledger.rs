@@ -1,0 +1,127 @@
+//! The ledger: what each broker has been given. Answers look-ups, hands out claims, and takes records to the ledger
+//! thread, which proves them durable.
+
+use std::sync::Arc;
+
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
+
+use crate::{
+    claims::{Claim, Claims},
+    codec,
+    commit::{self, Commit, CommitOptions, CommitStats, LedgerThread, Recorded, Records},
+    fault::StateFault,
+    outcome::{LedgerEntry, LedgerKey},
+    record::Record,
+    store::Store,
+};
+
+/// A handle on the ledger; clones share it.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    store: Store,
+    inbox: mpsc::Sender<Commit>,
+    claims: Arc<Claims>,
+    stats: Arc<CommitStats>,
+}
+
+impl Ledger {
+    /// Starts the ledger thread over `store`.
+    ///
+    /// # Errors
+    /// A fault if the thread cannot be started or the log file cannot be opened for syncing.
+    pub fn start(store: Store, options: CommitOptions) -> Result<(Self, LedgerThread), StateFault> {
+        let stats = Arc::new(CommitStats::default());
+        let (inbox, thread) = commit::start(store.clone(), options, stats.clone())?;
+        Ok((Self { store, inbox, claims: Arc::default(), stats }, thread))
+    }
+
+    /// Claims the right to deliver `key`, waiting while another delivery of it is under way.
+    pub async fn claim(&self, key: LedgerKey) -> Claim {
+        self.claims.claim(key).await
+    }
+
+    /// What is on record under `key`. Ask while holding the claim: then the answer is durable, since a claim is held
+    /// until its outcome is flushed.
+    ///
+    /// # Errors
+    /// A fault of the store.
+    pub fn look_up(&self, key: &LedgerKey) -> Result<Option<LedgerEntry>, StateFault> {
+        let value = self.store.buckets.get(key.as_bytes())?;
+        value.map(|value| codec::decode("ledger", &value)).transpose()
+    }
+
+    /// Puts `record` on record; the answer comes once it is durable. The record takes its place in the order of writes
+    /// when this is called, not when the answer is awaited.
+    ///
+    /// # Errors
+    /// The fault that ended the ledger thread, or [`StateFault::Overrun`].
+    pub fn record(
+        &self,
+        record: Record,
+    ) -> impl Future<Output = Result<Recorded, StateFault>> + Send + use<> {
+        // A duplicate of a settled delivery changes nothing: its first outcome is durable already.
+        let noted = matches!(record, Record::Noted { spilled: None });
+        let submitted = (!noted).then(|| self.submit(Records::One(record)));
+        async move {
+            match submitted {
+                None => Ok(Recorded::already()),
+                Some(submitted) => submitted?.await.map_err(|_| StateFault::Closed)?,
+            }
+        }
+    }
+
+    /// Puts `records` on record, in this order and in one commit, with one proof each.
+    ///
+    /// # Errors
+    /// As [`Ledger::record`].
+    pub fn record_all(
+        &self,
+        records: Vec<Record>,
+    ) -> impl Future<Output = Result<Vec<Recorded>, StateFault>> + Send + use<> {
+        let count = records.len();
+        let submitted = self.submit(Records::Many(records));
+        async move {
+            let _of_all = submitted?.await.map_err(|_| StateFault::Closed)??;
+            Ok((0..count).map(|_| Recorded::already()).collect())
+        }
+    }
+
+    fn submit(
+        &self,
+        records: Records,
+    ) -> Result<oneshot::Receiver<Result<Recorded, StateFault>>, StateFault> {
+        let (reply, proof) = oneshot::channel();
+        match self.inbox.try_send(Commit { records, reply }) {
+            Ok(()) => Ok(proof),
+            Err(TrySendError::Full(_)) => Err(StateFault::Overrun { bound: self.inbox.max_capacity() }),
+            Err(TrySendError::Closed(_)) => Err(StateFault::Closed),
+        }
+    }
+
+    /// The store beneath.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// What the ledger thread has done.
+    #[must_use]
+    pub fn stats(&self) -> &CommitStats {
+        &self.stats
+    }
+
+    /// How many entries the ledger holds; visits every one.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.store.buckets.len()
+    }
+
+    /// Whether the ledger holds no entry.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

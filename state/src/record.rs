@@ -1,0 +1,116 @@
+//! What can be put on record, and in which order its parts are written so that a crash between them loses nothing.
+
+use std::sync::Arc;
+
+use crate::{
+    brokers::Disabled,
+    checkpoint::{Checkpoint, Horizon},
+    clock::UnixMillis,
+    codec,
+    dead::DeadLetter,
+    event::BodyDigest,
+    fault::StateFault,
+    outcome::{LedgerEntry, LedgerKey, Outcome},
+    spilled::{SpillSeq, SpilledDelivery},
+    store::Store,
+};
+
+/// A spilled delivery's name: whose it is, and its number.
+pub type SpillRef = (Arc<str>, SpillSeq);
+
+/// Something to remember.
+#[derive(Clone, Debug)]
+pub enum Record {
+    /// A broker took an event.
+    Delivered {
+        /// Which event, at which broker.
+        key: LedgerKey,
+        /// The digest of what was delivered.
+        digest: BodyDigest,
+        /// How many attempts failed before.
+        failed_attempts: u32,
+        /// The spilled delivery this ends, if it was one.
+        spilled: Option<SpillRef>,
+    },
+    /// A record or a delivery became a dead letter.
+    DeadLettered {
+        /// The letter.
+        letter: Box<DeadLetter>,
+        /// The ledger entry it stands for; none if another outcome keeps that entry, or it never became an event.
+        key: Option<(LedgerKey, BodyDigest)>,
+        /// The spilled delivery this ends, if it was one.
+        spilled: Option<SpillRef>,
+    },
+    /// A delivery goes to disk, or changes there.
+    Spilled(Box<SpilledDelivery>),
+    /// Nothing has to be remembered of the outcome itself: a duplicate, or an event no broker wants.
+    Noted {
+        /// The spilled delivery this ends, if it was one.
+        spilled: Option<SpillRef>,
+    },
+    /// A source has been settled up to here.
+    Checkpoint(Arc<str>, Checkpoint),
+    /// A source is going to be read up to here; none when a run ends in good order.
+    Horizon(Arc<str>, Option<Horizon>),
+    /// A broker's spill is going to be sent up to this number; zero when a run ends in good order.
+    DrainHorizon(Arc<str>, SpillSeq),
+    /// A broker gets nothing any more, or again.
+    Disabled(Arc<str>, Option<Disabled>),
+}
+
+impl Record {
+    /// Writes the record's parts. What makes a delivery reappear (a spilled value) is written before what makes it
+    /// look taken care of (a ledger entry), and removed only after what replaces it is written.
+    pub(crate) fn write(&self, store: &Store, now: UnixMillis) -> Result<(), StateFault> {
+        match self {
+            Self::Delivered { key, digest, failed_attempts, spilled } => {
+                put_entry(store, key, Outcome::Delivered, *digest, *failed_attempts, now)?;
+                unspill(store, spilled.as_ref())
+            }
+            Self::DeadLettered { letter, key, spilled } => {
+                store.dead.put(letter)?;
+                if let Some((key, digest)) = key {
+                    put_entry(store, key, Outcome::DeadLettered, *digest, letter.history.attempts, now)?;
+                }
+                unspill(store, spilled.as_ref())
+            }
+            Self::Spilled(delivery) => {
+                store.spill.put(delivery)?;
+                let key = LedgerKey::new(&delivery.broker, &delivery.event.event_id);
+                // What is on record already stands: a duplicate or a conflict is told from it when its turn comes.
+                if store.buckets.get(key.as_bytes())?.is_some() {
+                    return Ok(());
+                }
+                put_entry(
+                    store,
+                    &key,
+                    Outcome::Spilled,
+                    delivery.event.digest,
+                    delivery.history.attempts,
+                    now,
+                )
+            }
+            Self::Noted { spilled } => unspill(store, spilled.as_ref()),
+            Self::Checkpoint(source, checkpoint) => store.sources.put_checkpoint(source, checkpoint),
+            Self::Horizon(source, horizon) => store.sources.put_horizon(source, horizon.as_ref()),
+            Self::DrainHorizon(broker, seq) => store.brokers.put_drain_horizon(broker, *seq),
+            Self::Disabled(broker, disabled) => store.brokers.put_disabled(broker, disabled.as_ref()),
+        }
+    }
+}
+
+fn put_entry(
+    store: &Store,
+    key: &LedgerKey,
+    outcome: Outcome,
+    digest: BodyDigest,
+    failed_attempts: u32,
+    at: UnixMillis,
+) -> Result<(), StateFault> {
+    let entry = LedgerEntry { outcome, digest, failed_attempts, at };
+    store.buckets.insert(key.as_bytes(), codec::encode("ledger", &entry)?)
+}
+
+fn unspill(store: &Store, spilled: Option<&SpillRef>) -> Result<(), StateFault> {
+    spilled.map_or(Ok(()), |(broker, seq)| store.spill.remove(broker, *seq))
+}

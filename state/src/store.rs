@@ -1,0 +1,219 @@
+//! The state directory: opened by one process at a time, in a known format, or refused with a reason.
+//!
+//! Layout: `lock` (held while a process runs), `sled/` (the database). Trees: `meta`, one `ledger-…` per time bucket,
+//! `spill`, `dead`, `sources`, `brokers`.
+
+use std::{
+    fmt,
+    fs::{self, File, TryLockError},
+    io,
+    panic::{self, AssertUnwindSafe},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::{
+    brokers::{Brokers, Disabled},
+    buckets::Buckets,
+    clock::Clock,
+    dead_letters::DeadLetters,
+    durability::{Durability, Syncer},
+    fault::StateFault,
+    seal::Seal,
+    sources::Sources,
+    spill::Spill,
+    table::Table,
+};
+
+/// The format this version writes; one number for all trees and keys (values carry their own version byte).
+const FORMAT: u32 = 1;
+
+/// How a state directory is opened.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// What a recorded verdict outlives.
+    pub durability: Durability,
+    /// How long a ledger entry is kept, in milliseconds.
+    pub dedupe_window: u64,
+    /// Bytes of sled's page cache; its page table comes on top.
+    pub cache: u64,
+    /// Where the time comes from.
+    pub clock: Clock,
+}
+
+/// An open state directory.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) db: sled::Db,
+    pub(crate) path: Arc<Path>,
+    pub(crate) options: StoreOptions,
+    pub(crate) buckets: Arc<Buckets>,
+    pub(crate) spill: Spill,
+    pub(crate) dead: DeadLetters,
+    pub(crate) sources: Sources,
+    pub(crate) brokers: Brokers,
+    seal: Arc<Mutex<Seal>>,
+    // Last, so that the lock is given up after the database is closed.
+    _lock: Arc<File>,
+}
+
+impl Store {
+    /// Opens the state directory at `path`, creating it if need be.
+    ///
+    /// # Errors
+    /// [`StateFault::Locked`] if a process has it open, [`StateFault::TooNew`] if a newer version wrote it,
+    /// [`StateFault::Damaged`] or [`StateFault::Io`] if it cannot be read or written.
+    pub fn open(path: &Path, options: StoreOptions) -> Result<Self, StateFault> {
+        fs::create_dir_all(path).map_err(|error| io_fault(path, &error))?;
+        let lock = lock(path)?;
+        let database = path.join("sled");
+        remove_unfinished_snapshots(&database)?;
+        let db = open_database(path, &database, options.cache)?;
+        let path: Arc<Path> = Arc::from(path);
+        let open = |name| Table::open(&db, name, &path);
+        let meta = open("meta")?;
+        check_format(&meta, &path)?;
+        let seal = Seal::open(meta, &path, options.durability)?;
+        Ok(Self {
+            buckets: Arc::new(Buckets::open(&db, &path, options.dedupe_window, options.clock.now())?),
+            spill: Spill::new(open("spill")?),
+            dead: DeadLetters::new(open("dead")?),
+            sources: Sources::new(open("sources")?),
+            brokers: Brokers::new(open("brokers")?),
+            path: path.clone(),
+            db,
+            options,
+            seal: Arc::new(Mutex::new(seal)),
+            _lock: Arc::new(lock),
+        })
+    }
+
+    /// The deliveries waiting on disk.
+    #[must_use]
+    pub fn spill(&self) -> &Spill {
+        &self.spill
+    }
+
+    /// The dead letters.
+    #[must_use]
+    pub fn dead_letters(&self) -> &DeadLetters {
+        &self.dead
+    }
+
+    /// How far each source has been settled and read.
+    #[must_use]
+    pub fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// Which brokers are disabled, and how far each one's spill has been sent.
+    #[must_use]
+    pub fn brokers(&self) -> &Brokers {
+        &self.brokers
+    }
+
+    /// The commit counter; the ledger thread's alone.
+    pub(crate) fn seal(&self) -> MutexGuard<'_, Seal> {
+        self.seal.lock()
+    }
+
+    /// Disables a broker, or enables it again, durably; for tools that work while no line runs.
+    ///
+    /// # Errors
+    /// A fault of the store.
+    pub fn disable_broker(&self, broker: &str, disabled: Option<&Disabled>) -> Result<(), StateFault> {
+        self.brokers.put_disabled(broker, disabled)?;
+        self.flush()
+    }
+
+    /// A syncer that makes flushed writes as durable as the options say.
+    pub(crate) fn syncer(&self) -> Result<Syncer, StateFault> {
+        Syncer::open(self.options.durability, &self.path.join("sled"))
+            .map_err(|error| io_fault(&self.path, &error))
+    }
+
+    /// Flushes everything now and here.
+    pub(crate) fn flush(&self) -> Result<(), StateFault> {
+        self.db.flush().map_err(|error| sled_fault(&self.path, error))?;
+        self.syncer()?.sync().map_err(|error| io_fault(&self.path, &error))
+    }
+}
+
+/// sled reports most damage as an error, but panics on some of it; both mean the same to the caller.
+fn open_database(path: &Path, database: &Path, cache: u64) -> Result<sled::Db, StateFault> {
+    let config = sled::Config::new().path(database).cache_capacity(cache).flush_every_ms(None);
+    match panic::catch_unwind(AssertUnwindSafe(|| config.open())) {
+        Ok(opened) => opened.map_err(|error| sled_fault(path, error)),
+        Err(payload) => {
+            let detail =
+                payload.downcast_ref::<String>().map_or("the database cannot be opened", String::as_str);
+            Err(StateFault::Damaged { path: path.to_owned(), detail: detail.to_owned() })
+        }
+    }
+}
+
+fn lock(path: &Path) -> Result<File, StateFault> {
+    let file = path.join("lock");
+    let lock = File::options().create(true).truncate(false).write(true).open(&file);
+    let lock = lock.map_err(|error| io_fault(&file, &error))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(StateFault::Locked { path: path.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(io_fault(&file, &error)),
+    }
+}
+
+/// A kill while sled writes a snapshot can leave `snap.*.generating`, and every later open then fails with
+/// `Corruption` (sled issues 1527 and 1533). The file is only a cache of the log: without it nothing is missing.
+fn remove_unfinished_snapshots(database: &Path) -> Result<(), StateFault> {
+    let entries = match fs::read_dir(database) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(io_fault(database, &error)),
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            fs::remove_file(entry.path()).map_err(|error| io_fault(&entry.path(), &error))?;
+            tracing::warn!(file = %entry.path().display(), "removed an unfinished snapshot left by a killed process");
+        }
+    }
+    Ok(())
+}
+
+fn check_format(meta: &Table, path: &Path) -> Result<(), StateFault> {
+    match meta.get::<u32>(b"format")? {
+        None => meta.put(b"format", &FORMAT),
+        Some(FORMAT) => Ok(()),
+        Some(found) if found > FORMAT => {
+            Err(StateFault::TooNew { path: path.to_owned(), found, known: FORMAT })
+        }
+        Some(found) => Err(StateFault::Damaged { path: path.to_owned(), detail: format!("format {found}") }),
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// A sled error as a fault of the state directory at `path`.
+pub(crate) fn sled_fault(path: &Path, error: sled::Error) -> StateFault {
+    let path = PathBuf::from(path);
+    match error {
+        sled::Error::Io(error) => io_fault(&path, &error),
+        sled::Error::Corruption { .. }
+        | sled::Error::ReportableBug(_)
+        | sled::Error::Unsupported(_)
+        | sled::Error::CollectionNotFound(_) => StateFault::Damaged { path, detail: error.to_string() },
+    }
+}
+
+/// An I/O error as a fault of the state directory at `path`.
+pub(crate) fn io_fault(path: &Path, error: &io::Error) -> StateFault {
+    StateFault::Io { path: path.to_owned(), kind: error.kind(), detail: error.to_string() }
+}

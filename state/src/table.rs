@@ -1,0 +1,62 @@
+//! A sled tree that knows its name and its directory: every error leaves as a [`StateFault`], and nothing prints the
+//! tree's contents.
+
+use std::{fmt, ops::RangeBounds, path::Path, sync::Arc};
+
+use bincode::{Decode, Encode};
+use sled::IVec;
+
+use crate::{codec, fault::StateFault, store::sled_fault};
+
+/// One named tree of the store.
+#[derive(Clone)]
+pub(crate) struct Table {
+    tree: sled::Tree,
+    name: &'static str,
+    path: Arc<Path>,
+}
+
+impl Table {
+    /// Opens the tree `name`, creating it if need be; `path` is the state directory, for errors.
+    pub(crate) fn open(db: &sled::Db, name: &'static str, path: &Arc<Path>) -> Result<Self, StateFault> {
+        let tree = db.open_tree(name).map_err(|error| sled_fault(path, error))?;
+        Ok(Self { tree, name, path: path.clone() })
+    }
+
+    pub(crate) fn get<T: Decode<()>>(&self, key: &[u8]) -> Result<Option<T>, StateFault> {
+        let value = self.tree.get(key).map_err(|error| sled_fault(&self.path, error))?;
+        value.map(|value| self.decode(&value)).transpose()
+    }
+
+    pub(crate) fn put<T: Encode>(&self, key: &[u8], value: &T) -> Result<(), StateFault> {
+        let value = codec::encode(self.name, value)?;
+        self.tree.insert(key, value).map(drop).map_err(|error| sled_fault(&self.path, error))
+    }
+
+    pub(crate) fn remove(&self, key: &[u8]) -> Result<(), StateFault> {
+        self.tree.remove(key).map(drop).map_err(|error| sled_fault(&self.path, error))
+    }
+
+    /// Keys and values in key order, read one at a time.
+    pub(crate) fn range<R: RangeBounds<Vec<u8>>>(
+        &self,
+        keys: R,
+    ) -> impl DoubleEndedIterator<Item = Result<(IVec, IVec), StateFault>> + use<'_, R> {
+        self.tree.range(keys).map(|item| item.map_err(|error| sled_fault(&self.path, error)))
+    }
+
+    pub(crate) fn decode<T: Decode<()>>(&self, value: &[u8]) -> Result<T, StateFault> {
+        codec::decode(self.name, value)
+    }
+
+    /// How many entries there are; visits every one.
+    pub(crate) fn len(&self) -> usize {
+        self.tree.len()
+    }
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Table").field(&self.name).finish()
+    }
+}

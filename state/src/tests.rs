@@ -1,0 +1,237 @@
+//! The state directory as its users meet it: what is proven is there after reopening, and what cannot be opened says why.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+
+use crate::*;
+
+pub(crate) fn options(durability: Durability) -> StoreOptions {
+    StoreOptions { durability, dedupe_window: 3_600_000, cache: 16 << 20, clock: Clock::System }
+}
+
+fn open(dir: &Path) -> (Ledger, LedgerThread) {
+    let store = Store::open(dir, options(Durability::Process)).unwrap();
+    let commits = CommitOptions { commit_max: 64, linger: Duration::from_millis(1), inbox_max: 10_000 };
+    Ledger::start(store, commits).unwrap()
+}
+
+fn event(id: &str, body: &'static str) -> Event {
+    Event {
+        position: Position::new(Arc::from("test"), 0, 7),
+        event_id: Arc::from(id),
+        load_id: Arc::from("L-1"),
+        status: Arc::from("matched"),
+        occurred_at: 1,
+        sequence: Some(2),
+        read_at: 3,
+        body: Bytes::from_static(body.as_bytes()),
+        digest: BodyDigest::of(body.as_bytes()),
+    }
+}
+
+fn spilled(broker: &str, seq: SpillSeq) -> SpilledDelivery {
+    SpilledDelivery {
+        broker: Arc::from(broker),
+        seq,
+        event: event(&format!("e{seq}"), "{}"),
+        history: History::default(),
+        not_before: 0,
+        may_repeat: false,
+    }
+}
+
+fn delivered(broker: &str, id: &str, spilled: Option<SpillRef>) -> Record {
+    let digest = BodyDigest::of(b"{}");
+    Record::Delivered { key: LedgerKey::new(broker, id), digest, failed_attempts: 1, spilled }
+}
+
+#[tokio::test]
+async fn a_recorded_delivery_is_found_after_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, thread) = open(dir.path());
+    let _proof = ledger.record(delivered("acme", "e1", None)).await.unwrap();
+    drop(ledger);
+    thread.join().unwrap();
+    let (ledger, _thread) = open(dir.path());
+    let entry = ledger.look_up(&LedgerKey::new("acme", "e1")).unwrap().unwrap();
+    assert_eq!((entry.outcome, entry.failed_attempts), (Outcome::Delivered, 1));
+    assert!(ledger.look_up(&LedgerKey::new("bolt", "e1")).unwrap().is_none(), "another broker's entry");
+}
+
+#[tokio::test]
+async fn spilled_deliveries_come_back_in_arrival_order_per_broker() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, thread) = open(dir.path());
+    // Numbers beyond a byte, written out of order, and a broker whose name is another one's beginning.
+    let numbers = [300, 2, 255, 256, 1];
+    let records =
+        numbers.iter().flat_map(|seq| ["a", "ab"].map(|b| Record::Spilled(Box::new(spilled(b, *seq)))));
+    assert_eq!(ledger.record_all(records.collect()).await.unwrap().len(), 10);
+    let _proof = ledger.record(delivered("a", "e2", Some((Arc::from("a"), 2)))).await.unwrap();
+    drop(ledger);
+    thread.join().unwrap();
+
+    let (ledger, _thread) = open(dir.path());
+    let spill = ledger.store().spill();
+    let read = |broker: &str, from| spill.read(&Arc::from(broker), from..1_000, 100).unwrap();
+    assert_eq!(read("a", 0).iter().map(|d| d.seq).collect::<Vec<_>>(), [1, 255, 256, 300]);
+    assert_eq!(read("ab", 255)[0], spilled("ab", 255));
+    let usage = spill.usage().unwrap();
+    assert_eq!((usage["a"].deliveries, usage["ab"].deliveries, usage["a"].next_seq), (4, 5, 301));
+    let cost: u64 = read("a", 0).iter().map(Spill::cost).sum();
+    assert!(
+        usage["a"].bytes <= cost,
+        "the cost {cost} must not understate the bytes stored, {}",
+        usage["a"].bytes
+    );
+    assert_eq!(ledger.look_up(&LedgerKey::new("a", "e255")).unwrap().unwrap().outcome, Outcome::Spilled);
+}
+
+#[tokio::test]
+async fn a_dead_letter_recorded_twice_is_one_letter() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _thread) = open(dir.path());
+    let letter = DeadLetter {
+        position: Position::new(Arc::from("test"), 0, 9),
+        broker: None,
+        stage: StageName::Decode,
+        cause: "not-json".to_owned(),
+        detail: "expected value at line 1 column 1".to_owned(),
+        at: 5,
+        history: History::default(),
+        event_id: None,
+        load_id: None,
+        status: None,
+        body: vec![0xff, 0],
+        body_len: 2,
+    };
+    for _ in 0..2 {
+        let record = Record::DeadLettered { letter: Box::new(letter.clone()), key: None, spilled: None };
+        let _proof = ledger.record(record).await.unwrap();
+    }
+    let letters: Vec<_> = ledger.store().dead_letters().iter().collect::<Result<_, _>>().unwrap();
+    assert_eq!(letters, [letter]);
+}
+
+#[tokio::test]
+async fn checkpoints_horizons_and_disabled_brokers_are_kept_and_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _thread) = open(dir.path());
+    let (source, broker): (Arc<str>, Arc<str>) = (Arc::from("file:x"), Arc::from("acme"));
+    let checkpoint = Checkpoint { epoch: 1, offset: 2, mark: vec![3] };
+    let horizon = Horizon { epoch: 1, offset: 9 };
+    let disabled = Disabled { since: 4, reason: "answered 410".to_owned() };
+    let records = vec![
+        Record::Checkpoint(source.clone(), checkpoint.clone()),
+        Record::Horizon(source.clone(), Some(horizon)),
+        Record::DrainHorizon(broker.clone(), 77),
+        Record::Disabled(broker.clone(), Some(disabled.clone())),
+    ];
+    let _proofs = ledger.record_all(records).await.unwrap();
+    let (sources, brokers) = (ledger.store().sources(), ledger.store().brokers());
+    assert_eq!(
+        (sources.checkpoint("file:x").unwrap(), sources.horizon("file:x").unwrap()),
+        (Some(checkpoint), Some(horizon))
+    );
+    assert_eq!(
+        (brokers.drain_horizon("acme").unwrap(), brokers.disabled("acme").unwrap()),
+        (77, Some(disabled))
+    );
+    let _proofs =
+        ledger.record_all(vec![Record::Horizon(source, None), Record::Disabled(broker, None)]).await.unwrap();
+    assert_eq!((sources.horizon("file:x").unwrap(), brokers.disabled("acme").unwrap()), (None, None));
+}
+
+#[tokio::test]
+async fn many_records_share_one_flush() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _thread) = open(dir.path());
+    let all = (0..640).map(|n| ledger.record(delivered("acme", &n.to_string(), None))).collect::<Vec<_>>();
+    for proof in all {
+        let _proof = proof.await.unwrap();
+    }
+    assert_eq!(ledger.stats().records(), 640);
+    assert!(ledger.stats().commits() <= 160, "{} commits for 640 records", ledger.stats().commits());
+}
+
+#[test]
+fn a_second_process_is_refused_with_the_directory_and_a_way_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let _first = Store::open(dir.path(), options(Durability::Power)).unwrap();
+    let fault = Store::open(dir.path(), options(Durability::Power)).unwrap_err();
+    assert!(matches!(fault, StateFault::Locked { .. }), "{fault}");
+    assert!(
+        fault.to_string().contains(dir.path().to_str().unwrap()) && fault.to_string().contains("state.dir")
+    );
+}
+
+#[test]
+fn a_store_of_a_newer_version_is_refused_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), options(Durability::Process)).unwrap();
+    store.db.open_tree("meta").unwrap().insert("format", codec::encode("meta", &9u32).unwrap()).unwrap();
+    store.flush().unwrap();
+    drop(store);
+    for _ in 0..2 {
+        let fault = Store::open(dir.path(), options(Durability::Process)).unwrap_err();
+        assert!(matches!(fault, StateFault::TooNew { found: 9, known: 1, .. }), "{fault}");
+    }
+}
+
+/// A state directory with 20,000 deliveries on record.
+async fn filled() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, thread) = open(dir.path());
+    for batch in 0..20 {
+        let records = (0..1_000).map(|n| delivered("acme", &format!("{batch}-{n}"), None)).collect();
+        let _proofs = ledger.record_all(records).await.unwrap();
+    }
+    drop(ledger);
+    thread.join().unwrap();
+    dir
+}
+
+#[tokio::test]
+async fn a_store_whose_log_was_cut_is_refused_rather_than_opened_empty() {
+    let dir = filled().await;
+    std::fs::File::options().write(true).open(dir.path().join("sled/db")).unwrap().set_len(200_000).unwrap();
+    let fault = Store::open(dir.path(), options(Durability::Process)).unwrap_err();
+    assert!(matches!(fault, StateFault::Damaged { .. }), "{fault}");
+}
+
+#[tokio::test]
+async fn a_store_with_a_damaged_segment_is_refused_with_a_reason() {
+    let dir = filled().await;
+    let log = std::fs::File::options().write(true).open(dir.path().join("sled/db")).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&log, &[0xAA; 4096], 512 * 1024).unwrap();
+    let fault = Store::open(dir.path(), options(Durability::Process)).unwrap_err();
+    assert!(matches!(fault, StateFault::Damaged { .. }), "{fault}");
+    assert!(fault.to_string().contains("keep a copy"), "{fault}");
+}
+
+#[tokio::test]
+async fn an_unfinished_snapshot_is_removed_and_nothing_is_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, thread) = open(dir.path());
+    let _proof = ledger.record(delivered("acme", "e1", None)).await.unwrap();
+    drop(ledger);
+    thread.join().unwrap();
+    let leftover = dir.path().join("sled/snap.0000000000000000.generating");
+    std::fs::write(&leftover, b"half a snapshot").unwrap();
+    let (ledger, _thread) = open(dir.path());
+    assert!(!leftover.exists());
+    assert!(ledger.look_up(&LedgerKey::new("acme", "e1")).unwrap().is_some());
+}
+
+#[tokio::test]
+async fn an_oversized_body_is_kept_whole_under_power_durability() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), options(Durability::Power)).unwrap();
+    let commits = CommitOptions { commit_max: 8, linger: Duration::ZERO, inbox_max: 8 };
+    let (ledger, _thread) = Ledger::start(store, commits).unwrap();
+    let mut delivery = spilled("acme", 1);
+    delivery.event.body = Bytes::from(vec![b'x'; 2 << 20]);
+    let _proof = ledger.record(Record::Spilled(Box::new(delivery.clone()))).await.unwrap();
+    assert_eq!(ledger.store().spill().read(&Arc::from("acme"), 0..9, 1).unwrap(), [delivery]);
+}
