@@ -1,5 +1,167 @@
-//! Where and how a broker's deliveries are posted.
+//! Where and how a broker's deliveries are posted: the config's values enter, an endpoint that can be posted to leaves.
+//!
+//! All that can be checked without the network is checked here, once, and all headers that do not change from one
+//! delivery to the next are put together here. Neither errors nor `Debug` show a header's value or more of the URL than
+//! its origin, because secrets stand in both.
+
+mod error;
+mod url;
+
+use std::{fmt, time::Duration};
+
+use ::url::Url;
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{ACCEPT, CONTENT_TYPE, InvalidHeaderValue, USER_AGENT},
+};
+
+use crate::{egress::Egress, sign::Signer, webhook_id::webhook_id};
+
+pub use error::EndpointError;
+pub use url::{UrlError, url_errors};
+
+/// How many headers a config may add: each is copied with every request.
+pub const EXTRA_HEADERS_MAX: usize = 16;
+
+/// How Loadline names itself.
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("loadline/", env!("CARGO_PKG_VERSION")));
+
+const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+
+/// Headers that describe the connection or the message itself (RFC 9110, sections 7.2, 7.6.1, 8.6 and 10.1.1): the HTTP
+/// client sets them, a config must not.
+const RESERVED: [&str; 9] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+/// What the names of other reserved headers start with: Loadline's own, and those meant for a proxy.
+const RESERVED_PREFIXES: [&str; 2] = ["webhook-", "proxy-"];
+
+/// Whether a header is the HTTP client's or Loadline's to set, so that a config must not.
+#[must_use]
+pub fn is_reserved_header(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    RESERVED.contains(&name) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
 
 /// A broker's endpoint.
-#[derive(Debug)]
-pub struct Endpoint;
+#[derive(Clone)]
+pub struct Endpoint {
+    url: Url,
+    /// Every header of a request; those of the signature are there with empty values, so that setting them never grows
+    /// the map.
+    headers: HeaderMap,
+    signer: Signer,
+    timeout: Duration,
+}
+
+impl Endpoint {
+    /// An endpoint at `url`. `extra_headers` may replace `content-type` (`application/json` otherwise) and
+    /// `user-agent`; values marked as sensitive stay so, which keeps them out of `Debug` and of HTTP/2's compression
+    /// tables. `timeout` bounds a whole exchange, from name resolution to the end of the answer's body; it should
+    /// be longer than the HTTP clients' connect timeout.
+    ///
+    /// A host that is an address is checked against `egress` here and only here, since no name is resolved for it and
+    /// the URL never changes.
+    ///
+    /// # Errors
+    /// The URL, a header or the timeout cannot be used, or `egress` does not allow the scheme or the address; the first
+    /// thing that is wrong.
+    pub fn new(
+        url: &str,
+        extra_headers: &HeaderMap,
+        signer: Signer,
+        timeout: Duration,
+        egress: &Egress,
+    ) -> Result<Self, EndpointError> {
+        if timeout.is_zero() {
+            return Err(EndpointError::Timeout);
+        }
+        Ok(Self { url: checked_url(url, egress)?, headers: checked_headers(extra_headers)?, signer, timeout })
+    }
+
+    /// Where to post.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Scheme, host and port: as much of the URL as may be shown.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        self.url.origin().ascii_serialization()
+    }
+
+    /// How long a whole exchange may take.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// All headers of the request that posts `body` for the event `event_id` at `timestamp`, in seconds since the Unix
+    /// epoch.
+    ///
+    /// # Errors
+    /// A value cannot stand in a header; by the make of ids and signatures that does not occur.
+    pub fn headers(
+        &self,
+        event_id: &str,
+        timestamp: u64,
+        body: &[u8],
+    ) -> Result<HeaderMap, InvalidHeaderValue> {
+        let id = webhook_id(event_id);
+        let mut headers = self.headers.clone();
+        headers.insert(WEBHOOK_SIGNATURE, HeaderValue::try_from(self.signer.sign(&id, timestamp, body))?);
+        headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(timestamp));
+        headers.insert(WEBHOOK_ID, HeaderValue::try_from(id.into_owned())?);
+        Ok(headers)
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("origin", &self.origin())
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+fn checked_url(url: &str, egress: &Egress) -> Result<Url, UrlError> {
+    let url = Url::parse(url)?;
+    url_errors(&url, egress).into_iter().next().map_or(Ok(url), Err)
+}
+
+fn checked_headers(extra: &HeaderMap) -> Result<HeaderMap, EndpointError> {
+    if extra.len() > EXTRA_HEADERS_MAX {
+        return Err(EndpointError::Headers { count: extra.len() });
+    }
+    let mut headers = HeaderMap::with_capacity(extra.len() + 8);
+    for (name, value) in extra {
+        if is_reserved_header(name) {
+            return Err(EndpointError::HeaderReserved { name: name.to_string() });
+        }
+        if headers.insert(name.clone(), value.clone()).is_some() {
+            return Err(EndpointError::HeaderTwice { name: name.to_string() });
+        }
+    }
+    headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+    headers.entry(USER_AGENT).or_insert(AGENT);
+    headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+    for name in [WEBHOOK_ID, WEBHOOK_TIMESTAMP, WEBHOOK_SIGNATURE] {
+        headers.insert(name, HeaderValue::from_static(""));
+    }
+    Ok(headers)
+}
+
+#[cfg(test)]
+mod tests;

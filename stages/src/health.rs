@@ -1,5 +1,242 @@
-//! Whether a broker can take deliveries now: circuit breaker, requested pause, disabled or not.
+//! Whether a broker can take deliveries now: outcomes of attempts enter, what the scheduler may start comes back.
+//!
+//! Guaranteed: nothing is started at a disabled broker, during a pause the receiver asked for or while its breaker is
+//! open; a half-open breaker lets one probe through. A pause is only ever lengthened, never cut short by a later,
+//! shorter one. All methods may be called from any task; none waits.
+
+mod counts;
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+pub use self::counts::HealthCounts;
+use self::counts::{Counters, add};
+use crate::{
+    breaker::{Breaker, BreakerPolicy, Leave, PhaseMark},
+    models::Failure,
+    retry_budget::{RetryBudget, RetryBudgetPolicy},
+};
+
+/// What may be started at a broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// Any number of deliveries.
+    Open,
+    /// One delivery, after [`Health::begin_probe`].
+    Probe,
+    /// None before this moment. Ask again then, and whenever a delivery of this broker has ended: an outcome may have
+    /// opened the gate earlier.
+    HeldUntil(Instant),
+    /// None until [`Health::enable`].
+    Disabled,
+}
+
+/// The last failed attempt at a broker, for its status page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastError {
+    /// When the attempt ended.
+    pub at: Instant,
+    /// The HTTP status, if there was an answer.
+    pub status: Option<u16>,
+    /// What went wrong, in one lower-case phrase of at most 200 bytes.
+    pub cause: String,
+}
+
+/// The token of an attempt under way: its outcome is judged by what the breaker was when it began.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "the outcome is reported with it"]
+pub struct AttemptMark(PhaseMark);
+
+impl AttemptMark {
+    /// Whether a failure of this attempt can be the event's fault: not if the breaker was open or probing, because
+    /// then the broker was known to be in trouble.
+    #[must_use]
+    pub fn breaker_was_closed(self) -> bool {
+        self.0.was_closed()
+    }
+}
 
 /// A broker's health.
 #[derive(Debug)]
-pub struct Health;
+pub struct Health {
+    state: Mutex<State>,
+    budget: RetryBudget,
+    counters: Counters,
+}
+
+#[derive(Debug)]
+struct State {
+    breaker: Breaker,
+    paused_until: Option<Instant>,
+    disabled: Option<Arc<str>>,
+    last_error: Option<LastError>,
+}
+
+impl Health {
+    /// A broker of which nothing bad is known.
+    #[must_use]
+    pub fn new(breaker: BreakerPolicy, budget: RetryBudgetPolicy) -> Self {
+        let breaker = Breaker::new(breaker);
+        Self {
+            state: Mutex::new(State { breaker, paused_until: None, disabled: None, last_error: None }),
+            budget: RetryBudget::new(budget),
+            counters: Counters::default(),
+        }
+    }
+
+    /// What may be started now. Asking changes nothing: a probe is taken by [`Health::begin_probe`]. While one is
+    /// under way this is `HeldUntil` its deadline.
+    #[must_use]
+    pub fn gate(&self, now: Instant) -> Gate {
+        let state = self.state.lock();
+        if state.disabled.is_some() {
+            return Gate::Disabled;
+        }
+        let pause = state.paused_until.filter(|until| now < *until);
+        match (state.breaker.leave(now), pause) {
+            (Leave::NoneBefore(end), Some(pause)) => Gate::HeldUntil(end.max(pause)),
+            (Leave::NoneBefore(end), None) | (_, Some(end)) => Gate::HeldUntil(end),
+            (Leave::Probe, None) => Gate::Probe,
+            (Leave::Any, None) => Gate::Open,
+        }
+    }
+
+    /// Takes the probe for the delivery about to be started; false, and nothing taken, unless the gate is `Probe`.
+    ///
+    /// The probe ends with its attempt's outcome. A delivery can also end without any attempt (a duplicate, too old,
+    /// its future dropped): call [`Health::release_probe`] when it has ended, or the next probe waits for the
+    /// deadline, `probe_max` from now.
+    #[must_use = "without the probe nothing may be started"]
+    pub fn begin_probe(&self, now: Instant) -> bool {
+        let mut state = self.state.lock();
+        let held = state.disabled.is_some() || state.paused_until.is_some_and(|until| now < until);
+        !held && state.breaker.begin_probe(now)
+    }
+
+    /// The delivery that took the probe has ended. If its outcome was reported this does nothing.
+    pub fn release_probe(&self, now: Instant) {
+        self.state.lock().breaker.release_probe(now);
+    }
+
+    /// Nothing more is started until [`Health::enable`]. The first reason stands. True if this call disabled it.
+    pub fn disable(&self, reason: impl Into<Arc<str>>) -> bool {
+        let mut state = self.state.lock();
+        let newly = state.disabled.is_none();
+        state.disabled.get_or_insert_with(|| reason.into());
+        newly
+    }
+
+    /// Takes a disabled broker back. Its breaker and a requested pause stay as they are.
+    pub fn enable(&self) {
+        self.state.lock().disabled = None;
+    }
+
+    /// Whether the broker is disabled.
+    #[must_use]
+    pub fn is_disabled(&self) -> bool {
+        self.state.lock().disabled.is_some()
+    }
+
+    /// Why the broker is disabled, if it is.
+    #[must_use]
+    pub fn disabled_reason(&self) -> Option<Arc<str>> {
+        self.state.lock().disabled.clone()
+    }
+
+    /// Nothing is started before `until`. A pause that ends later stands.
+    pub fn pause_until(&self, until: Instant) {
+        self.state.lock().pause_until(until);
+    }
+
+    /// An attempt begins: counts it and remembers the breaker's phase for its outcome.
+    pub fn on_attempt(&self) -> AttemptMark {
+        add(&self.counters.attempts);
+        AttemptMark(self.state.lock().breaker.mark())
+    }
+
+    /// The receiver took the event. Closes the breaker, also when the attempt began before it opened.
+    pub fn on_success(&self) {
+        add(&self.counters.successes);
+        self.state.lock().breaker.success();
+    }
+
+    /// The attempt failed transiently: it counts toward opening the breaker, or fails the probe. A failure that comes
+    /// after the breaker's phase has changed does neither.
+    pub fn on_failure(&self, mark: AttemptMark, now: Instant, failure: &Failure) {
+        let mut state = self.failed(now, failure);
+        if state.breaker.failure(mark.0, now) {
+            add(&self.counters.opened);
+        }
+    }
+
+    /// The receiver is alive and asks for a pause: closes the breaker and pauses until `until`.
+    pub fn on_throttled(&self, now: Instant, until: Instant, failure: &Failure) {
+        add(&self.counters.throttled);
+        let mut state = self.failed(now, failure);
+        state.breaker.success();
+        state.pause_until(until);
+    }
+
+    /// The receiver refused the event (410 included). It is alive, so this closes the breaker.
+    pub fn on_refused(&self, now: Instant, failure: &Failure) {
+        self.failed(now, failure).breaker.success();
+    }
+
+    /// The attempt ended before anything was sent to the receiver, which says nothing of its health.
+    pub fn on_unsent(&self, now: Instant, failure: &Failure) {
+        drop(self.failed(now, failure));
+    }
+
+    /// An attempt begins that may repeat one made just before a crash.
+    pub fn on_repeat_after_crash(&self) {
+        add(&self.counters.repeats_after_crash);
+    }
+
+    /// An attempt begins that may repeat an earlier one whose answer never came.
+    pub fn on_repeat_after_no_answer(&self) {
+        add(&self.counters.repeats_after_no_answer);
+    }
+
+    /// A retry is put off because the retry budget is empty.
+    pub fn on_deferred(&self) {
+        add(&self.counters.deferred);
+    }
+
+    /// How many retries the broker may get.
+    #[must_use]
+    pub fn retry_budget(&self) -> &RetryBudget {
+        &self.budget
+    }
+
+    /// The last failed attempt.
+    #[must_use]
+    pub fn last_error(&self) -> Option<LastError> {
+        self.state.lock().last_error.clone()
+    }
+
+    /// All counts; each is exact, together they may be an attempt apart.
+    #[must_use]
+    pub fn counts(&self) -> HealthCounts {
+        self.counters.read()
+    }
+
+    /// Counts and remembers a failed attempt; gives the lock for what else it means.
+    fn failed(&self, now: Instant, failure: &Failure) -> parking_lot::MutexGuard<'_, State> {
+        add(&self.counters.failures);
+        let error = LastError { at: now, status: failure.status, cause: failure.cause.clone() };
+        let mut state = self.state.lock();
+        state.last_error = Some(error);
+        state
+    }
+}
+
+impl State {
+    fn pause_until(&mut self, until: Instant) {
+        self.paused_until = self.paused_until.max(Some(until));
+    }
+}
+
+#[cfg(test)]
+mod tests;

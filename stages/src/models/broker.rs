@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
-use crate::{endpoint::Endpoint, health::Health, quota::Quota};
+use crate::{endpoint::Endpoint, health::Health, quota::Quota, tally::BrokerTally};
 
 /// One freight broker with its TMS.
 #[derive(Debug)]
 pub struct Broker {
     /// The broker's name in the config: `[a-z0-9_-]`, at most 64 bytes.
     pub id: Arc<str>,
+    /// Its place in the config, from zero.
+    pub ordinal: usize,
     /// The shard that serves it. All of a broker's deliveries stay on one shard, so order never crosses shards.
     pub shard: usize,
     /// Which events it gets.
@@ -21,6 +23,18 @@ pub struct Broker {
     pub quota: Quota,
     /// Whether it can take any now.
     pub health: Health,
+    /// How many attempts may be on the wire to it at once.
+    pub concurrency: usize,
+    /// What has become of its deliveries in this run.
+    pub tally: BrokerTally,
+}
+
+impl Broker {
+    /// Notes that an earlier run has recorded the broker as disabled.
+    pub fn disabled_before(&self, reason: String) {
+        self.health.disable(reason);
+        self.tally.note_disabled();
+    }
 }
 
 /// Which events a broker gets.

@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use state::{Event, History, SpilledDelivery, UnixMillis};
+use state::{Event, History, SpillRef, SpillSeq, SpilledDelivery, UnixMillis};
 
-use super::{Broker, ValidEvent};
+use super::{Broker, Progress, ValidEvent};
 
 /// One event for one broker.
 #[derive(Clone, Debug)]
@@ -20,19 +20,50 @@ pub struct Delivery {
     pub history: History,
     /// Whether an earlier run that ended without notice may have sent it already.
     pub may_repeat: bool,
+    /// Its number among its broker's deliveries, in arrival order; the line gives it.
+    pub seq: SpillSeq,
+    /// How far it has come; clones share it.
+    pub progress: Arc<Progress>,
 }
 
 impl Delivery {
     /// A delivery nobody has tried.
     #[must_use]
     pub fn new(event: ValidEvent, broker: Arc<Broker>) -> Self {
-        Self { event, broker, history: History::default(), may_repeat: false }
+        Self {
+            event,
+            broker,
+            history: History::default(),
+            may_repeat: false,
+            seq: 0,
+            progress: Arc::default(),
+        }
     }
 
-    /// A delivery that comes back from the spill.
+    /// A delivery that comes back from the spill; `may_repeat` if a run that ended without notice may have sent it.
     #[must_use]
     pub fn from_spill(spilled: SpilledDelivery, broker: Arc<Broker>, may_repeat: bool) -> Self {
-        Self { event: ValidEvent::new(spilled.event), broker, history: spilled.history, may_repeat }
+        Self {
+            event: ValidEvent::new(spilled.event),
+            broker,
+            history: spilled.history,
+            may_repeat: may_repeat || spilled.may_repeat,
+            seq: spilled.seq,
+            progress: Arc::new(Progress::spilled()),
+        }
+    }
+
+    /// Puts the delivery back to wait for another attempt, with the attempts made so far.
+    pub fn put_back(&mut self, history: History) {
+        self.history = history;
+        // An attempt has been made and counted; the history knows whether the next one may repeat it.
+        self.may_repeat = false;
+        self.progress = Arc::new(self.progress.put_back());
+    }
+
+    /// Notes that its verdict is being recorded; gives the place on disk that the verdict must clear, if it has one.
+    pub(crate) fn begin_recording(&self) -> Option<SpillRef> {
+        self.progress.begin_recording().then(|| (self.broker.id.clone(), self.seq))
     }
 
     /// The event.

@@ -3,6 +3,7 @@
 mod attempt;
 mod broker;
 mod delivery;
+mod progress;
 mod raw;
 mod shipment;
 mod verdict;
@@ -10,6 +11,7 @@ mod verdict;
 pub use attempt::{Attempt, Failure, FailureKind};
 pub use broker::{Broker, LoadFilter, Subscription};
 pub use delivery::{Delivery, Fresh, Permitted, Receipt};
+pub use progress::Progress;
 pub use raw::RawRecord;
 pub use shipment::{ShipmentEvent, ValidEvent};
 pub use verdict::{Exit, Fault, Rejection, Step, Undeliverable, Verdict};

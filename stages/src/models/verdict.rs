@@ -1,6 +1,8 @@
 //! How a payload leaves the chain early: a verdict is about the event and goes on record; a fault is about us and
 //! stops the line.
 
+use std::fmt;
+
 use state::{BodyDigest, History, Outcome, StageName, StateFault};
 use tokio::time::Instant;
 
@@ -100,6 +102,21 @@ impl Undeliverable {
             Self::TooOld => "too-old",
             Self::BrokerDisabled => "broker-disabled",
             Self::AddressRefused => "address-refused",
+        }
+    }
+}
+
+impl fmt::Display for Undeliverable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Conflict { .. } => f.write_str("the same event id came before with another body"),
+            Self::Refused { status } => write!(f, "the receiver refused it for good with status {status}"),
+            Self::AttemptsExhausted => f.write_str("the last attempt allowed has failed"),
+            Self::TooOld => f.write_str("it has waited longer than allowed"),
+            Self::BrokerDisabled => f.write_str("the broker is disabled"),
+            Self::AddressRefused => {
+                f.write_str("the endpoint's address is in a network the config does not allow")
+            }
         }
     }
 }

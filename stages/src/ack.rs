@@ -1,0 +1,227 @@
+//! A verdict enters with what it is about; it leaves as the proof that it is on record, durably.
+//!
+//! Every verdict passes here exactly once, gets one log line and is counted. The record takes its place in the ledger's
+//! order of writes when the method is called, not when its answer is awaited.
+
+use std::{future::Future, sync::Arc};
+
+use state::{
+    Clock, DeadLetter, Disabled, History, Ledger, LedgerKey, Record, Recorded, SpilledDelivery, StageName,
+    StateFault,
+};
+use tokio::time::Instant;
+
+use crate::{
+    models::{Delivery, Fault, RawRecord, Receipt, Rejection, Undeliverable, Verdict},
+    tally::Tally,
+};
+
+/// What [`Ack`] gives for the end of a delivery's run through the stages.
+#[derive(Debug)]
+pub enum Settled {
+    /// Its way has ended, and that is on record.
+    Recorded(Recorded),
+    /// It must wait on disk.
+    Spilled {
+        /// The attempts made.
+        history: History,
+        /// Not before this moment; none if only the broker's own state holds it back.
+        not_before: Option<Instant>,
+    },
+}
+
+/// Puts verdicts on record.
+#[derive(Clone, Debug)]
+pub struct Ack {
+    ledger: Ledger,
+    clock: Clock,
+    tally: Arc<Tally>,
+}
+
+impl Ack {
+    /// Records in `ledger`.
+    #[must_use]
+    pub fn new(ledger: &Ledger, clock: Clock) -> Self {
+        Self { ledger: ledger.clone(), clock, tally: Arc::default() }
+    }
+
+    /// What has been counted for records that never became deliveries.
+    #[must_use]
+    pub fn tally(&self) -> Arc<Tally> {
+        self.tally.clone()
+    }
+
+    /// Where the time comes from.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The ledger the verdicts go to.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Records what became of a record as a whole: rejected, or wanted by no broker.
+    ///
+    /// # Errors
+    /// The fault that keeps it from being recorded.
+    pub fn settle_record(
+        &self,
+        raw: RawRecord,
+        rejection: Option<Rejection>,
+    ) -> impl Future<Output = Result<Recorded, Fault>> + Send + use<> {
+        let record = match rejection {
+            None => {
+                self.tally.unrouted.add(1);
+                tracing::debug!(position = %raw.position, verdict = "unrouted");
+                Record::Noted { spilled: None }
+            }
+            Some(rejection) => {
+                self.tally.rejected.add(1);
+                tracing::warn!(position = %raw.position, verdict = "rejected", stage = rejection.stage.as_str(),
+                    cause = rejection.cause, detail = %rejection.detail);
+                Record::DeadLettered {
+                    letter: Box::new(self.rejected(raw, rejection)),
+                    key: None,
+                    spilled: None,
+                }
+            }
+        };
+        let recorded = self.ledger.record(record);
+        async move { Ok(recorded.await?) }
+    }
+
+    /// Records the end of a delivery's way: taken, not needed, or given up. A spilled delivery's way has not ended:
+    /// that verdict comes back, for the line to find it a place on disk.
+    ///
+    /// # Errors
+    /// The fault that keeps it from being recorded.
+    pub async fn settle(&self, delivery: &Delivery, end: Result<Receipt, Verdict>) -> Result<Settled, Fault> {
+        let recorded = match end {
+            Ok(receipt) => self.ledger.record(self.delivered(delivery, receipt.failed_attempts)),
+            Err(Verdict::Delivered { failed_attempts }) => {
+                self.ledger.record(self.delivered(delivery, failed_attempts))
+            }
+            Err(Verdict::Undeliverable { why, history }) => {
+                let records = self.undeliverable(delivery, &why, history);
+                let mut proofs = self.ledger.record_all(records).await?;
+                return proofs.pop().map(Settled::Recorded).ok_or(Fault::State(StateFault::Closed));
+            }
+            Err(Verdict::Spilled { history, not_before }) => {
+                return Ok(Settled::Spilled { history, not_before });
+            }
+            Err(Verdict::Duplicate { .. } | Verdict::Unrouted | Verdict::Rejected(_)) => {
+                delivery.broker.tally.duplicates.add(1);
+                log(delivery, "duplicate", 0);
+                self.ledger.record(Record::Noted { spilled: delivery.begin_recording() })
+            }
+        };
+        Ok(Settled::Recorded(recorded.await?))
+    }
+
+    /// Records that deliveries wait on disk, in this order and together.
+    ///
+    /// # Errors
+    /// The fault that keeps them from being recorded.
+    pub fn settle_spilled(
+        &self,
+        deliveries: Vec<SpilledDelivery>,
+    ) -> impl Future<Output = Result<Vec<Recorded>, Fault>> + Send + use<> {
+        for delivery in &deliveries {
+            let event = &delivery.event;
+            tracing::debug!(position = %event.position, broker = %delivery.broker, event = %event.event_id,
+                load = %event.load_id, verdict = "spilled", attempts = delivery.history.attempts);
+        }
+        let records = deliveries.into_iter().map(|delivery| Record::Spilled(Box::new(delivery))).collect();
+        let recorded = self.ledger.record_all(records);
+        async move { Ok(recorded.await?) }
+    }
+
+    fn delivered(&self, delivery: &Delivery, failed_attempts: u32) -> Record {
+        delivery.broker.tally.delivered.add(1);
+        log(delivery, "delivered", failed_attempts);
+        let event = delivery.event();
+        Record::Delivered {
+            key: LedgerKey::new(&delivery.broker.id, &event.event_id),
+            digest: event.digest,
+            failed_attempts,
+            spilled: delivery.begin_recording(),
+        }
+    }
+
+    fn undeliverable(&self, delivery: &Delivery, why: &Undeliverable, history: History) -> Vec<Record> {
+        let (event, broker) = (delivery.event(), &delivery.broker);
+        broker.tally.dead_letters.add(1);
+        tracing::warn!(position = %event.position, broker = %broker.id, event = %event.event_id,
+            load = %event.load_id, verdict = "undeliverable", cause = why.cause(), attempts = history.attempts);
+        let conflict = matches!(why, Undeliverable::Conflict { .. });
+        let key = LedgerKey::new(&broker.id, &event.event_id);
+        let mut records = Vec::with_capacity(2);
+        if *why == Undeliverable::BrokerDisabled {
+            records.extend(self.newly_disabled(delivery));
+        }
+        records.push(Record::DeadLettered {
+            letter: Box::new(self.letter(delivery, why, history)),
+            // A conflict leaves the entry of the event it conflicts with as it is.
+            key: (!conflict).then_some((key, event.digest)),
+            spilled: delivery.begin_recording(),
+        });
+        records
+    }
+
+    /// The record that keeps a broker disabled across restarts, the first time it is seen disabled.
+    fn newly_disabled(&self, delivery: &Delivery) -> Option<Record> {
+        let broker = &delivery.broker;
+        let reason = broker.health.disabled_reason()?.to_string();
+        if !broker.tally.note_disabled() {
+            return None;
+        }
+        tracing::error!(broker = %broker.id, %reason, "broker disabled: its deliveries become dead letters");
+        let disabled = Disabled { since: self.clock.now(), reason };
+        Some(Record::Disabled(broker.id.clone(), Some(disabled)))
+    }
+
+    fn rejected(&self, raw: RawRecord, rejection: Rejection) -> DeadLetter {
+        DeadLetter {
+            position: raw.position,
+            broker: None,
+            stage: rejection.stage,
+            cause: rejection.cause.to_owned(),
+            detail: rejection.detail,
+            at: self.clock.now(),
+            history: History::default(),
+            event_id: rejection.event_id,
+            load_id: rejection.load_id,
+            status: rejection.status,
+            body: raw.bytes.to_vec(),
+            body_len: raw.full_len,
+        }
+    }
+
+    fn letter(&self, delivery: &Delivery, why: &Undeliverable, history: History) -> DeadLetter {
+        let event = delivery.event();
+        let conflict = matches!(why, Undeliverable::Conflict { .. });
+        DeadLetter {
+            position: event.position.clone(),
+            broker: Some(delivery.broker.id.clone()),
+            stage: if conflict { StageName::Dedupe } else { StageName::Deliver },
+            cause: why.cause().to_owned(),
+            detail: why.to_string(),
+            at: self.clock.now(),
+            history,
+            event_id: Some(event.event_id.to_string()),
+            load_id: Some(event.load_id.to_string()),
+            status: Some(event.status.to_string()),
+            body: event.body.to_vec(),
+            body_len: event.body.len() as u64,
+        }
+    }
+}
+
+fn log(delivery: &Delivery, verdict: &'static str, failed_attempts: u32) {
+    let event = delivery.event();
+    tracing::debug!(position = %event.position, broker = %delivery.broker.id, event = %event.event_id,
+        load = %event.load_id, verdict, failed_attempts);
+}

@@ -1,0 +1,108 @@
+//! Posts a delivery once: a permit enters, what came of it leaves.
+//!
+//! The body is the event's original bytes. At most one request is written, and no redirect is followed. The broker's
+//! timeout bounds the whole exchange, the answer's body included. The permit is spent whatever happens; a failed attempt
+//! gives the delivery back.
+//!
+//! A host that is an address itself was checked when its endpoint was made; a name is checked each time it is resolved.
+
+mod failure;
+
+use http::{Method, StatusCode, header::RETRY_AFTER};
+use reqwest::{Request, Response};
+use state::Clock;
+use tokio::time::timeout;
+
+use crate::{
+    http_clients::HttpClients,
+    models::{Attempt, Delivery, Failure, Permitted, Receipt, Step},
+    retry_after::retry_after,
+    stage::Stage,
+};
+
+/// The stage that talks to brokers.
+#[derive(Clone, Debug)]
+pub struct Deliver {
+    clients: HttpClients,
+    clock: Clock,
+    response_max: usize,
+}
+
+impl Deliver {
+    /// Posts with the client of each broker's shard. Of an answer's body at most `response_max` bytes are read (and
+    /// thrown away): reading a body to its end keeps the connection, a longer one may cost a new connection instead.
+    #[must_use]
+    pub fn new(clients: HttpClients, clock: Clock, response_max: usize) -> Self {
+        Self { clients, clock, response_max }
+    }
+
+    async fn post(&self, delivery: &Delivery) -> Result<(), Failure> {
+        let broker = &delivery.broker;
+        let request = self.request(delivery)?;
+        let mut answer = None;
+        let exchange = async {
+            let response = self.clients.of(broker.shard).execute(request).await?;
+            let pause = response.headers().get(RETRY_AFTER);
+            let pause = pause.and_then(|value| retry_after(value, self.clock.now()));
+            answer = Some((response.status(), pause));
+            read(response, self.response_max).await
+        };
+        let ended = timeout(broker.endpoint.timeout(), exchange).await;
+        match (answer, ended) {
+            // The status says all there is to know, whether or not the rest of the answer came.
+            (Some((status, pause)), _) if !status.is_success() => Err(failure::refused(status, pause)),
+            (_, Ok(Ok(()))) => Ok(()),
+            (answer, Ok(Err(error))) => Err(failure::broken(error, status(answer))),
+            (answer, Err(_)) => Err(failure::timed_out(broker.endpoint.timeout(), status(answer))),
+        }
+    }
+
+    fn request(&self, delivery: &Delivery) -> Result<Request, Failure> {
+        let (endpoint, event) = (&delivery.broker.endpoint, delivery.event());
+        let headers = endpoint
+            .headers(&event.event_id, self.clock.now() / 1_000, &event.body)
+            .map_err(|_| failure::unsendable())?;
+        let mut request = Request::new(Method::POST, endpoint.url().clone());
+        *request.headers_mut() = headers;
+        *request.body_mut() = Some(event.body.clone().into());
+        Ok(request)
+    }
+}
+
+impl Stage for Deliver {
+    type In = Permitted;
+    type Out = Attempt;
+
+    async fn run(&self, permitted: Permitted) -> Step<Attempt> {
+        let fresh = permitted.spend();
+        Ok(match self.post(fresh.delivery()).await {
+            Ok(()) => Attempt::Accepted(Receipt {
+                failed_attempts: fresh.delivery().history.attempts,
+                at: self.clock.now(),
+            }),
+            Err(failure) => Attempt::Failed(fresh, failure),
+        })
+    }
+}
+
+fn status<T>(answer: Option<(StatusCode, T)>) -> Option<StatusCode> {
+    answer.map(|(status, _)| status)
+}
+
+/// Reads the body to its end, or gives it up once it is known to be longer than `max` bytes.
+async fn read(mut response: Response, max: usize) -> reqwest::Result<()> {
+    let mut left = max;
+    if response.content_length().is_some_and(|length| length > max as u64) {
+        return Ok(());
+    }
+    while let Some(chunk) = response.chunk().await? {
+        match left.checked_sub(chunk.len()) {
+            Some(rest) => left = rest,
+            None => break,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

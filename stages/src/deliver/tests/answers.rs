@@ -1,0 +1,218 @@
+//! Receivers that refuse, stall, break off or talk without end.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use http::Response;
+use tokio::{io::AsyncWriteExt, net::TcpListener};
+
+use super::{
+    receiver::{Receiver, raw, read_request},
+    *,
+};
+use crate::models::FailureKind::{self, Gone, Refused, Throttled, Transient};
+
+async fn answered(status: u16, header: Option<(&'static str, &'static str)>) -> Failure {
+    let receiver = Receiver::start(move || {
+        let answer = Response::builder().status(status);
+        header
+            .into_iter()
+            .fold(answer, |answer, (name, value)| answer.header(name, value))
+            .body("no")
+            .unwrap()
+    })
+    .await;
+    let failure = failure(attempt_at(receiver.address, LONG).await);
+    assert_eq!(receiver.seen().len(), 1);
+    failure
+}
+
+#[tokio::test]
+async fn every_2xx_is_an_acceptance() {
+    for status in [200, 201, 202, 204, 299] {
+        let receiver = Receiver::start(move || Response::builder().status(status).body("").unwrap()).await;
+        assert_accepted(&attempt_at(receiver.address, LONG).await);
+    }
+}
+
+#[tokio::test]
+async fn each_class_of_status_has_its_consequence() {
+    let table: [(u16, FailureKind, bool, &str); 7] = [
+        (304, Transient, false, "304 not modified"),
+        (400, Refused, false, "400 bad request"),
+        (408, Transient, false, "408 request timeout"),
+        (410, Gone, false, "410 gone"),
+        (429, Throttled, false, "429 too many requests"),
+        (500, Transient, true, "500 internal server error"),
+        (503, Transient, true, "503 service unavailable"),
+    ];
+    for (status, kind, may_have_arrived, cause) in table {
+        let cause = cause.to_owned();
+        let expected = Failure { kind, status: Some(status), cause, retry_after: None, may_have_arrived };
+        assert_eq!(answered(status, None).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn retry_after_is_read_in_both_forms() {
+    let seconds = answered(503, Some(("retry-after", "17"))).await;
+    assert_eq!((seconds.kind, seconds.retry_after), (Throttled, Some(Duration::from_secs(17))));
+    let past = answered(429, Some(("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT"))).await;
+    assert_eq!((past.kind, past.retry_after), (Throttled, Some(Duration::ZERO)));
+    let unreadable = answered(503, Some(("retry-after", "soon"))).await;
+    assert_eq!((unreadable.kind, unreadable.retry_after), (Transient, None));
+
+    let receiver = Receiver::start(|| {
+        let answer = Response::builder().status(503).header("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT");
+        answer.body("").unwrap()
+    })
+    .await;
+    let clients = HttpClients::new(1, &egress(), &http_options()).unwrap();
+    // The clock moves with the exchange, by less than a minute; the date is two minutes off.
+    let deliver = Deliver::new(clients, Clock::simulated(784_111_777_000 - 120_000), RESPONSE_MAX);
+    let url = format!("http://{}/", receiver.address);
+    let pause = failure(attempt(&deliver, &url, LONG).await).retry_after.unwrap();
+    assert!((60..=120).contains(&pause.as_secs()), "{pause:?}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_a_failure_and_its_target_gets_nothing() {
+    let target = Receiver::start(|| Response::new("")).await;
+    for status in [301, 302, 303, 307, 308] {
+        let location = format!("http://{}/", target.address);
+        let receiver = Receiver::start(move || {
+            Response::builder().status(status).header("location", &location).body("").unwrap()
+        })
+        .await;
+        let failure = failure(attempt_at(receiver.address, LONG).await);
+        assert_eq!(
+            (failure.kind, failure.status, failure.may_have_arrived),
+            (Transient, Some(status), false)
+        );
+    }
+    assert!(target.seen().is_empty());
+}
+
+#[tokio::test]
+async fn slow_headers_time_out_and_may_have_arrived() {
+    let address = raw(async |mut stream| {
+        read_request(&mut stream).await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let failure = failure(attempt_at(address, SHORT).await);
+    assert_eq!((failure.kind, failure.status, failure.may_have_arrived), (Transient, None, true));
+    assert_eq!(failure.cause, "timed out after 150ms");
+}
+
+#[tokio::test]
+async fn a_slow_body_times_out_unless_the_status_said_no_already() {
+    let accepting = raw(async |mut stream| {
+        read_request(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nwait").await.unwrap();
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let slow = failure(attempt_at(accepting, MEDIUM).await);
+    assert_eq!((slow.kind, slow.status, slow.may_have_arrived), (Transient, Some(200), true));
+
+    let gone = raw(async |mut stream| {
+        read_request(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 410 Gone\r\ncontent-length: 9\r\n\r\nwait").await.unwrap();
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let gone = failure(attempt_at(gone, MEDIUM).await);
+    assert_eq!((gone.kind, gone.status, gone.may_have_arrived), (Gone, Some(410), false));
+}
+
+#[tokio::test]
+async fn a_refused_connection_carried_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let failure = failure(attempt_at(address, LONG).await);
+    assert_eq!((failure.kind, failure.status, failure.may_have_arrived), (Transient, None, false));
+    assert_eq!(failure.cause, "connection refused");
+}
+
+#[tokio::test]
+async fn a_reset_after_the_request_was_read_may_have_been_taken() {
+    let address = raw(async |mut stream| {
+        read_request(&mut stream).await;
+        stream.set_zero_linger().unwrap();
+    })
+    .await;
+    let failure = failure(attempt_at(address, LONG).await);
+    assert_eq!((failure.kind, failure.may_have_arrived), (Transient, true));
+    assert_eq!(failure.cause, "connection reset");
+}
+
+#[tokio::test]
+async fn an_acceptance_that_breaks_off_in_its_body_may_have_been_taken() {
+    let address = raw(async |mut stream| {
+        read_request(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf").await.unwrap();
+    })
+    .await;
+    let failure = failure(attempt_at(address, LONG).await);
+    assert_eq!((failure.kind, failure.status, failure.may_have_arrived), (Transient, Some(200), true));
+}
+
+#[tokio::test]
+async fn what_is_not_http_is_a_broken_connection() {
+    let address = raw(async |mut stream| {
+        read_request(&mut stream).await;
+        stream.write_all(b"SSH-2.0-OpenSSH_9.6\r\n").await.unwrap();
+    })
+    .await;
+    let failure = failure(attempt_at(address, LONG).await);
+    assert_eq!((failure.kind, failure.status, failure.may_have_arrived), (Transient, None, true));
+}
+
+#[tokio::test]
+async fn an_endless_answer_is_dropped_at_the_limit() {
+    static GIVEN_UP: AtomicBool = AtomicBool::new(false);
+    let address = raw(async |mut stream| {
+        read_request(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await.unwrap();
+        let chunk = [b"400\r\n", &[b'x'; 0x400][..], b"\r\n"].concat();
+        while stream.write_all(&chunk).await.is_ok() {}
+        GIVEN_UP.store(true, Ordering::Relaxed);
+    })
+    .await;
+    // Without the limit it would never end, and the timeout would make it a failure.
+    assert_accepted(&attempt_at(address, LONG).await);
+    // The connection is given up, so the receiver's writes fail.
+    let given_up = async {
+        while !GIVEN_UP.load(Ordering::Relaxed) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(LONG, given_up).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_the_receiver_has_closed_does_not_cost_the_next_delivery() {
+    static CONNECTIONS: AtomicUsize = AtomicUsize::new(0);
+    let closing = raw(async |mut stream| {
+        CONNECTIONS.fetch_add(1, Ordering::Relaxed);
+        read_request(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+    })
+    .await;
+    let other = Receiver::start(|| Response::new("")).await;
+    let deliver = deliver();
+    for _ in 0..3 {
+        assert_accepted(&attempt(&deliver, &format!("http://{closing}/"), LONG).await);
+        // While this one is under way, the client learns that the connection has been closed.
+        assert_accepted(&attempt(&deliver, &format!("http://{}/", other.address), LONG).await);
+    }
+    assert_eq!((CONNECTIONS.load(Ordering::Relaxed), other.connections()), (3, 1));
+}
+
+#[tokio::test]
+async fn a_connection_that_closes_before_the_request_is_a_failure() {
+    let address = raw(async |stream| drop(stream)).await;
+    let failure = failure(attempt_at(address, LONG).await);
+    assert_eq!((failure.kind, failure.status), (Transient, None));
+}

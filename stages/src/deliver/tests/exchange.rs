@@ -1,0 +1,87 @@
+//! What arrives at a receiver that answers properly.
+
+use http::Response;
+use standardwebhooks::Webhook;
+
+use super::{receiver::Receiver, *};
+
+#[tokio::test]
+async fn the_bytes_arrive_unchanged_with_the_right_headers() {
+    let receiver = Receiver::start(|| Response::new("thanks")).await;
+    let url = format!("http://{}/hook?key=1", receiver.address);
+    assert_accepted(&attempt(&deliver(), &url, LONG).await);
+    let [seen] = receiver.seen().try_into().unwrap();
+    assert_eq!((&seen.body[..], seen.target.as_str()), (BODY, "/hook?key=1"));
+    let header = |name| seen.headers[name].to_str().unwrap();
+    assert_eq!(header("webhook-id"), "e~2E1");
+    assert_eq!(header("content-type"), "application/json");
+    assert_eq!(header("content-length"), BODY.len().to_string());
+    assert_eq!(header("host"), receiver.address.to_string());
+    assert!(header("user-agent").starts_with("loadline/"));
+    assert!(!seen.headers.contains_key("accept-encoding") && !seen.headers.contains_key("referer"));
+    Webhook::new(SECRETS[0]).unwrap().verify(&seen.body, &seen.headers).unwrap();
+    Webhook::new(SECRETS[1]).unwrap().verify(&seen.body, &seen.headers).unwrap_err();
+}
+
+#[tokio::test]
+async fn while_a_secret_rotates_the_old_and_the_new_one_verify() {
+    let receiver = Receiver::start(|| Response::new("")).await;
+    let broker = broker_at(&format!("http://{}/", receiver.address), signer(&SECRETS), LONG);
+    assert_accepted(&deliver().run(permitted(&broker, "e1", BODY)).await.unwrap());
+    let [seen] = receiver.seen().try_into().unwrap();
+    for secret in SECRETS {
+        Webhook::new(secret).unwrap().verify(&seen.body, &seen.headers).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_repeat_has_the_same_id_and_its_own_timestamp_and_the_receipt_says_when() {
+    let receiver = Receiver::start(|| Response::new("")).await;
+    let broker = broker_at(&format!("http://{}/", receiver.address), signer(&SECRETS), LONG);
+    let clients = HttpClients::new(1, &egress(), &http_options()).unwrap();
+    for start in [1_700_000_000_999, 1_700_000_060_000] {
+        let clock = Clock::simulated(start);
+        let stage = Deliver::new(clients.clone(), clock, RESPONSE_MAX);
+        let Attempt::Accepted(receipt) = stage.run(permitted(&broker, "e1", BODY)).await.unwrap() else {
+            panic!("not accepted")
+        };
+        assert!(receipt.at >= start);
+    }
+    let sent: Vec<_> = receiver
+        .seen()
+        .iter()
+        .map(|seen| ["webhook-id", "webhook-timestamp"].map(|name| seen.headers[name].clone()))
+        .collect();
+    assert_eq!(sent, [["e1", "1700000000"], ["e1", "1700000060"]]);
+}
+
+#[tokio::test]
+async fn a_failed_attempt_gives_the_same_delivery_back_and_a_receipt_counts_the_failed_ones() {
+    let receiver = Receiver::start(|| Response::builder().status(500).body("").unwrap()).await;
+    let broker = broker_at(&format!("http://{}/", receiver.address), signer(&SECRETS), LONG);
+    let Attempt::Failed(mut fresh, _) = deliver().run(permitted(&broker, "e1", BODY)).await.unwrap() else {
+        panic!("accepted")
+    };
+    assert_eq!((&*fresh.delivery().event().event_id, fresh.delivery().history.attempts), ("e1", 0));
+    fresh.delivery_mut().history.attempts = 3;
+    let healthy = Receiver::start(|| Response::new("")).await;
+    let broker = broker_at(&format!("http://{}/", healthy.address), signer(&SECRETS), LONG);
+    fresh.delivery_mut().broker = broker;
+    let Attempt::Accepted(receipt) = deliver().run(fresh.permit()).await.unwrap() else { panic!("failed") };
+    assert_eq!(receipt.failed_attempts, 3);
+}
+
+#[tokio::test]
+async fn an_answer_read_to_its_end_keeps_the_connection_and_one_over_the_limit_is_an_acceptance_too() {
+    let small = Receiver::start(|| Response::new("ok")).await;
+    let deliver = deliver();
+    for _ in 0..3 {
+        assert_accepted(&attempt(&deliver, &format!("http://{}/", small.address), LONG).await);
+    }
+    assert_eq!((small.seen().len(), small.connections()), (3, 1));
+
+    let large = Receiver::start(|| Response::new(include_str!("exchange.rs"))).await;
+    assert!(include_str!("exchange.rs").len() > RESPONSE_MAX);
+    assert_accepted(&attempt(&deliver, &format!("http://{}/", large.address), LONG).await);
+    assert_eq!(large.seen().len(), 1);
+}

@@ -1,0 +1,126 @@
+//! Names, addresses, TLS and proxies: what lies between the stage and a receiver.
+
+use std::process::Command;
+
+use http::{Response, Version};
+
+use super::{
+    receiver::{Authority, Receiver, raw},
+    *,
+};
+use crate::models::FailureKind;
+
+fn trusting(authority: &Authority) -> HttpOptions {
+    HttpOptions { extra_ca_pem: vec![authority.pem()], ..http_options() }
+}
+
+#[tokio::test]
+async fn a_name_that_resolves_to_a_private_address_is_refused() {
+    let deliver = deliver_with(&http_options(), FixedLookup::new(&["10.0.0.1", "::1"]));
+    let failure = failure(attempt(&deliver, "http://tms.example/hook?key=secret", LONG).await);
+    assert_eq!(
+        (failure.kind, failure.status, failure.may_have_arrived),
+        (FailureKind::AddressRefused, None, false)
+    );
+    assert!(failure.cause.starts_with("address 10.0.0.1 of tms.example is in a network that is not allowed"));
+}
+
+#[tokio::test]
+async fn a_name_that_changes_to_a_refused_address_is_refused_and_never_connected_to() {
+    // Every connection is closed after its answer, so each delivery resolves the name anew.
+    let close = || Response::builder().header("connection", "close").body("").unwrap();
+    let receiver = Receiver::start_on("0.0.0.0:0", close).await;
+    let lookup = FixedLookup::sequence(&[&["127.0.0.1"], &["127.0.0.2"], &["127.0.0.2", "127.0.0.1"]]);
+    let deliver = deliver_with(&http_options(), lookup);
+    let url = format!("http://tms.example:{}/", receiver.address.port());
+    assert_accepted(&attempt(&deliver, &url, LONG).await);
+    assert_eq!(failure(attempt(&deliver, &url, LONG).await).kind, FailureKind::AddressRefused);
+    assert_eq!(receiver.connections(), 1);
+    assert_accepted(&attempt(&deliver, &url, LONG).await);
+    assert_eq!(receiver.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn a_name_that_does_not_resolve_is_transient_and_carried_nothing() {
+    let unknown = deliver_with(&http_options(), FixedLookup::new(&[]));
+    let failure = failure(attempt(&unknown, "http://tms.example/", LONG).await);
+    assert_eq!((failure.kind, failure.may_have_arrived), (FailureKind::Transient, false));
+    assert_eq!(failure.cause, "the host name has no address");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_never_made_times_out_by_the_shorter_limit_and_carried_nothing() {
+    // Accepts TCP and never speaks TLS.
+    let address = raw(async |stream| {
+        let _open = stream;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let options = HttpOptions { connect_timeout: SHORT, ..http_options() };
+    let deliver = deliver_with(&options, FixedLookup::new(&["127.0.0.1"]));
+    let url = format!("https://tms.example:{}/", address.port());
+    let failure = failure(attempt(&deliver, &url, LONG).await);
+    assert_eq!((failure.kind, failure.may_have_arrived), (FailureKind::Transient, false));
+    assert_eq!(failure.cause, "timed out while connecting");
+}
+
+#[tokio::test]
+async fn an_extra_authority_is_trusted_and_alpn_settles_the_version() {
+    let authority = Authority::new();
+    for (alpn, version) in [
+        (&["h2", "http/1.1"][..], Version::HTTP_2),
+        (&["http/1.1"], Version::HTTP_11),
+        (&[], Version::HTTP_11),
+    ] {
+        let receiver = Receiver::start_tls(&authority, alpn).await;
+        let deliver = deliver_with(&trusting(&authority), FixedLookup::new(&["127.0.0.1"]));
+        let url = format!("https://tms.example:{}/", receiver.address.port());
+        assert_accepted(&attempt(&deliver, &url, LONG).await);
+        let [seen] = receiver.seen().try_into().unwrap();
+        assert_eq!((seen.version, &seen.body[..]), (version, BODY));
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_by_a_stranger_or_for_another_name_is_refused() {
+    let authority = Authority::new();
+    let receiver = Receiver::start_tls(&authority, &["http/1.1"]).await;
+    for (trusted, name) in [(&Authority::new(), "tms.example"), (&authority, "other.example")] {
+        let deliver = deliver_with(&trusting(trusted), FixedLookup::new(&["127.0.0.1"]));
+        let url = format!("https://{name}:{}/", receiver.address.port());
+        let failure = failure(attempt(&deliver, &url, LONG).await);
+        assert_eq!((failure.kind, failure.may_have_arrived), (FailureKind::Transient, false));
+        assert!(failure.cause.starts_with("invalid peer certificate"), "{}", failure.cause);
+    }
+    assert!(receiver.seen().is_empty());
+}
+
+#[tokio::test]
+async fn this_machines_name_is_resolved_by_the_system_and_obeys_the_policy() {
+    let receiver = Receiver::start(|| Response::new("")).await;
+    let url = format!("http://localhost:{}/", receiver.address.port());
+    let clients = |egress: &Egress| {
+        let lookup = Arc::new(SystemLookup);
+        Deliver::new(HttpClients::with_lookup(1, egress, &http_options(), lookup).unwrap(), Clock::System, 0)
+    };
+    assert_accepted(&attempt(&clients(&egress()), &url, LONG).await);
+    let refused = failure(attempt(&clients(&Egress::default()), &url, LONG).await);
+    assert_eq!((refused.kind, receiver.seen().len()), (FailureKind::AddressRefused, 1));
+}
+
+/// Runs a test of this file again, in a process whose environment names a proxy, because a test cannot set its own
+/// environment safely.
+#[tokio::test]
+async fn a_proxy_in_the_environment_is_ignored() {
+    let proxy = Receiver::start(|| Response::builder().status(502).body("").unwrap()).await;
+    let mut run = Command::new(std::env::current_exe().unwrap());
+    run.args(["--exact", "deliver::tests::exchange::the_bytes_arrive_unchanged_with_the_right_headers"]);
+    for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+        run.env(name, format!("http://{}", proxy.address));
+    }
+    run.env_remove("NO_PROXY").env_remove("no_proxy");
+    let done = tokio::task::spawn_blocking(move || run.output()).await.unwrap().unwrap();
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success() && said.contains("1 passed"), "{said}");
+    assert_eq!(proxy.connections(), 0);
+}

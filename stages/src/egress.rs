@@ -1,0 +1,157 @@
+//! Which addresses may be posted to: an address enters, yes or no leaves.
+//!
+//! A broker's URL is an outsider's word, so it must not be able to name what only this machine or its network can
+//! reach. Everything that the IANA special-purpose registries (RFC 6890 and later) set apart is refused, and so is
+//! every form that wraps an IPv4 address into an IPv6 one, unless the config allows that very network.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+/// IPv4 networks that are not on the public internet (IANA IPv4 special-purpose address registry, and multicast).
+const REFUSED_V4: [Ipv4Net; 15] = [
+    v4([0, 0, 0, 0], 8),       // this network, and the unspecified address
+    v4([10, 0, 0, 0], 8),      // private
+    v4([100, 64, 0, 0], 10),   // carrier-grade NAT
+    v4([127, 0, 0, 0], 8),     // loopback
+    v4([169, 254, 0, 0], 16),  // link-local, with the metadata services of clouds
+    v4([172, 16, 0, 0], 12),   // private
+    v4([192, 0, 0, 0], 24),    // protocol assignments
+    v4([192, 0, 2, 0], 24),    // documentation
+    v4([192, 88, 99, 0], 24),  // 6to4 relays, deprecated
+    v4([192, 168, 0, 0], 16),  // private
+    v4([198, 18, 0, 0], 15),   // benchmarks
+    v4([198, 51, 100, 0], 24), // documentation
+    v4([203, 0, 113, 0], 24),  // documentation
+    v4([224, 0, 0, 0], 4),     // multicast
+    v4([240, 0, 0, 0], 4),     // reserved, and broadcast
+];
+
+/// The only IPv6 addresses given out for the public internet (IANA IPv6 address space). All that lies outside goes with
+/// it: unspecified, loopback, IPv4-compatible and -mapped, NAT64, discard, unique-local, link-local, multicast.
+const PUBLIC_V6: Ipv6Net = v6([0x2000, 0], 3);
+
+/// What is set apart inside [`PUBLIC_V6`].
+const REFUSED_V6: [Ipv6Net; 4] = [
+    v6([0x2001, 0], 23),     // protocol assignments: Teredo, benchmarks, ORCHID
+    v6([0x2001, 0xdb8], 32), // documentation
+    v6([0x2002, 0], 16),     // 6to4, which wraps an IPv4 address
+    v6([0x3fff, 0], 20),     // documentation
+];
+
+const fn v4(octets: [u8; 4], prefix: u8) -> Ipv4Net {
+    let [a, b, c, d] = octets;
+    Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix)
+}
+
+const fn v6(segments: [u16; 2], prefix: u8) -> Ipv6Net {
+    let [a, b] = segments;
+    Ipv6Net::new_assert(Ipv6Addr::new(a, b, 0, 0, 0, 0, 0, 0), prefix)
+}
+
+/// Where deliveries may go. The default is the public internet over https.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Egress {
+    /// Whether an endpoint may use plain http.
+    pub allow_http: bool,
+    /// Networks that may be posted to although they are not public. An IPv4-mapped IPv6 address is looked up here as
+    /// the IPv4 address it stands for.
+    pub allow_networks: Vec<IpNet>,
+}
+
+impl Egress {
+    /// Whether a connection to `address` is allowed.
+    #[must_use]
+    pub fn permits(&self, address: IpAddr) -> bool {
+        let canonical = address.to_canonical();
+        self.allow_networks.iter().any(|network| network.contains(&canonical)) || is_public(address)
+    }
+}
+
+fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => !REFUSED_V4.iter().any(|network| network.contains(&address)),
+        IpAddr::V6(address) => {
+            PUBLIC_V6.contains(&address) && !REFUSED_V6.iter().any(|network| network.contains(&address))
+        }
+    }
+}
+
+/// An address that the config does not allow.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "address {address} of {host} is in a network that is not allowed: list the network in `allow_networks`"
+)]
+pub struct AddressRefused {
+    /// The address; the first one if the name has several.
+    pub address: IpAddr,
+    /// The name it was resolved from, or the address itself.
+    pub host: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn permits(allowed: &[&str], address: &str) -> bool {
+        let allow_networks = allowed.iter().map(|network| network.parse().unwrap()).collect();
+        Egress { allow_http: false, allow_networks }.permits(address.parse().unwrap())
+    }
+
+    #[test]
+    fn what_is_not_public_is_refused() {
+        let v4 = "0.0.0.0 0.1.2.3 10.0.0.1 10.255.255.255 100.64.0.1 100.127.255.255 127.0.0.1 127.255.0.1 \
+            169.254.169.254 172.16.0.1 172.31.255.255 192.0.0.8 192.0.2.1 192.88.99.1 192.168.1.1 198.18.0.1 \
+            198.19.255.255 198.51.100.7 203.0.113.9 224.0.0.1 239.255.255.255 240.0.0.1 255.255.255.255";
+        let v6 = ":: ::1 ::8.8.8.8 ::ffff:8.8.8.8 ::ffff:127.0.0.1 ::ffff:169.254.169.254 64:ff9b::8.8.8.8 \
+            64:ff9b::10.0.0.1 64:ff9b:1::1 100::1 2001::1 2001:0:4136:e378::1 2001:2::1 2001:db8::1 \
+            2002:7f00:1::1 2002:808:808::1 3fff::1 4000::1 fc00::1 fd12:3456::1 fe80::1 febf::1 fec0::1 ff02::1";
+        for address in v4.split_whitespace().chain(v6.split_whitespace()) {
+            assert!(!permits(&[], address), "{address}");
+        }
+    }
+
+    #[test]
+    fn what_is_public_is_allowed_up_to_the_edges() {
+        let public = "1.1.1.1 9.255.255.255 11.0.0.0 100.63.255.255 100.128.0.0 126.255.255.255 128.0.0.0 \
+            169.253.255.255 169.255.0.0 172.15.255.255 172.32.0.0 192.167.255.255 192.169.0.0 198.17.255.255 \
+            198.20.0.0 223.255.255.255 2000::1 2001:200::1 2001:4860:4860::8888 2606:4700::1111 3ffe:ffff::1";
+        for address in public.split_whitespace() {
+            assert!(permits(&[], address), "{address}");
+        }
+    }
+
+    #[test]
+    fn an_allowed_network_is_allowed_and_its_neighbour_is_not() {
+        assert!(permits(&["10.1.0.0/16"], "10.1.2.3") && !permits(&["10.1.0.0/16"], "10.2.0.1"));
+        assert!(permits(&["fd00:1::/32"], "fd00:1::9") && !permits(&["fd00:1::/32"], "fd00:2::9"));
+        assert!(permits(&["64:ff9b::/96"], "64:ff9b::808:808"));
+    }
+
+    #[test]
+    fn a_mapped_address_is_compared_as_the_one_it_stands_for() {
+        assert!(permits(&["10.1.0.0/16"], "::ffff:10.1.2.3"));
+        assert!(!permits(&["10.1.0.0/16"], "::ffff:10.2.0.1"));
+        assert!(!permits(&["::/0"], "::ffff:10.2.0.1"));
+    }
+
+    proptest! {
+        #[test]
+        fn wrapping_a_private_address_never_helps(host in 0_u32..1 << 24) {
+            let [_, b, c, d] = host.to_be_bytes();
+            let (high, low) = (0x0a00 | u16::from(b), u16::from_be_bytes([c, d]));
+            let wrapped = [
+                Ipv4Addr::new(10, b, c, d).to_ipv6_mapped(),
+                Ipv6Addr::new(0, 0, 0, 0, 0, 0, high, low),
+                Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, high, low),
+                Ipv6Addr::new(0x2002, high, low, 0, 0, 0, 0, 1),
+                Ipv6Addr::new(0x2001, 0, 0x4136, 0xe378, 0x8000, 0x63bf, !high, !low),
+            ];
+            for address in wrapped {
+                prop_assert!(!Egress::default().permits(address.into()), "{}", address);
+            }
+        }
+    }
+}

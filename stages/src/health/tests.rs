@@ -1,0 +1,106 @@
+//! The gate, row by row.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use super::*;
+use crate::{models::FailureKind, testing::failure};
+
+const S: Duration = Duration::from_secs(1);
+
+/// Opens after one failure, for 5 s.
+fn health() -> (Health, Instant) {
+    let policy = BreakerPolicy { failures: NonZeroU32::MIN, ..BreakerPolicy::default() };
+    (Health::new(policy, RetryBudgetPolicy::default()), Instant::now())
+}
+
+fn fail(health: &Health, now: Instant) {
+    health.on_failure(health.on_attempt(), now, &failure(FailureKind::Transient));
+}
+
+#[test]
+fn a_pause_is_lengthened_and_never_cut_short() {
+    let (health, now) = health();
+    health.pause_until(now + 10 * S);
+    health.pause_until(now + 2 * S);
+    assert_eq!(health.gate(now + 9 * S), Gate::HeldUntil(now + 10 * S));
+    health.on_throttled(now, now + 20 * S, &failure(FailureKind::Throttled));
+    assert_eq!(health.gate(now + 19 * S), Gate::HeldUntil(now + 20 * S));
+    assert_eq!(health.gate(now + 20 * S), Gate::Open);
+}
+
+#[test]
+fn one_probe_goes_through_a_half_open_gate() {
+    let (health, now) = health();
+    assert!(!health.begin_probe(now), "the gate is open");
+    fail(&health, now);
+    assert_eq!(health.gate(now), Gate::HeldUntil(now + 5 * S));
+    let half = now + 5 * S;
+    assert_eq!((health.gate(half), health.gate(half)), (Gate::Probe, Gate::Probe), "asking takes nothing");
+    assert!(health.begin_probe(half) && !health.begin_probe(half));
+    assert_eq!(health.gate(half), Gate::HeldUntil(half + 60 * S));
+    assert!(!health.on_attempt().breaker_was_closed());
+    health.release_probe(half);
+    assert_eq!(health.gate(half), Gate::Probe);
+    assert!(health.begin_probe(half));
+    health.on_success();
+    health.release_probe(half);
+    assert_eq!(health.gate(half), Gate::Open);
+    assert!(health.on_attempt().breaker_was_closed());
+}
+
+#[test]
+fn a_pause_holds_the_probe_back_and_the_later_end_counts() {
+    let (health, now) = health();
+    fail(&health, now);
+    health.pause_until(now + 8 * S);
+    assert_eq!(health.gate(now), Gate::HeldUntil(now + 8 * S));
+    assert_eq!(health.gate(now + 6 * S), Gate::HeldUntil(now + 8 * S));
+    assert!(!health.begin_probe(now + 6 * S));
+    assert_eq!(health.gate(now + 8 * S), Gate::Probe);
+}
+
+#[test]
+fn an_answer_closes_the_breaker_whatever_it_says_and_no_answer_does_not() {
+    let held = |report: fn(&Health, Instant)| {
+        let (health, now) = health();
+        fail(&health, now);
+        report(&health, now);
+        health.gate(now) != Gate::Open
+    };
+    assert!(!held(|health, _| health.on_success()));
+    assert!(!held(|health, now| health.on_refused(now, &failure(FailureKind::Refused))));
+    assert!(!held(|health, now| health.on_throttled(now, now, &failure(FailureKind::Throttled))));
+    assert!(held(|health, now| health.on_unsent(now, &failure(FailureKind::AddressRefused))));
+}
+
+#[test]
+fn a_disabled_broker_starts_nothing_and_keeps_its_first_reason() {
+    let (health, now) = health();
+    assert!(health.disable("answered 410") && !health.disable("by the operator"));
+    assert_eq!(health.disabled_reason().as_deref(), Some("answered 410"));
+    fail(&health, now);
+    assert_eq!(health.gate(now + 5 * S), Gate::Disabled);
+    assert!(health.is_disabled() && !health.begin_probe(now + 5 * S));
+    health.enable();
+    assert_eq!((health.is_disabled(), health.gate(now + 5 * S)), (false, Gate::Probe));
+}
+
+#[test]
+fn each_outcome_is_counted_once_and_the_last_error_is_kept() {
+    let (health, now) = health();
+    assert_eq!(health.last_error(), None);
+    fail(&health, now);
+    health.on_throttled(now, now, &failure(FailureKind::Throttled));
+    health.on_refused(now, &Failure { status: Some(404), ..failure(FailureKind::Refused) });
+    health.on_success();
+    let counts = HealthCounts {
+        attempts: 1,
+        successes: 1,
+        failures: 3,
+        throttled: 1,
+        opened: 1,
+        ..Default::default()
+    };
+    assert_eq!(health.counts(), counts);
+    assert_eq!(health.last_error().unwrap().status, Some(404));
+}

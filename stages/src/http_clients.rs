@@ -1,0 +1,176 @@
+//! The HTTP clients: limits, trust and the egress policy enter, one client for each shard leaves.
+//!
+//! A client's connections are driven by the runtime that opened them, so each shard has its own and must use no other.
+//! What a client does is exactly one POST: no redirect is followed, nothing is sent again, no proxy is taken from the
+//! environment, no cookie is kept, no answer is decompressed. (A request that finds its kept connection closed moves to
+//! another one, but only as long as not a byte of it was written.)
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use reqwest::{Certificate, Client, redirect};
+use rustls::crypto::{CryptoProvider, ring};
+
+use crate::{
+    egress::Egress,
+    resolver::{GuardedResolver, Lookup, SystemLookup},
+};
+
+/// The limits of a client, and whom it trusts.
+#[derive(Clone, Debug)]
+pub struct HttpOptions {
+    /// How long name resolution, TCP and TLS may take together. Shorter than every endpoint's timeout, so that a
+    /// failure to connect is known to be one, and the event known not to have arrived.
+    pub connect_timeout: Duration,
+    /// How long an unused connection is kept. Shorter than receivers keep theirs, so that few are found closed.
+    pub idle_timeout: Duration,
+    /// How many unused connections to one host are kept by one shard. About as many as deliveries to it are in flight
+    /// at a time: each one missing costs a TLS handshake, each one too many a file descriptor.
+    pub idle_per_host_max: usize,
+    /// Certificate authorities to trust besides the system's: PEM, one or more certificates each.
+    pub extra_ca_pem: Vec<Vec<u8>>,
+}
+
+/// Why there can be no HTTP clients.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpClientError {
+    /// No shard, no client.
+    #[error("there are 0 shards: at least 1 is needed")]
+    NoShards,
+    /// A certificate authority's PEM cannot be read.
+    #[error("extra certificate authority number {number} cannot be read: give its certificates as PEM")]
+    Certificate {
+        /// Which one, counted from 1.
+        number: usize,
+        /// What was found.
+        source: reqwest::Error,
+    },
+    /// A certificate authority's PEM holds no certificate.
+    #[error("extra certificate authority number {number} holds no certificate: give its certificates as PEM")]
+    NoCertificate {
+        /// Which one, counted from 1.
+        number: usize,
+    },
+    /// The client could not be made.
+    #[error(
+        "the http client cannot be made: check the extra certificate authorities, and that the system has a set of its own (ca-certificates)"
+    )]
+    Build(#[from] reqwest::Error),
+}
+
+/// One HTTP client for each shard. A clone shares them.
+#[derive(Clone)]
+pub struct HttpClients(Arc<[Client]>);
+
+impl HttpClients {
+    /// Clients for `shards` shards, which resolve names with the system's resolver and obey `egress`.
+    ///
+    /// # Errors
+    /// There are no shards, a certificate authority cannot be read, or no authority is known at all.
+    pub fn new(shards: usize, egress: &Egress, options: &HttpOptions) -> Result<Self, HttpClientError> {
+        Self::with_lookup(shards, egress, options, Arc::new(SystemLookup))
+    }
+
+    /// The same with a resolver of your own, which the guard still stands before.
+    ///
+    /// # Errors
+    /// As for [`HttpClients::new`].
+    pub fn with_lookup(
+        shards: usize,
+        egress: &Egress,
+        options: &HttpOptions,
+        lookup: Arc<dyn Lookup>,
+    ) -> Result<Self, HttpClientError> {
+        if shards == 0 {
+            return Err(HttpClientError::NoShards);
+        }
+        install_crypto();
+        let authorities = authorities(&options.extra_ca_pem)?;
+        let resolver = GuardedResolver::new(lookup, egress.clone());
+        let client = |_| client(options, authorities.clone(), resolver.clone());
+        Ok(Self((0..shards).map(client).collect::<Result<_, _>>()?))
+    }
+
+    /// The client of shard `shard`; numbers beyond the last shard start over at the first.
+    #[must_use]
+    pub fn of(&self, shard: usize) -> &Client {
+        &self.0[shard % self.0.len()]
+    }
+}
+
+impl fmt::Debug for HttpClients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpClients").field("shards", &self.0.len()).finish()
+    }
+}
+
+fn client(
+    options: &HttpOptions,
+    authorities: Vec<Certificate>,
+    resolver: GuardedResolver,
+) -> reqwest::Result<Client> {
+    Client::builder()
+        .dns_resolver(resolver)
+        .no_proxy()
+        .redirect(redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        // Off already, unless another crate of the build turns the features on.
+        .no_gzip()
+        .no_brotli()
+        .no_zstd()
+        .no_deflate()
+        .connect_timeout(options.connect_timeout)
+        .pool_idle_timeout(options.idle_timeout)
+        .pool_max_idle_per_host(options.idle_per_host_max)
+        .tcp_nodelay(true)
+        .tls_certs_merge(authorities)
+        .build()
+}
+
+/// Makes `ring` the process's crypto provider, unless it has one: the HTTP client asks for the process's.
+fn install_crypto() {
+    if CryptoProvider::get_default().is_none() && ring::default_provider().install_default().is_err() {
+        tracing::debug!("another thread has installed a crypto provider first; that one is used");
+    }
+}
+
+fn authorities(pems: &[Vec<u8>]) -> Result<Vec<Certificate>, HttpClientError> {
+    let mut all = Vec::new();
+    for (pem, number) in pems.iter().zip(1..) {
+        let found = Certificate::from_pem_bundle(pem)
+            .map_err(|source| HttpClientError::Certificate { number, source })?;
+        if found.is_empty() {
+            return Err(HttpClientError::NoCertificate { number });
+        }
+        all.extend(found);
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::http_options;
+
+    fn with_authority(pem: &[u8]) -> Result<HttpClients, HttpClientError> {
+        let options = HttpOptions { extra_ca_pem: vec![pem.to_vec()], ..http_options() };
+        HttpClients::new(1, &Egress::default(), &options)
+    }
+
+    #[test]
+    fn no_shards_are_refused_and_shard_numbers_wrap_around() {
+        let none = HttpClients::new(0, &Egress::default(), &http_options());
+        assert!(matches!(none, Err(HttpClientError::NoShards)));
+        let two = HttpClients::new(2, &Egress::default(), &http_options()).unwrap();
+        assert!(std::ptr::eq(two.of(0), two.of(2)) && !std::ptr::eq(two.of(0), two.of(1)));
+    }
+
+    #[test]
+    fn an_authority_that_is_none_is_refused() {
+        assert!(matches!(with_authority(b"no pem"), Err(HttpClientError::NoCertificate { number: 1 })));
+        let broken = b"-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n";
+        assert!(matches!(with_authority(broken), Err(HttpClientError::Certificate { number: 1, .. })));
+        let not_one = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert!(matches!(with_authority(not_one), Err(HttpClientError::Build(_))));
+    }
+}

@@ -1,0 +1,95 @@
+//! How far a delivery has come, shared between the line that queues it and the stages that carry it out.
+
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicBool, AtomicU8, Ordering},
+};
+
+use state::Claim;
+
+const LIVE: u8 = 0;
+const SPILLED: u8 = 1;
+const RECORDING: u8 = 2;
+const RECORDING_SPILLED: u8 = 3;
+
+/// Whether a delivery stands on disk, and whether its verdict is being recorded; holds its claim until it is dropped
+/// with the last clone of the delivery, which is after the verdict has been recorded.
+#[derive(Debug, Default)]
+pub struct Progress {
+    claim: OnceLock<Claim>,
+    state: AtomicU8,
+    probe: AtomicBool,
+}
+
+impl Progress {
+    /// The progress of a delivery that comes back from the spill.
+    pub(crate) fn spilled() -> Self {
+        Self { state: AtomicU8::new(SPILLED), ..Self::default() }
+    }
+
+    /// The progress of the same delivery when it goes back to wait for another attempt: where it stands is kept, the
+    /// claim is not. A delivery that waits with a claim could wait behind one that waits for the claim.
+    pub(crate) fn put_back(&self) -> Self {
+        if self.is_spilled() { Self::spilled() } else { Self::default() }
+    }
+
+    /// Keeps the claim until the delivery is settled, put back or leaves memory.
+    pub(crate) fn keep(&self, claim: Claim) {
+        drop(self.claim.set(claim));
+    }
+
+    /// Notes whether the delivery is the one that finds out how a broker is doing.
+    pub fn set_probe(&self, probe: bool) {
+        self.probe.store(probe, Ordering::Relaxed);
+    }
+
+    /// Whether it is: then it goes on although its broker is held.
+    #[must_use]
+    pub fn is_probe(&self) -> bool {
+        self.probe.load(Ordering::Relaxed)
+    }
+
+    /// Whether the delivery stands on disk, so that its verdict must remove it there.
+    #[must_use]
+    pub fn is_spilled(&self) -> bool {
+        matches!(self.state.load(Ordering::Acquire), SPILLED | RECORDING_SPILLED)
+    }
+
+    /// Notes that the delivery is being written to disk; false if its verdict is being recorded already, so that it
+    /// must not be.
+    pub fn spill(&self) -> bool {
+        self.change(LIVE, SPILLED) || self.state.load(Ordering::Acquire) == SPILLED
+    }
+
+    /// Notes that the verdict is being recorded, and gives whether the delivery stands on disk. From here on it will
+    /// not be spilled.
+    pub(crate) fn begin_recording(&self) -> bool {
+        if self.change(LIVE, RECORDING) {
+            return false;
+        }
+        self.change(SPILLED, RECORDING_SPILLED);
+        self.is_spilled()
+    }
+
+    fn change(&self, from: u8, to: u8) -> bool {
+        self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delivery_is_spilled_or_recorded_first_and_the_other_knows() {
+        let first_spilled = Progress::default();
+        assert!(first_spilled.spill());
+        assert!(first_spilled.begin_recording(), "its verdict must remove it from disk");
+        let first_recorded = Progress::default();
+        assert!(!first_recorded.begin_recording());
+        assert!(!first_recorded.spill(), "a delivery whose verdict is being recorded went to disk");
+        assert!(!first_recorded.is_spilled());
+        let returned = Progress::spilled();
+        assert!(returned.is_spilled() && returned.spill() && returned.begin_recording());
+    }
+}

@@ -1,0 +1,139 @@
+//! The quota under paused time.
+
+use std::{cell::RefCell, rc::Rc, sync::Arc};
+
+use proptest::prelude::{Strategy, prop_assert, proptest};
+use tokio::{runtime::Runtime, task::LocalSet};
+
+use super::*;
+
+fn quota(rate: f64, burst: u32) -> Quota {
+    Quota::new(rate, NonZeroU32::new(burst).unwrap()).unwrap()
+}
+
+fn paused() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+}
+
+/// The moments, in seconds, at which tasks that arrive after the given pauses get their permits.
+fn grants(rate: f64, burst: u32, pauses_ms: &[u64]) -> Vec<f64> {
+    let times = Rc::new(RefCell::new(Vec::new()));
+    let at = Rc::clone(&times);
+    paused().block_on(LocalSet::new().run_until(async move {
+        let (start, quota) = (Instant::now(), Rc::new(quota(rate, burst)));
+        let mut tasks = Vec::new();
+        for pause in pauses_ms {
+            tokio::time::sleep(Duration::from_millis(*pause)).await;
+            let (quota, at) = (Rc::clone(&quota), Rc::clone(&at));
+            tasks.push(tokio::task::spawn_local(async move {
+                quota.permit().await;
+                at.borrow_mut().push(start.elapsed().as_secs_f64());
+            }));
+        }
+        for task in tasks {
+            task.await.unwrap();
+        }
+    }));
+    times.take()
+}
+
+fn rates() -> impl Strategy<Value = f64> {
+    (-1.0..4.0_f64).prop_map(|exponent| 10_f64.powf(exponent))
+}
+
+proptest! {
+    #[test]
+    fn no_window_sees_more_than_burst_and_rate_allow(
+        rate in rates(),
+        burst in 1_u32..20,
+        pauses in proptest::collection::vec(0_u64..40, 1..120),
+    ) {
+        let at = grants(rate, burst, &pauses);
+        prop_assert!(at.len() == pauses.len());
+        for (first, from) in at.iter().enumerate() {
+            for (last, to) in at.iter().enumerate().skip(first) {
+                let allowed = f64::from(burst) + rate * (to - from) + 1e-6;
+                prop_assert!((last - first + 1) as f64 <= allowed, "permits {first} to {last} in {from}..{to}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_crowd_is_served_at_the_rate(rate in 0.1..1_000_f64, burst in 1_u32..20, crowd in 20_usize..200) {
+        let at = grants(rate, burst, &vec![0; crowd]);
+        let due = (crowd - burst as usize) as f64 / rate;
+        // A timer may be a millisecond late, each time it is set.
+        prop_assert!(at[crowd - 1] >= due && at[crowd - 1] <= due + 0.001 * crowd as f64 + 0.001);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_below_one_a_second_is_kept() {
+    let quota = quota(0.2, 1);
+    quota.permit().await;
+    let start = Instant::now();
+    quota.permit().await;
+    assert_eq!(start.elapsed(), Duration::from_secs(5));
+    assert_eq!(quota.waits(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn permits_go_out_in_the_order_of_asking_even_to_one_who_comes_when_a_permit_is_due() {
+    let quota = Arc::new(quota(1.0, 1));
+    quota.permit().await;
+    let first = tokio::spawn({
+        let quota = Arc::clone(&quota);
+        async move {
+            quota.permit().await;
+            Instant::now()
+        }
+    });
+    tokio::task::yield_now().await;
+    assert_eq!(quota.waiting(), 1);
+    // The newcomer's timer ends in the same tick as the waiter's, and this task is polled first.
+    let second = {
+        tokio::time::sleep_until(Instant::now() + Duration::from_secs(1)).await;
+        quota.permit().await;
+        Instant::now()
+    };
+    let first = first.await.unwrap();
+    assert!(first < second, "the newcomer got its permit at {second:?}, the waiter at {first:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_that_is_no_whole_number_of_nanoseconds_is_rounded_down() {
+    // 1,666.67 ns between two: with 1,666 there would be 60,024 in a tenth of a second.
+    let quota = quota(600_000.0, 120_000);
+    let take = || (0..120_000).take_while(|_| quota.limiter.check().is_ok()).count();
+    assert_eq!(take(), 120_000);
+    tokio::time::advance(Duration::from_millis(100)).await;
+    let taken = take();
+    assert!((59_900..=60_000).contains(&taken), "{taken}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_who_gives_up_waiting_spends_nothing_and_holds_nobody_up() {
+    let quota = quota(1.0, 1);
+    quota.permit().await;
+    let start = Instant::now();
+    for _ in 0..10 {
+        assert!(tokio::time::timeout(Duration::from_millis(50), quota.permit()).await.is_err());
+    }
+    assert_eq!(quota.waiting(), 0);
+    quota.permit().await;
+    assert_eq!(start.elapsed(), Duration::from_secs(1));
+}
+
+#[test]
+fn rates_and_bursts_out_of_bounds_are_refused_with_a_way_out() {
+    for rate in [0.0, -1.0, 1e-6, 1.1e6, f64::NAN, f64::INFINITY] {
+        let error = Quota::new(rate, NonZeroU32::MIN).unwrap_err();
+        assert!(matches!(error, QuotaError::Rate { .. }), "{rate}");
+        assert!(error.to_string().contains("from 0.0000116 (one a day) to 1000000"), "{error}");
+    }
+    let error = Quota::new(1.0, NonZeroU32::MAX).unwrap_err();
+    assert!(error.to_string().contains("at most 31622400"), "{error}");
+    for (rate, burst) in [(RATE_MIN, 366), (RATE_MAX, u32::MAX), (0.2, 1)] {
+        assert!(Quota::new(rate, NonZeroU32::new(burst).unwrap()).is_ok(), "{rate} {burst}");
+    }
+}

@@ -1,0 +1,223 @@
+//! The retry loop: a fresh delivery enters, a receipt leaves, or the verdict on a delivery that was not taken.
+//!
+//! Guaranteed: only the broker that failed is tried again; each attempt goes through the whole `attempt` stage and so
+//! pays its own permit; a delivery is held in memory between two attempts for `in_place_max` at most; each failed
+//! attempt is in the history that goes on record, and the broker's own trouble brings no event nearer to its dead
+//! letter.
+
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use rand::{SeedableRng, rngs::SmallRng};
+use state::{Clock, FailedAttempt};
+use tokio::time::Instant;
+
+use crate::{
+    backoff::RetryPolicy,
+    health::{AttemptMark, Gate, Health},
+    models::{
+        Attempt, Broker, Delivery, Exit, Failure, FailureKind, Fresh, Receipt, Step, Undeliverable, Verdict,
+    },
+    stage::Stage,
+};
+
+/// Gives `.retry(policy, clock)` to every stage that attempts a fresh delivery once.
+pub trait AttemptExt: Stage<In = Fresh, Out = Attempt> + Sized {
+    /// This attempt, made again until it succeeds or `policy` ends it. `clock` dates the attempts and tells the
+    /// event's age.
+    fn retry(self, policy: RetryPolicy, clock: Clock) -> Retry<Self> {
+        Retry { attempt: self, policy, clock, rng: Mutex::new(rand::make_rng()) }
+    }
+}
+
+impl<A: Stage<In = Fresh, Out = Attempt>> AttemptExt for A {}
+
+/// An attempt made again until it succeeds or the policy ends it; made by [`AttemptExt::retry`].
+#[derive(Debug)]
+pub struct Retry<A> {
+    attempt: A,
+    policy: RetryPolicy,
+    clock: Clock,
+    /// Asked only after a failure.
+    rng: Mutex<SmallRng>,
+}
+
+impl<A> Retry<A> {
+    /// The same with its random waits drawn from `seed`, so that a run can be repeated.
+    #[must_use]
+    pub fn seeded(mut self, seed: u64) -> Self {
+        self.rng = Mutex::new(SmallRng::seed_from_u64(seed));
+        self
+    }
+}
+
+impl<A: Stage<In = Fresh, Out = Attempt>> Stage for Retry<A> {
+    type In = Fresh;
+    type Out = Receipt;
+
+    async fn run(&self, mut fresh: Fresh) -> Step<Receipt> {
+        let broker = Arc::clone(&fresh.delivery().broker);
+        let health = &broker.health;
+        if fresh.delivery().history.attempts == 0 {
+            health.retry_budget().deposit();
+        }
+        // The gate is not asked before the first attempt: the scheduler has asked, and if this delivery is the probe
+        // the gate is held on its account.
+        let mut first = true;
+        loop {
+            fresh = self.still_due(fresh)?;
+            count_repeat(fresh.delivery(), first);
+            first = false;
+            let mark = health.on_attempt();
+            let failure = match self.attempt.run(fresh).await? {
+                Attempt::Accepted(receipt) => {
+                    health.on_success();
+                    return Ok(receipt);
+                }
+                Attempt::Failed(back, failure) => {
+                    fresh = back;
+                    failure
+                }
+            };
+            let wait;
+            (fresh, wait) = self.after_failure(fresh, mark, failure)?;
+            tokio::time::sleep(wait).await;
+            fresh = through_gate(fresh, health.gate(Instant::now()))?;
+        }
+    }
+}
+
+impl<A> Retry<A> {
+    /// Lets a delivery on whose broker is enabled and whose event is young enough.
+    fn still_due(&self, fresh: Fresh) -> Step<Fresh> {
+        let delivery = fresh.delivery();
+        if delivery.broker.health.is_disabled() {
+            return Err(undeliverable(fresh, Undeliverable::BrokerDisabled));
+        }
+        let age = self.clock.now().saturating_sub(delivery.event().read_at);
+        if u128::from(age) > self.policy.age_max.as_millis() {
+            return Err(undeliverable(fresh, Undeliverable::TooOld));
+        }
+        Ok(fresh)
+    }
+
+    /// Notes the failure and tells the broker's health; the delivery and its wait in place come back if it is to be
+    /// tried again here.
+    fn after_failure(
+        &self,
+        mut fresh: Fresh,
+        mark: AttemptMark,
+        failure: Failure,
+    ) -> Step<(Fresh, Duration)> {
+        let now = Instant::now();
+        let broker = Arc::clone(&fresh.delivery().broker);
+        let retry_after = failure.retry_after.map(|asked| asked.min(self.policy.retry_after_max));
+        // The exponent for a throttled attempt is all there were, or answers of 429 would never space out.
+        let history = &fresh.delivery().history;
+        let failed = match failure.kind {
+            FailureKind::Throttled => history.attempts,
+            _ => history.counted,
+        };
+        let backoff = self.policy.delay(failed.saturating_add(1), &mut *self.rng.lock());
+        let end = report(
+            &broker,
+            mark,
+            now,
+            &failure,
+            retry_after.unwrap_or(backoff.min(self.policy.retry_after_max)),
+        );
+        self.note(&mut fresh, mark, failure);
+        if let Some(why) = end {
+            return Err(undeliverable(fresh, why));
+        }
+        if fresh.delivery().history.counted >= self.policy.attempts_max.max(1) {
+            return Err(undeliverable(fresh, Undeliverable::AttemptsExhausted));
+        }
+        fresh = through_gate(fresh, broker.health.gate(now))?;
+        let wait = backoff.max(retry_after.unwrap_or_default()).max(self.deferral(&broker.health, now));
+        if wait > self.policy.in_place_max {
+            return Err(spilled(fresh, Some(now + wait)));
+        }
+        Ok((fresh, wait))
+    }
+
+    /// Zero if the budget has a retry left.
+    fn deferral(&self, health: &Health, now: Instant) -> Duration {
+        if health.retry_budget().withdraw(now) {
+            return Duration::ZERO;
+        }
+        health.on_deferred();
+        self.policy.deferral(&mut *self.rng.lock())
+    }
+
+    /// Adds the attempt to the history. It counts if the failure can be the event's fault.
+    fn note(&self, fresh: &mut Fresh, mark: AttemptMark, failure: Failure) {
+        let counts = mark.breaker_was_closed() && failure.kind != FailureKind::Throttled;
+        let Failure { status, cause, may_have_arrived, .. } = failure;
+        let attempt = FailedAttempt { at: self.clock.now(), status, cause, may_have_arrived };
+        fresh.delivery_mut().history.push(attempt, counts);
+    }
+}
+
+/// Tells the broker's health; gives the reason if this failure ends the delivery.
+fn report(
+    broker: &Broker,
+    mark: AttemptMark,
+    now: Instant,
+    failure: &Failure,
+    pause: Duration,
+) -> Option<Undeliverable> {
+    let health = &broker.health;
+    match failure.kind {
+        FailureKind::Transient => health.on_failure(mark, now, failure),
+        FailureKind::Throttled => health.on_throttled(now, now + pause, failure),
+        FailureKind::Refused => {
+            health.on_refused(now, failure);
+            // A refusal is an answer, so there is a status; zero would show that the attempt broke that rule.
+            return Some(Undeliverable::Refused { status: failure.status.unwrap_or_default() });
+        }
+        FailureKind::Gone => {
+            health.on_refused(now, failure);
+            if health.disable("the receiver answered 410 gone") {
+                tracing::warn!(broker = %broker.id, "broker disabled: the receiver answered 410 gone");
+            }
+            return Some(Undeliverable::BrokerDisabled);
+        }
+        FailureKind::AddressRefused => {
+            health.on_unsent(now, failure);
+            return Some(Undeliverable::AddressRefused);
+        }
+    }
+    None
+}
+
+/// Lets a delivery on while the gate is open. Anything else holds the broker as a whole, and the scheduler decides
+/// when it goes on.
+pub(crate) fn through_gate(fresh: Fresh, gate: Gate) -> Step<Fresh> {
+    match gate {
+        Gate::Open => Ok(fresh),
+        Gate::Probe | Gate::HeldUntil(_) => Err(spilled(fresh, None)),
+        Gate::Disabled => Err(undeliverable(fresh, Undeliverable::BrokerDisabled)),
+    }
+}
+
+/// Counts an attempt that may repeat one the receiver has taken. A crash is counted once for each delivery.
+fn count_repeat(delivery: &Delivery, first: bool) {
+    let health = &delivery.broker.health;
+    if first && delivery.may_repeat {
+        health.on_repeat_after_crash();
+    } else if delivery.history.may_have_arrived {
+        health.on_repeat_after_no_answer();
+    }
+}
+
+fn spilled(fresh: Fresh, not_before: Option<Instant>) -> Exit {
+    Exit::Verdict(Verdict::Spilled { history: fresh.into_delivery().history, not_before })
+}
+
+fn undeliverable(fresh: Fresh, why: Undeliverable) -> Exit {
+    Exit::Verdict(Verdict::Undeliverable { why, history: fresh.into_delivery().history })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,307 @@
+//! The retry loop against a scripted receiver, in paused time.
+
+use std::{collections::VecDeque, num::NonZeroU32};
+
+use super::*;
+use crate::{
+    health::HealthCounts,
+    models::Permitted,
+    testing::{broker_with, failure, fresh},
+    throttle::Throttle,
+};
+
+/// A receiver that gives these answers, one per attempt, and takes a second for each.
+struct Script(Mutex<VecDeque<Option<Failure>>>);
+
+impl Stage for Script {
+    type In = Permitted;
+    type Out = Attempt;
+
+    async fn run(&self, permitted: Permitted) -> Step<Attempt> {
+        tokio::time::sleep(SECOND).await;
+        let answer = self.0.lock().pop_front().expect("an attempt the script does not have");
+        let fresh = permitted.spend();
+        Ok(match answer {
+            None => Attempt::Accepted(Receipt { failed_attempts: fresh.delivery().history.attempts, at: 0 }),
+            Some(failure) => Attempt::Failed(fresh, failure),
+        })
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const START: u64 = 1_000_000;
+
+/// Waits of at most a second, all in place.
+const QUICK: RetryPolicy = RetryPolicy {
+    base: SECOND,
+    cap: SECOND,
+    attempts_max: 4,
+    age_max: Duration::from_secs(3_600),
+    retry_after_max: Duration::from_secs(60),
+    in_place_max: SECOND,
+};
+
+fn retry(policy: RetryPolicy, answers: Vec<Option<Failure>>) -> impl Stage<In = Fresh, Out = Receipt> {
+    let script = Script(Mutex::new(answers.into()));
+    Throttle::new().then(script).retry(policy, Clock::simulated(START)).seeded(7)
+}
+
+fn broker() -> Arc<Broker> {
+    Arc::new(broker_with("acme", 1_000_000.0, 1_000))
+}
+
+fn no() -> Option<Failure> {
+    Some(failure(FailureKind::Transient))
+}
+
+fn no_answer() -> Option<Failure> {
+    Some(Failure { may_have_arrived: true, ..failure(FailureKind::Transient) })
+}
+
+fn answer(kind: FailureKind, status: u16, retry_after: Option<u64>) -> Option<Failure> {
+    let retry_after = retry_after.map(Duration::from_secs);
+    Some(Failure { status: Some(status), retry_after, ..failure(kind) })
+}
+
+fn open_breaker(health: &Health) {
+    for _ in 0..5 {
+        health.on_failure(health.on_attempt(), Instant::now(), &failure(FailureKind::Transient));
+    }
+}
+
+/// The reason, attempts and counted attempts of an undeliverable one.
+fn dead(step: Step<Receipt>) -> (Undeliverable, u32, u32) {
+    match step.unwrap_err() {
+        Exit::Verdict(Verdict::Undeliverable { why, history }) => (why, history.attempts, history.counted),
+        other => panic!("not undeliverable but {other:?}"),
+    }
+}
+
+/// How long from now, attempts and counted attempts of a spilled one.
+fn spill(step: Step<Receipt>) -> (Option<Duration>, u32, u32) {
+    match step.unwrap_err() {
+        Exit::Verdict(Verdict::Spilled { history, not_before }) => {
+            (not_before.map(|at| at - Instant::now()), history.attempts, history.counted)
+        }
+        other => panic!("not spilled but {other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_tried_in_place_until_it_is_taken_and_each_attempt_pays_a_permit() {
+    let broker = Arc::new(broker_with("slow", 0.1, 1));
+    let start = Instant::now();
+    let receipt = retry(QUICK, vec![no(), no(), None]).run(fresh(&broker)).await.unwrap();
+    assert_eq!(receipt.failed_attempts, 2);
+    assert_eq!(
+        start.elapsed(),
+        Duration::from_secs(21),
+        "three permits ten seconds apart, a second to answer"
+    );
+    let counts = HealthCounts { attempts: 3, successes: 1, failures: 2, ..Default::default() };
+    assert_eq!(broker.health.counts(), counts);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_attempt_allowed_makes_a_dead_letter_with_its_history() {
+    let broker = broker();
+    let Err(Exit::Verdict(verdict)) =
+        retry(QUICK, vec![no(), no_answer(), no(), no()]).run(fresh(&broker)).await
+    else {
+        panic!("it was taken");
+    };
+    let Verdict::Undeliverable { why: Undeliverable::AttemptsExhausted, history } = verdict else {
+        panic!("{verdict:?}");
+    };
+    assert_eq!((history.attempts, history.counted, history.last.len()), (4, 4, 4));
+    assert!(history.last[0].at >= START + 1_000 && history.last[0].at < history.last[3].at);
+    assert_eq!(history.last[1].cause, "connection reset");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_ends_it_at_once_and_leaves_the_broker_well() {
+    let broker = broker();
+    let refused = retry(QUICK, vec![answer(FailureKind::Refused, 422, None)]).run(fresh(&broker)).await;
+    assert_eq!(dead(refused), (Undeliverable::Refused { status: 422 }, 1, 1));
+    let address = retry(QUICK, vec![Some(failure(FailureKind::AddressRefused))]).run(fresh(&broker)).await;
+    assert_eq!(dead(address), (Undeliverable::AddressRefused, 1, 1));
+    assert_eq!(broker.health.gate(Instant::now()), Gate::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn gone_disables_the_broker_and_the_next_event_is_not_attempted() {
+    let broker = broker();
+    let gone = retry(QUICK, vec![answer(FailureKind::Gone, 410, None)]).run(fresh(&broker)).await;
+    assert_eq!(dead(gone), (Undeliverable::BrokerDisabled, 1, 1));
+    assert_eq!(dead(retry(QUICK, vec![]).run(fresh(&broker)).await), (Undeliverable::BrokerDisabled, 0, 0));
+    assert_eq!(broker.health.counts().attempts, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_past_its_age_is_not_attempted_and_one_at_it_is() {
+    let age_max = Duration::from_millis(START);
+    assert!(retry(RetryPolicy { age_max, ..QUICK }, vec![None]).run(fresh(&broker())).await.is_ok());
+    let age_max = Duration::from_millis(START - 1);
+    let old = retry(RetryPolicy { age_max, ..QUICK }, vec![]).run(fresh(&broker())).await;
+    assert_eq!(dead(old), (Undeliverable::TooOld, 0, 0));
+    let age_max = Duration::from_millis(START + 500);
+    let aged = retry(RetryPolicy { age_max, ..QUICK }, vec![no()]).run(fresh(&broker())).await;
+    assert_eq!(dead(aged), (Undeliverable::TooOld, 1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_asked_for_holds_the_broker_within_bounds_and_does_not_count() {
+    for (asked, held) in [(10, 10), (9_999, 60)] {
+        let broker = broker();
+        let throttled =
+            retry(QUICK, vec![answer(FailureKind::Throttled, 429, Some(asked))]).run(fresh(&broker)).await;
+        assert_eq!(spill(throttled), (None, 1, 0));
+        let until = Instant::now() + Duration::from_secs(held);
+        assert_eq!(broker.health.gate(Instant::now()), Gate::HeldUntil(until));
+        assert_eq!(broker.health.gate(until), Gate::Open);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_of_no_length_is_waited_out_in_place_and_never_exhausts_the_attempts() {
+    let now = || answer(FailureKind::Throttled, 429, Some(0));
+    let broker = broker();
+    let answers = (0..20).map(|_| now()).chain([None]).collect();
+    let receipt = retry(QUICK, answers).run(fresh(&broker)).await.unwrap();
+    assert_eq!((receipt.failed_attempts, broker.health.counts().throttled), (20, 20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttled_broker_that_names_no_time_is_paused_for_the_backoff() {
+    let broker = broker();
+    let throttled = retry(QUICK, vec![answer(FailureKind::Throttled, 429, None)]).run(fresh(&broker)).await;
+    assert_eq!(spill(throttled), (None, 1, 0));
+    let Gate::HeldUntil(until) = broker.health.gate(Instant::now()) else { panic!("not held") };
+    assert!(until - Instant::now() <= SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_too_long_for_memory_spills_the_delivery_for_as_long() {
+    let asks = || answer(FailureKind::Transient, 500, Some(30));
+    let (wait, attempts, counted) = spill(retry(QUICK, vec![no(), asks()]).run(fresh(&broker())).await);
+    assert_eq!((wait, attempts, counted), (Some(Duration::from_secs(30)), 2, 2));
+    let policy = RetryPolicy { retry_after_max: 5 * SECOND, ..QUICK };
+    let (wait, ..) = spill(retry(policy, vec![asks()]).run(fresh(&broker())).await);
+    assert_eq!(wait, Some(5 * SECOND), "bounded");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_failure_that_opens_the_breaker_spills_the_delivery_with_no_time_of_its_own() {
+    let policy = RetryPolicy { attempts_max: 12, ..QUICK };
+    let broker = broker();
+    assert_eq!(
+        spill(retry(policy, vec![no(), no(), no(), no(), no()]).run(fresh(&broker)).await),
+        (None, 5, 5)
+    );
+    assert!(matches!(broker.health.gate(Instant::now()), Gate::HeldUntil(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_started_as_the_probe_is_attempted_and_its_failure_does_not_count() {
+    let broker = broker();
+    open_breaker(&broker.health);
+    tokio::time::sleep(5 * SECOND).await;
+    let probe = || {
+        assert!(broker.health.begin_probe(Instant::now()));
+        let fresh = fresh(&broker);
+        fresh.delivery().progress.set_probe(true);
+        fresh
+    };
+    assert_eq!(spill(retry(QUICK, vec![no()]).run(probe()).await), (None, 1, 0));
+    assert_eq!(broker.health.gate(Instant::now()), Gate::HeldUntil(Instant::now() + 10 * SECOND));
+    tokio::time::sleep(10 * SECOND).await;
+    assert!(retry(QUICK, vec![None]).run(probe()).await.is_ok());
+    assert_eq!(broker.health.gate(Instant::now()), Gate::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_that_closes_during_the_wait_stops_the_next_attempt() {
+    let asks = || answer(FailureKind::Transient, 500, Some(1));
+    let during_the_wait = |act: fn(&Health)| async move {
+        let broker = broker();
+        let line = retry(QUICK, vec![asks()]);
+        let (step, ()) = tokio::join!(line.run(fresh(&broker)), async {
+            tokio::time::sleep(SECOND + SECOND / 2).await;
+            act(&broker.health);
+        });
+        step
+    };
+    assert_eq!(spill(during_the_wait(open_breaker).await), (None, 1, 1));
+    let disabled = during_the_wait(|health| assert!(health.disable("by the operator"))).await;
+    assert_eq!(dead(disabled), (Undeliverable::BrokerDisabled, 1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_retry_budget_puts_the_retry_off() {
+    let broker = broker();
+    while broker.health.retry_budget().withdraw(Instant::now()) {}
+    let policy = RetryPolicy { base: Duration::ZERO, cap: 100 * SECOND, ..QUICK };
+    // The second that the answer takes earns ten retries.
+    let receipt = retry(policy, vec![no(), None]).run(fresh(&broker)).await.unwrap();
+    assert_eq!(receipt.failed_attempts, 1);
+    let (step, ()) = tokio::join!(async { retry(policy, vec![no()]).run(fresh(&broker)).await }, async {
+        tokio::time::sleep(SECOND - Duration::from_millis(1)).await;
+        while broker.health.retry_budget().withdraw(Instant::now()) {}
+    });
+    let (wait, attempts, _) = spill(step);
+    assert!(wait >= Some(50 * SECOND) && wait <= Some(100 * SECOND), "{wait:?}");
+    assert_eq!((attempts, broker.health.counts().deferred), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_first_attempt_ever_pays_into_the_budget() {
+    let deposits = |attempts: u32| async move {
+        let mut broker = broker_with("acme", 1_000_000.0, 1_000);
+        let budget = crate::RetryBudgetPolicy { ratio: 1.0, min_per_second: 0.0, window_seconds: 0.0 };
+        broker.health = Health::new(crate::BreakerPolicy::default(), budget);
+        let broker = Arc::new(broker);
+        assert!(broker.health.retry_budget().withdraw(Instant::now()));
+        let mut fresh = fresh(&broker);
+        fresh.delivery_mut().history.attempts = attempts;
+        retry(QUICK, vec![None]).run(fresh).await.unwrap();
+        broker.health.retry_budget().withdraw(Instant::now())
+    };
+    assert!(deposits(0).await);
+    assert!(!deposits(3).await, "a delivery back from the spill was paid for, or put off, before");
+}
+
+#[tokio::test(start_paused = true)]
+async fn possible_repeats_are_counted_by_their_cause() {
+    let counts = |may_repeat: bool, answers: Vec<Option<Failure>>| async move {
+        let broker = broker();
+        let mut fresh = fresh(&broker);
+        fresh.delivery_mut().may_repeat = may_repeat;
+        retry(QUICK, answers).run(fresh).await.unwrap();
+        let counts = broker.health.counts();
+        (counts.repeats_after_crash, counts.repeats_after_no_answer)
+    };
+    assert_eq!(counts(false, vec![no(), None]).await, (0, 0));
+    assert_eq!(counts(true, vec![no(), None]).await, (1, 0));
+    assert_eq!(counts(false, vec![no_answer(), no(), None]).await, (0, 2));
+    assert_eq!(counts(true, vec![no_answer(), None]).await, (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hanging_broker_costs_its_breaker_time_only_once_however_late_its_failures_come() {
+    let mut broker = broker_with("acme", 1_000_000.0, 1_000);
+    let failures = NonZeroU32::MIN;
+    let policy = crate::BreakerPolicy { failures, open_min: SECOND / 2, ..Default::default() };
+    broker.health = Health::new(policy, crate::RetryBudgetPolicy::default());
+    let broker = Arc::new(broker);
+    let start = Instant::now();
+    let late = async {
+        tokio::time::sleep(SECOND / 2).await;
+        retry(QUICK, vec![no()]).run(fresh(&broker)).await
+    };
+    let prompt = retry(QUICK, vec![no()]);
+    // One fails at 1 s and opens the breaker, the other, begun before, fails at 1.5 s, when the breaker is half-open.
+    let (_, step) = tokio::join!(prompt.run(fresh(&broker)), late);
+    assert_eq!(start.elapsed(), SECOND + SECOND / 2);
+    assert_eq!(spill(step), (None, 1, 1));
+    assert_eq!((broker.health.gate(Instant::now()), broker.health.counts().opened), (Gate::Probe, 1));
+}

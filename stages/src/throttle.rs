@@ -1,0 +1,77 @@
+//! The throttle: a fresh delivery enters, the same with leave to be attempted once leaves, at the broker's pace.
+//!
+//! Guaranteed: nothing leaves while its broker is held, a probe excepted; no more `Permitted` than the broker's
+//! [`Quota`](crate::Quota) gave permits, in the order in which the deliveries came. How often one had to wait is
+//! counted by the quota, [`Quota::waits`](crate::Quota::waits).
+
+use tokio::time::Instant;
+
+use crate::{
+    models::{Fresh, Permitted, Step},
+    retry::through_gate,
+    stage::Stage,
+};
+
+/// Waits for the broker's quota. Holds nothing itself: each broker has its own.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Throttle;
+
+impl Throttle {
+    /// A throttle for all brokers.
+    #[must_use]
+    pub fn new() -> Self {
+        Self
+    }
+}
+
+impl Stage for Throttle {
+    type In = Fresh;
+    type Out = Permitted;
+
+    async fn run(&self, fresh: Fresh) -> Step<Permitted> {
+        let delivery = fresh.delivery();
+        delivery.broker.quota.permit().await;
+        // While it waited the broker may have failed others or asked for a pause. The permit is lost, which only makes
+        // the pace slower.
+        if delivery.progress.is_probe() {
+            return Ok(fresh.permit());
+        }
+        let gate = delivery.broker.health.gate(Instant::now());
+        Ok(through_gate(fresh, gate)?.permit())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use super::*;
+    use crate::models::{Exit, Verdict};
+    use crate::testing::{broker_with, fresh};
+
+    #[tokio::test(start_paused = true)]
+    async fn each_broker_waits_for_its_own_quota_only() {
+        let (slow, fast) =
+            (Arc::new(broker_with("slow", 1.0, 1)), Arc::new(broker_with("fast", 1_000.0, 10)));
+        let (throttle, start) = (Throttle::new(), Instant::now());
+        for _ in 0..3 {
+            throttle.run(fresh(&slow)).await.unwrap();
+        }
+        assert_eq!(start.elapsed(), Duration::from_secs(2));
+        throttle.run(fresh(&fast)).await.unwrap();
+        assert_eq!(start.elapsed(), Duration::from_secs(2));
+        assert_eq!((slow.quota.waits(), fast.quota.waits()), (2, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waited_while_its_broker_was_held_goes_back_and_a_probe_goes_on() {
+        let broker = Arc::new(broker_with("acme", 1.0, 1));
+        let (first, second, probe) = (fresh(&broker), fresh(&broker), fresh(&broker));
+        drop(Throttle::new().run(first).await.unwrap());
+        broker.health.pause_until(Instant::now() + Duration::from_secs(60));
+        let exit = Throttle::new().run(second).await.unwrap_err();
+        assert!(matches!(exit, Exit::Verdict(Verdict::Spilled { not_before: None, .. })), "{exit:?}");
+        probe.delivery().progress.set_probe(true);
+        drop(Throttle::new().run(probe).await.unwrap());
+    }
+}

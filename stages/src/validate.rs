@@ -1,0 +1,333 @@
+//! Validate: a shipment event becomes a valid one, or a rejection that names every rule it breaks.
+//!
+//! Enters: an event with the right shape. Leaves: the event as it is kept, its status under the canonical name, its
+//! body the record's own bytes with their digest. Guaranteed: one function per rule, each asked of every event; a
+//! rule sees one value and the rules, never another rule's answer.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use state::{BodyDigest, Clock, Event, StageName, UnixMillis};
+
+use crate::{
+    excerpt::excerpt,
+    models::{Exit, Rejection, ShipmentEvent, Step, ValidEvent, Verdict},
+    rules::Rules,
+    schema::Field,
+    stage::Stage,
+};
+
+/// The stage that holds events to the rules.
+#[derive(Clone, Debug)]
+pub struct Validate {
+    rules: Rules,
+    clock: Clock,
+}
+
+/// A rule that is broken.
+#[derive(Debug, thiserror::Error)]
+enum Breach {
+    #[error("{field} is empty")]
+    EmptyId { field: Field },
+    #[error("{field} has {len} bytes, {max} are allowed")]
+    LongId { field: Field, len: usize, max: usize },
+    #[error("{field} {id} has a control character")]
+    ControlInId { field: Field, id: String },
+    #[error("{field} {id} begins or ends with white space")]
+    UntrimmedId { field: Field, id: String },
+    #[error("status {status} is not known: add it to the statuses, or as an alias of one")]
+    UnknownStatus { status: String },
+    #[error("occurred_at {at} is more than {max:#} ahead of the clock, which reads {now}")]
+    AheadOfTime { at: Moment, now: Moment, max: SignedDuration },
+    #[error("occurred_at {at} is more than {max:#} before the clock, which reads {now}")]
+    TooOld { at: Moment, now: Moment, max: SignedDuration },
+}
+
+impl Breach {
+    fn cause(&self) -> &'static str {
+        match self {
+            Self::EmptyId { .. } => "empty-id",
+            Self::LongId { .. } => "id-too-long",
+            Self::ControlInId { .. } => "control-character-in-id",
+            Self::UntrimmedId { .. } => "white-space-around-id",
+            Self::UnknownStatus { .. } => "unknown-status",
+            Self::AheadOfTime { .. } => "time-ahead",
+            Self::TooOld { .. } => "time-too-old",
+        }
+    }
+}
+
+/// A time in a message, in the form of RFC 3339.
+#[derive(Debug)]
+struct Moment(UnixMillis);
+
+impl std::fmt::Display for Moment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match i64::try_from(self.0).ok().and_then(|millis| Timestamp::from_millisecond(millis).ok()) {
+            Some(moment) => moment.fmt(f),
+            None => write!(f, "{} ms after 1970", self.0),
+        }
+    }
+}
+
+impl Validate {
+    /// A validator that holds events to `rules` and takes the present from `clock`.
+    #[must_use]
+    pub fn new(rules: Rules, clock: Clock) -> Self {
+        Self { rules, clock }
+    }
+
+    /// Asks every rule. The canonical status if none is broken.
+    fn check(&self, event: &ShipmentEvent) -> Result<Arc<str>, Vec<Breach>> {
+        let (rules, now) = (&self.rules, self.clock.now());
+        let mut breaches = Vec::new();
+        for (field, id) in [(Field::EventId, &event.event_id), (Field::LoadId, &event.load_id)] {
+            breaches.extend(id_is_not_empty(field, id));
+            breaches.extend(id_is_short_enough(rules, field, id));
+            breaches.extend(id_has_no_control_characters(field, id));
+            breaches.extend(id_is_trimmed(field, id));
+        }
+        let status = status_is_known(rules, &event.status);
+        let time_breaches = [
+            time_is_not_ahead(rules, now, event.occurred_at),
+            time_is_not_too_old(rules, now, event.occurred_at),
+        ];
+        match status {
+            Ok(status) if breaches.is_empty() && time_breaches.iter().all(Option::is_none) => Ok(status),
+            status => {
+                breaches.extend(status.err());
+                breaches.extend(time_breaches.into_iter().flatten());
+                Err(breaches)
+            }
+        }
+    }
+}
+
+impl Stage for Validate {
+    type In = ShipmentEvent;
+    type Out = ValidEvent;
+
+    async fn run(&self, event: ShipmentEvent) -> Step<ValidEvent> {
+        match self.check(&event) {
+            Ok(status) => Ok(ValidEvent::new(keep(event, status))),
+            Err(breaches) => Err(Exit::Verdict(Verdict::Rejected(rejection(event, &breaches)))),
+        }
+    }
+}
+
+fn keep(event: ShipmentEvent, status: Arc<str>) -> Event {
+    let ShipmentEvent { raw, event_id, load_id, occurred_at, sequence, .. } = event;
+    Event {
+        position: raw.position,
+        event_id: event_id.into(),
+        load_id: load_id.into(),
+        status,
+        occurred_at,
+        sequence,
+        read_at: raw.read_at,
+        digest: BodyDigest::of(&raw.bytes),
+        body: raw.bytes,
+    }
+}
+
+fn rejection(event: ShipmentEvent, breaches: &[Breach]) -> Rejection {
+    let told: Vec<_> = breaches.iter().map(ToString::to_string).collect();
+    Rejection {
+        stage: StageName::Validate,
+        cause: breaches.first().map_or("unknown-status", Breach::cause),
+        detail: told.join("; "),
+        event_id: Some(event.event_id),
+        load_id: Some(event.load_id),
+        status: Some(event.status),
+    }
+}
+
+fn id_is_not_empty(field: Field, id: &str) -> Option<Breach> {
+    id.is_empty().then_some(Breach::EmptyId { field })
+}
+
+fn id_is_short_enough(rules: &Rules, field: Field, id: &str) -> Option<Breach> {
+    (id.len() > rules.id_max).then_some(Breach::LongId { field, len: id.len(), max: rules.id_max })
+}
+
+fn id_has_no_control_characters(field: Field, id: &str) -> Option<Breach> {
+    id.contains(char::is_control).then(|| Breach::ControlInId { field, id: excerpt(id) })
+}
+
+/// Two ids that look alike must not differ.
+fn id_is_trimmed(field: Field, id: &str) -> Option<Breach> {
+    (id.trim() != id).then(|| Breach::UntrimmedId { field, id: excerpt(id) })
+}
+
+fn status_is_known(rules: &Rules, status: &str) -> Result<Arc<str>, Breach> {
+    rules.statuses.canonical(status).cloned().ok_or_else(|| Breach::UnknownStatus { status: excerpt(status) })
+}
+
+fn time_is_not_ahead(rules: &Rules, now: UnixMillis, at: UnixMillis) -> Option<Breach> {
+    let max = SignedDuration::try_from(rules.ahead_max).unwrap_or(SignedDuration::MAX);
+    let ahead = u128::from(at.saturating_sub(now));
+    (ahead > rules.ahead_max.as_millis()).then_some(Breach::AheadOfTime {
+        at: Moment(at),
+        now: Moment(now),
+        max,
+    })
+}
+
+fn time_is_not_too_old(rules: &Rules, now: UnixMillis, at: UnixMillis) -> Option<Breach> {
+    let max = SignedDuration::try_from(rules.age_max).unwrap_or(SignedDuration::MAX);
+    let age = u128::from(now.saturating_sub(at));
+    (age > rules.age_max.as_millis()).then_some(Breach::TooOld { at: Moment(at), now: Moment(now), max })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use proptest::prelude::*;
+    use state::Position;
+
+    use super::*;
+    use crate::models::RawRecord;
+
+    const NOW: UnixMillis = 1_772_353_800_000;
+
+    fn event() -> ShipmentEvent {
+        let bytes = Bytes::from_static(b"{\"as\": \"it came\" }");
+        let position = Position::new("test".into(), 3, 7);
+        ShipmentEvent {
+            raw: RawRecord { position, full_len: bytes.len() as u64, bytes, read_at: NOW + 5 },
+            event_id: "e-1".into(),
+            load_id: "L-7".into(),
+            status: "canceled".into(),
+            occurred_at: NOW - 60_000,
+            sequence: Some(2),
+        }
+    }
+
+    async fn validate(event: ShipmentEvent) -> Result<Event, Rejection> {
+        match Validate::new(Rules::default(), Clock::simulated(NOW)).run(event).await {
+            Ok(valid) => Ok(valid.event().clone()),
+            Err(Exit::Verdict(Verdict::Rejected(rejection))) => Err(rejection),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    async fn cause(event: ShipmentEvent) -> Option<&'static str> {
+        validate(event).await.err().map(|rejection| rejection.cause)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_valid_event_keeps_what_came_under_the_canonical_status() {
+        let raw = event().raw;
+        let expected = Event {
+            position: raw.position,
+            event_id: "e-1".into(),
+            load_id: "L-7".into(),
+            status: "cancelled".into(),
+            occurred_at: NOW - 60_000,
+            sequence: Some(2),
+            read_at: NOW + 5,
+            digest: BodyDigest::of(b"{\"as\": \"it came\" }"),
+            body: raw.bytes,
+        };
+        assert_eq!(validate(event()).await, Ok(expected));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_rule_on_ids_is_asked_of_both_ids() {
+        let long = "x".repeat(257);
+        let cases = [
+            ("", "empty-id"),
+            (long.as_str(), "id-too-long"),
+            ("a\u{0}b", "control-character-in-id"),
+            ("a\u{85}b", "control-character-in-id"),
+            (" a", "white-space-around-id"),
+            ("a\u{a0}", "white-space-around-id"),
+        ];
+        for (id, expected) in cases {
+            assert_eq!(
+                cause(ShipmentEvent { event_id: id.into(), ..event() }).await,
+                Some(expected),
+                "{id:?}"
+            );
+            assert_eq!(
+                cause(ShipmentEvent { load_id: id.into(), ..event() }).await,
+                Some(expected),
+                "{id:?}"
+            );
+        }
+        for id in ["x".repeat(256), "a b".into(), "ü/.%".into()] {
+            assert_eq!(cause(ShipmentEvent { event_id: id, ..event() }).await, None);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_unknown_status_is_refused() {
+        for status in ["", "Delivered", "lost", " delivered"] {
+            let unknown = ShipmentEvent { status: status.into(), ..event() };
+            assert_eq!(cause(unknown).await, Some("unknown-status"), "{status:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_is_held_between_its_bounds_to_the_millisecond() {
+        let rules = Rules::default();
+        let (first, last) =
+            (NOW - rules.age_max.as_millis() as u64, NOW + rules.ahead_max.as_millis() as u64);
+        let at = |occurred_at| cause(ShipmentEvent { occurred_at, ..event() });
+        assert_eq!((at(first).await, at(last).await), (None, None));
+        assert_eq!(at(first - 1).await, Some("time-too-old"));
+        assert_eq!(at(last + 1).await, Some("time-ahead"));
+        assert_eq!(at(u64::MAX).await, Some("time-ahead"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_present_is_the_clocks() {
+        let clock = Clock::simulated(NOW);
+        let rules = Rules { ahead_max: Duration::ZERO, ..Rules::default() };
+        let validate = Validate::new(rules, clock);
+        let soon = || ShipmentEvent { occurred_at: NOW + 1_000, ..event() };
+        assert!(validate.run(soon()).await.is_err());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(validate.run(soon()).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn everything_wrong_is_told_at_once() {
+        let wrong = ShipmentEvent {
+            event_id: String::new(),
+            load_id: " \t".into(),
+            status: "lost".into(),
+            occurred_at: NOW + 90_000_000,
+            ..event()
+        };
+        let rejection = validate(wrong).await.unwrap_err();
+        let told = "event_id is empty; load_id \" \\t\" has a control character; \
+            load_id \" \\t\" begins or ends with white space; \
+            status \"lost\" is not known: add it to the statuses, or as an alias of one; \
+            occurred_at 2026-03-02T09:30:00Z is more than 24h ahead of the clock, which reads 2026-03-01T08:30:00Z";
+        assert_eq!(rejection.detail, told);
+        assert_eq!((rejection.stage, rejection.cause), (StageName::Validate, "empty-id"));
+        let read = (rejection.event_id.unwrap(), rejection.load_id.unwrap(), rejection.status.unwrap());
+        assert_eq!(read, (String::new(), " \t".into(), "lost".into()));
+    }
+
+    proptest! {
+        #[test]
+        fn a_message_stays_short_however_long_the_values(id in ".{0,400}", repeat in 1_usize..200) {
+            let long = id.repeat(repeat);
+            let told: usize = [
+                id_is_short_enough(&Rules::default(), Field::LoadId, &long),
+                id_has_no_control_characters(Field::LoadId, &long),
+                id_is_trimmed(Field::LoadId, &long),
+                status_is_known(&Rules::default(), &long).err(),
+            ]
+            .into_iter()
+            .flatten()
+            .map(|breach| breach.to_string().len())
+            .sum();
+            prop_assert!(told < 4_000, "{told}");
+        }
+    }
+}
