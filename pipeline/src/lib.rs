@@ -1,1 +1,15 @@
-//! placeholder
+//! Loadline as a library: its config, its command line, its sources, and the line that joins the stages.
+
+pub mod assemble;
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod dead_list;
+pub mod demo;
+pub mod engine;
+pub mod line;
+pub mod logging;
+pub mod receive;
+pub mod source;
+pub mod stop;
+pub mod summary;

@@ -1,0 +1,199 @@
+//! From the config to the line: every part is made here, and the chain of stages stands here for a reader to see.
+
+use std::{collections::BTreeMap, fs, io, sync::Arc, thread};
+
+use stages::{
+    Ack, AttemptExt, BrokerTally, Decode, Dedupe, Deliver, EndpointError, HttpClientError, HttpClients,
+    HttpOptions, QuotaError, Route, Stage, Subscriptions, Throttle, Validate,
+    models::{Broker, Delivery, RawRecord, Receipt},
+};
+use state::{Clock, CommitOptions, Ledger, LedgerThread, StateFault, Store, StoreOptions};
+
+use crate::{
+    config::{BrokerConfig, Config},
+    line::{Limits, Line, Settling},
+};
+
+/// What can be wrong when the parts are made, although the config was fine.
+#[derive(Debug, thiserror::Error)]
+pub enum AssembleFault {
+    /// The state directory cannot be opened.
+    #[error(transparent)]
+    State(#[from] StateFault),
+    /// The HTTP clients cannot be made.
+    #[error(transparent)]
+    Http(#[from] HttpClientError),
+    /// A broker's endpoint is not allowed or not valid.
+    #[error("broker {broker}: {fault}")]
+    Endpoint {
+        /// The broker.
+        broker: String,
+        /// What is wrong with it.
+        fault: EndpointError,
+    },
+    /// A broker's rate is out of bounds.
+    #[error("broker {broker}: {fault}")]
+    Quota {
+        /// The broker.
+        broker: String,
+        /// What is wrong with it.
+        fault: QuotaError,
+    },
+    /// The file with extra certificates cannot be read.
+    #[error("delivery.ca_file {path}: {error}; give a readable PEM file or remove the key")]
+    Certificates {
+        /// The file.
+        path: String,
+        /// The system's words.
+        error: io::Error,
+    },
+}
+
+/// The parts that outlive the line: whoever runs it reads them afterwards.
+#[derive(Debug)]
+pub struct Parts {
+    /// The ledger; drop it before joining `thread`.
+    pub ledger: Ledger,
+    /// The ledger's thread.
+    pub thread: LedgerThread,
+    /// All brokers, in config order.
+    pub brokers: Vec<Arc<Broker>>,
+    /// Where verdicts go.
+    pub ack: Ack,
+    clock: Clock,
+    limits: Limits,
+    clients: HttpClients,
+}
+
+/// Opens the state and makes everything the line needs.
+///
+/// # Errors
+/// [`AssembleFault`], with nothing started.
+pub fn parts(config: &Config) -> Result<Parts, AssembleFault> {
+    let clock = Clock::System;
+    let limits = limits(config);
+    let clients = clients(config, limits.shards)?;
+    let brokers = config.brokers.iter().enumerate();
+    let brokers = brokers.map(|(ordinal, broker)| self::broker(config, broker, ordinal, limits.shards));
+    let brokers = brokers.collect::<Result<Vec<_>, _>>()?;
+    let store = Store::open(&config.state.dir, store_options(config))?;
+    let commits = CommitOptions {
+        commit_max: config.state.commit_max,
+        linger: config.state.linger,
+        // A message for each delivery in memory, one for each broker that writes its backlog down, and the
+        // checkpoint's.
+        inbox_max: 2 * limits.in_flight_max + brokers.len() + 64,
+    };
+    let (ledger, thread) = Ledger::start(store, commits)?;
+    let ack = Ack::new(&ledger, clock.clone());
+    Ok(Parts { ledger, thread, brokers, ack, clock, limits, clients })
+}
+
+impl Parts {
+    /// The line itself. The compiler checks the right column.
+    #[rustfmt::skip]
+    pub fn line(
+        &self,
+        config: &Config,
+    ) -> Settling<
+        impl Stage<In = RawRecord, Out = Vec<Delivery>> + use<>,
+        impl Stage<In = Delivery, Out = Receipt> + use<>,
+    > {
+        let (schema, rules) = (config.schema.schema(), config.rules.rules(&config.schema));
+        let subscriptions = Arc::new(Subscriptions::new(self.brokers.clone()));
+        let (http, response_max) = (self.clients.clone(), config.delivery.response_max);
+        let (policy, clock) = (config.retry.policy(), || self.clock.clone());
+
+        let attempt = Throttle::new()                         // Fresh         -> Permitted
+            .then(Deliver::new(http, clock(), response_max)); // Permitted     -> Attempt
+
+        Line::intake(Decode::new(schema))                     // RawRecord     -> ShipmentEvent
+            .then(Validate::new(rules, clock()))              // ShipmentEvent -> ValidEvent
+            .then(Route::new(subscriptions))                  // ValidEvent    -> Vec<Delivery>, one per subscribed broker
+            .per_broker(&self.brokers, self.limits)           // a bounded queue per broker; in order per (broker, load)
+            .then(Dedupe::new(&self.ledger))                  // Delivery      -> Fresh
+            .then(attempt.retry(policy, clock()))             // Fresh         -> Receipt
+            .settle(self.ack.clone())                         // every verdict, exactly once
+    }
+}
+
+/// How the state directory of `config` is opened.
+#[must_use]
+pub fn store_options(config: &Config) -> StoreOptions {
+    StoreOptions {
+        durability: config.state.durability,
+        dedupe_window: u64::try_from(config.state.dedupe_window.as_millis()).unwrap_or(u64::MAX),
+        cache: config.state.cache,
+        clock: Clock::System,
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    let limits = &config.limits;
+    let cores = || thread::available_parallelism().map_or(1, usize::from);
+    let shards = if limits.shards == 0 { cores() } else { limits.shards };
+    Limits {
+        in_flight_max: limits.in_flight_max,
+        per_broker_max: limits.per_broker_max,
+        spill_broker_max: limits.spill_broker_max,
+        spill_total_max: limits.spill_total_max,
+        spill_after: limits.spill_after,
+        hold_min: config.retry.in_place_max,
+        drain: limits.drain,
+        grace: limits.grace,
+        // More shards than brokers would only be idle threads.
+        shards: shards.clamp(1, config.brokers.len().max(1)),
+    }
+}
+
+fn clients(config: &Config, shards: usize) -> Result<HttpClients, AssembleFault> {
+    let delivery = &config.delivery;
+    let extra_ca_pem = match &delivery.ca_file {
+        None => Vec::new(),
+        Some(path) => match fs::read(path) {
+            Ok(pem) => vec![pem],
+            Err(error) => {
+                return Err(AssembleFault::Certificates { path: path.display().to_string(), error });
+            }
+        },
+    };
+    let options = HttpOptions {
+        connect_timeout: delivery.connect_timeout,
+        idle_timeout: delivery.idle_timeout,
+        idle_per_host_max: busiest_host(config),
+        extra_ca_pem,
+    };
+    Ok(HttpClients::new(shards, &config.delivery.egress, &options)?)
+}
+
+/// The most requests that can be under way to one host: several brokers may share one. Fewer idle connections would
+/// mean that some are closed after each request and opened anew.
+fn busiest_host(config: &Config) -> usize {
+    let mut requests: BTreeMap<(Option<&str>, Option<u16>), usize> = BTreeMap::new();
+    for broker in &config.brokers {
+        *requests.entry((broker.url.host_str(), broker.url.port_or_known_default())).or_default() +=
+            broker.concurrency;
+    }
+    requests.into_values().max().unwrap_or(1).min(config.limits.in_flight_max)
+}
+
+fn broker(
+    config: &Config,
+    broker: &BrokerConfig,
+    ordinal: usize,
+    shards: usize,
+) -> Result<Arc<Broker>, AssembleFault> {
+    let name = || broker.id.clone();
+    let endpoint = broker.endpoint(&config.delivery.egress);
+    Ok(Arc::new(Broker {
+        id: Arc::from(broker.id.as_str()),
+        ordinal,
+        shard: ordinal % shards,
+        subscription: broker.subscription.clone(),
+        endpoint: endpoint.map_err(|fault| AssembleFault::Endpoint { broker: name(), fault })?,
+        quota: broker.quota().map_err(|fault| AssembleFault::Quota { broker: name(), fault })?,
+        health: broker.health(&config.retry, &config.breaker),
+        concurrency: broker.concurrency,
+        tally: BrokerTally::default(),
+    }))
+}

@@ -1,0 +1,219 @@
+//! The command line: arguments enter, a typed command leaves; and `check`, the command that needs nothing but a config.
+//!
+//! Exit codes: 0 done, 1 failed, 64 usage or config (`EX_USAGE` of sysexits.h).
+
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
+use serde_json::json;
+
+use crate::config::{Config, SecretFault, SecretRef, Summary};
+
+/// Moves shipment events from a log to brokers' webhooks: once, in order, at each broker's pace.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "loadline", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Answer in JSON on stdout.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say nothing but what went wrong.
+    #[arg(long, global = true)]
+    pub quiet: bool,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Deliver, until the source ends or a signal comes.
+    Run(ConfigArg),
+    /// Check a config and its secrets, and say everything that is wrong with them.
+    Check(ConfigArg),
+    /// Be a broker: take deliveries, check their signatures, and misbehave as told.
+    Receive(ReceiveArgs),
+    /// Show the line at work: a file of events, brokers that misbehave, on this machine alone.
+    Demo(DemoArgs),
+    /// Enable or disable a broker.
+    #[command(subcommand)]
+    Broker(BrokerCommand),
+    /// Look at what could not be delivered.
+    #[command(subcommand)]
+    Dead(DeadCommand),
+}
+
+/// A config file.
+#[derive(Clone, Debug, Args)]
+pub struct ConfigArg {
+    /// The config file.
+    pub config: PathBuf,
+}
+
+/// How to be a broker.
+#[derive(Clone, Debug, Args)]
+pub struct ReceiveArgs {
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:9000")]
+    pub listen: SocketAddr,
+    /// The signing key to check deliveries with: env:NAME or file:PATH.
+    #[arg(long, value_name = "REF")]
+    pub secret: Option<SecretArg>,
+    /// How long to take for each answer.
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
+    pub latency: Duration,
+    /// The share of deliveries answered 500, 0 to 1.
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
+    pub fail_rate: f64,
+    /// The share of deliveries answered 429, 0 to 1.
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
+    pub throttle_rate: f64,
+    /// What a 429 says in Retry-After.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub retry_after: Option<Duration>,
+    /// How long to go on; until a signal if not given.
+    #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub run_for: Option<Duration>,
+}
+
+/// How to show the line at work.
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// Keep the demo's files in this directory; it must not exist or be empty.
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+    /// Replay these events (NDJSON) instead of the demo's own.
+    #[arg(long, value_name = "FILE")]
+    pub events: Option<PathBuf>,
+}
+
+/// Enable or disable a broker.
+#[derive(Clone, Debug, Subcommand)]
+pub enum BrokerCommand {
+    /// Deliver to it again.
+    Enable(BrokerArgs),
+    /// Deliver nothing to it; what comes for it becomes dead letters.
+    Disable(BrokerArgs),
+}
+
+/// A broker of a config.
+#[derive(Clone, Debug, Args)]
+pub struct BrokerArgs {
+    /// The broker's id.
+    pub name: String,
+    /// The config file.
+    #[arg(long)]
+    pub config: PathBuf,
+}
+
+/// Look at what could not be delivered.
+#[derive(Clone, Debug, Subcommand)]
+pub enum DeadCommand {
+    /// List the dead letters.
+    List(ConfigArg),
+}
+
+/// A reference to a secret, or why it is none; keeps nothing of a secret that was given itself, so that neither
+/// `Debug` nor a usage error can repeat it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretArg(Result<SecretRef, SecretFault>);
+
+impl From<String> for SecretArg {
+    fn from(text: String) -> Self {
+        Self(SecretRef::parse(&text, Path::new("")))
+    }
+}
+
+impl SecretArg {
+    /// The reference; a relative path starts at the working directory.
+    ///
+    /// # Errors
+    /// Never after [`Cli::read`], which has refused it then.
+    pub fn reference(&self) -> Result<&SecretRef, &SecretFault> {
+        self.0.as_ref()
+    }
+}
+
+/// How the process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// All is done.
+    Done,
+    /// Something failed.
+    Failed,
+    /// The command line or the config is wrong; nothing was done.
+    Usage,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Done => Self::SUCCESS,
+            Exit::Failed => Self::from(1),
+            Exit::Usage => Self::from(64),
+        }
+    }
+}
+
+impl Cli {
+    /// Reads the command line; clap's own answers (help, version, usage) are printed here.
+    ///
+    /// # Errors
+    /// How to end: [`Exit::Done`] after help or version, [`Exit::Usage`] after an error.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, Exit> {
+        Self::try_parse_from(arguments).and_then(Self::judged).map_err(|error| {
+            match (error.print(), error.use_stderr()) {
+                (_, true) => Exit::Usage,
+                (Ok(()), false) => Exit::Done,
+                (Err(_), false) => Exit::Failed,
+            }
+        })
+    }
+
+    /// What clap would say wrongly: its own errors repeat the value.
+    fn judged(self) -> Result<Self, clap::Error> {
+        if let Command::Receive(ReceiveArgs { secret: Some(SecretArg(Err(fault))), .. }) = &self.command {
+            let message = format!("the value of --secret {fault}; {}", fault.remedy());
+            return Err(Self::command().error(ErrorKind::ValueValidation, message));
+        }
+        Ok(self)
+    }
+}
+
+fn share(text: &str) -> Result<f64, &'static str> {
+    text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or("give a number from 0 to 1")
+}
+
+/// Checks a config and answers on `out`: a summary if it is fine (nothing if `quiet`), every problem if it is not.
+#[must_use]
+pub fn check(path: &Path, json: bool, quiet: bool, out: &mut impl Write) -> Exit {
+    let (exit, written) = match Config::load(path) {
+        Ok(_) if quiet => (Exit::Done, Ok(())),
+        Ok(config) => (Exit::Done, fine(path, &Summary::from(&config), json, out)),
+        Err(errors) if json => {
+            let answer = json!({ "config": path, "fine": false, "problems": errors.problems });
+            (Exit::Usage, writeln!(out, "{answer}"))
+        }
+        Err(errors) => (Exit::Usage, writeln!(out, "{errors}")),
+    };
+    // An answer nobody could read is a failure, whatever it was.
+    if written.is_ok() { exit } else { Exit::Failed }
+}
+
+fn fine(path: &Path, summary: &Summary, json: bool, out: &mut impl Write) -> io::Result<()> {
+    if json {
+        writeln!(out, "{}", json!({ "config": path, "fine": true, "summary": summary }))
+    } else {
+        writeln!(out, "{}: fine: {summary}", path.display())
+    }
+}
+
+#[cfg(test)]
+mod tests;

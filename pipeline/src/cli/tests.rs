@@ -1,0 +1,97 @@
+//! The command line says what it means, ends with the right code, and repeats no secret.
+
+use std::{fs, path::PathBuf};
+
+use super::*;
+
+fn read(line: &str) -> Result<Cli, Exit> {
+    Cli::read(line.split_whitespace().map(OsString::from))
+}
+
+fn checked(text: &str, json: bool, quiet: bool) -> (Exit, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let path: PathBuf = dir.path().join("loadline.toml");
+    fs::write(dir.path().join("key"), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+    fs::write(&path, text).unwrap();
+    let mut out = Vec::new();
+    let exit = check(&path, json, quiet, &mut out);
+    (exit, String::from_utf8(out).unwrap())
+}
+
+const FINE: &str = "source.kind = \"stdin\"\n[[brokers]]\nid = \"acme\"\nurl = \"https://acme.example\"\n\
+                    secrets = [\"file:key\"]\nrate = 5\n";
+
+#[test]
+fn every_command_of_the_manual_is_understood() {
+    Cli::command().debug_assert();
+    let lines = [
+        "run loadline.toml",
+        "--quiet check loadline.toml",
+        "check loadline.toml --json",
+        "receive --listen 127.0.0.1:9001 --secret env:KEY --latency 20ms --fail-rate 0.1 --throttle-rate 0.1 \
+         --retry-after 2s --for 10m",
+        "receive",
+        "demo --keep out --events events.ndjson",
+        "broker enable acme --config loadline.toml",
+        "broker disable acme --config loadline.toml",
+        "dead list loadline.toml --json",
+    ];
+    for line in lines {
+        assert!(read(&format!("loadline {line}")).is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn a_usage_error_ends_with_64_and_help_with_0() {
+    for line in ["", "go", "run", "receive --fail-rate 2", "receive --latency 5", "broker enable acme"] {
+        assert_eq!(read(&format!("loadline {line}")).unwrap_err(), Exit::Usage, "{line}");
+    }
+    for line in ["--help", "--version", "run --help"] {
+        assert_eq!(read(&format!("loadline {line}")).unwrap_err(), Exit::Done, "{line}");
+    }
+    assert_eq!(ExitCode::from(Exit::Usage), ExitCode::from(64));
+}
+
+#[test]
+fn a_secret_on_the_command_line_is_refused_and_not_repeated() {
+    let line = ["loadline", "receive", "--secret", "whsec_hunter2"];
+    let unjudged = Cli::try_parse_from(line).unwrap();
+    assert!(!format!("{unjudged:?}").contains("hunter2"));
+    let error = unjudged.judged().unwrap_err();
+    assert!(error.use_stderr() && !error.to_string().contains("hunter2"), "{error}");
+    assert_eq!(read("loadline receive --secret hunter2").unwrap_err(), Exit::Usage);
+}
+
+#[test]
+fn a_config_that_is_fine_is_summed_up_unless_quiet() {
+    let (exit, out) = checked(FINE, false, false);
+    assert_eq!(exit, Exit::Done);
+    assert!(out.contains("loadline.toml: fine: 1 broker, 5 attempts a second"), "{out}");
+    assert_eq!(checked(FINE, false, true), (Exit::Done, String::new()));
+    let (_, out) = checked(FINE, true, false);
+    let answer: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&answer["fine"], &answer["summary"]["brokers"]), (&json!(true), &json!(1)));
+}
+
+#[test]
+fn a_config_with_problems_lists_them_and_counts_them() {
+    let wrong = format!("{FINE}burst = 0\nloads = 5\n");
+    let (exit, out) = checked(&wrong, false, true);
+    assert_eq!(exit, Exit::Usage);
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(
+        lines[0],
+        "brokers[0].burst [acme] line 7: is out of bounds (0); give a whole number, 1 to 1000000"
+    );
+    assert!(lines[2].starts_with("2 problems in ") && lines.len() == 3, "{out}");
+    let (exit, out) = checked(&wrong, true, false);
+    let answer: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((exit, &answer["fine"]), (Exit::Usage, &json!(false)));
+    assert_eq!(answer["problems"][1]["key"], "brokers[0].loads");
+}
+
+#[test]
+fn an_answer_nobody_can_read_is_a_failure() {
+    let mut full: &mut [u8] = &mut [];
+    assert_eq!(check(Path::new("/nowhere"), false, false, &mut full), Exit::Failed);
+}

@@ -1,0 +1,73 @@
+//! `loadline run`: delivers until the source ends or a signal comes, and says what was done.
+
+use std::io::{self, Write};
+
+use state::{Clock, Store, UnixMillis};
+
+use super::{Answer, progress, runtime, signals};
+use crate::{
+    assemble::store_options, cli::Exit, config::Config, dead_list, engine, logging, stop::stop,
+    summary::Summary,
+};
+
+/// How many dead letters of the run are listed at its end; `loadline dead list` has them all.
+const LISTED_MAX: usize = 20;
+
+pub(super) fn run(config: &Config, answer: Answer) -> anyhow::Result<Exit> {
+    logging::init(config.log.format, &config.log.level)?;
+    let began = Clock::System.now();
+    let summary = deliver(config, answer)?;
+    let mut out = io::stdout().lock();
+    if answer.json {
+        writeln!(out, "{}", serde_json::to_string(&summary)?)?;
+    } else if !answer.quiet {
+        summary.write(&mut out)?;
+        list_dead(config, &summary, began, &mut out)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Runs the line until its source ends or a signal comes, with progress for whoever looks on.
+pub(super) fn deliver(config: &Config, answer: Answer) -> anyhow::Result<Summary> {
+    runtime()?.block_on(async {
+        let (stopper, stop) = stop();
+        signals::follow(stopper)?;
+        let mut shown = None;
+        let summary = engine::run(config, stop, |view| {
+            shown = answer.shows_progress().then(|| tokio::spawn(progress::show(view)));
+        });
+        let summary = summary.await;
+        if let Some(shown) = shown {
+            shown.abort();
+        }
+        Ok(summary?)
+    })
+}
+
+/// Lists the dead letters of this run.
+fn list_dead(
+    config: &Config,
+    summary: &Summary,
+    began: UnixMillis,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    if summary.dead_letters == 0 {
+        return Ok(());
+    }
+    let store = Store::open(&config.state.dir, store_options(config))?;
+    let mut left = LISTED_MAX;
+    writeln!(out, "\ndead letters of this run")?;
+    for letter in store.dead_letters().iter() {
+        let letter = letter?;
+        if letter.at >= began {
+            if left == 0 {
+                writeln!(out, "  … `loadline dead list` has them all")?;
+                break;
+            }
+            left -= 1;
+            write!(out, "  ")?;
+            dead_list::write_line(out, &letter)?;
+        }
+    }
+    Ok(())
+}

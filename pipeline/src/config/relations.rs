@@ -1,0 +1,76 @@
+//! What must hold between the values of different keys, each with its reason; checked once, at start.
+
+use super::{
+    BreakerConfig, DeliveryConfig, LimitsConfig, RetryConfig, SourceConfig, StateConfig,
+    findings::{
+        Findings,
+        Order::{AtMost, Below},
+    },
+    units::{DURATION, count, size},
+};
+
+/// The sections that have something to do with one another.
+pub(super) struct Sections<'c> {
+    pub(super) source: Option<&'c SourceConfig>,
+    pub(super) state: &'c StateConfig,
+    pub(super) limits: &'c LimitsConfig,
+    pub(super) delivery: &'c DeliveryConfig,
+    pub(super) retry: &'c RetryConfig,
+    pub(super) breaker: &'c BreakerConfig,
+}
+
+/// Reports every relation that does not hold.
+pub(super) fn check(findings: &mut Findings<'_>, sections: &Sections<'_>) {
+    counts(findings, sections);
+    sizes(findings, sections);
+    durations(findings, sections);
+}
+
+fn counts(findings: &mut Findings<'_>, Sections { limits, delivery, .. }: &Sections<'_>) {
+    let in_flight = ("limits.in_flight_max", &limits.in_flight_max);
+    let per_broker = ("limits.per_broker_max", &limits.per_broker_max);
+    let unsettled = ("limits.unsettled_max", &limits.unsettled_max);
+    let concurrency = ("delivery.concurrency", &delivery.concurrency);
+    findings.ordered(AtMost, per_broker, in_flight, &count(), "one broker's share is part of the whole");
+    findings.ordered(AtMost, in_flight, unsettled, &count(), "what is in flight is unsettled");
+    findings.ordered(AtMost, concurrency, per_broker, &count(), "what is on the wire is held in memory");
+}
+
+fn sizes(findings: &mut Findings<'_>, Sections { source, limits, .. }: &Sections<'_>) {
+    let broker = ("limits.spill_broker_max", &limits.spill_broker_max);
+    let total = ("limits.spill_total_max", &limits.spill_total_max);
+    findings.ordered(AtMost, broker, total, &size(), "one broker's share is part of the whole");
+    if let Some(source) = source {
+        let record = ("source.record_max", &(source.record_max as u64));
+        findings.ordered(AtMost, record, broker, &size(), "a record that does not fit could never spill");
+    }
+}
+
+fn durations(findings: &mut Findings<'_>, Sections { state, delivery, retry, breaker, .. }: &Sections<'_>) {
+    let connect = ("delivery.connect_timeout", &delivery.connect_timeout);
+    let timeout = ("delivery.timeout", &delivery.timeout);
+    findings.ordered(Below, connect, timeout, &DURATION, "the connection is part of the exchange");
+
+    let base = ("retry.base", &retry.base);
+    let cap = ("retry.cap", &retry.cap);
+    let age = ("retry.age_max", &retry.age_max);
+    let in_place = ("retry.in_place_max", &retry.in_place_max);
+    let retry_after = ("retry.retry_after_max", &retry.retry_after_max);
+    findings.ordered(AtMost, base, cap, &DURATION, "pauses only grow");
+    findings.ordered(AtMost, in_place, cap, &DURATION, "no pause is longer than the cap");
+    findings.ordered(AtMost, cap, age, &DURATION, "a delivery would be too old after one pause");
+    findings.ordered(AtMost, retry_after, age, &DURATION, "a delivery would be too old after one pause");
+
+    let window = ("state.dedupe_window", &state.dedupe_window);
+    findings.ordered(
+        Below,
+        age,
+        window,
+        &DURATION,
+        "the ledger must not forget a delivery that is still tried",
+    );
+
+    let open_min = ("breaker.open_min", &breaker.open_min);
+    let open_max = ("breaker.open_max", &breaker.open_max);
+    findings.ordered(AtMost, open_min, open_max, &DURATION, "the first pause is the shortest");
+}

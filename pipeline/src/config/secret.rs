@@ -1,0 +1,200 @@
+//! Secrets: a reference enters from the config or the command line, the text it stands for leaves as a [`Secret`] that
+//! shows nothing of itself. A secret that stands in the config itself is refused and never repeated.
+
+use std::{env, fmt, fs::File, io, io::Read, path::Path, path::PathBuf};
+
+use super::findings::Environment;
+
+/// The longest secret, in bytes; a file that holds more is not a secret's.
+const SECRET_MAX: u64 = 4096;
+
+/// Where a secret is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum SecretRef {
+    /// In an environment variable: `env:NAME`.
+    Env(String),
+    /// Alone in a file: `file:PATH`; whitespace at its ends is not part of it.
+    File(PathBuf),
+}
+
+/// A secret that has been fetched. Its `Debug` is its reference; it has no `Display` and no `Serialize`.
+#[derive(Clone)]
+pub struct Secret {
+    reference: SecretRef,
+    text: String,
+}
+
+/// Why there is no secret; says nothing of what was found in its place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SecretFault {
+    /// The secret itself stands where its reference belongs.
+    #[error("is a secret, which does not belong here")]
+    Literal,
+    /// It is no reference.
+    #[error("is not a reference to a secret")]
+    NoReference,
+    /// The variable is not set.
+    #[error("names the environment variable {0}, which is not set")]
+    Unset(String),
+    /// The variable is not UTF-8.
+    #[error("names the environment variable {0}, which is not UTF-8")]
+    NotText(String),
+    /// The file cannot be read.
+    #[error("names the file {path}, which cannot be read: {kind}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        kind: io::ErrorKind,
+    },
+    /// There is nothing in it.
+    #[error("names a secret that is empty")]
+    Empty,
+    /// It is longer than any secret.
+    #[error("names a secret of more than {SECRET_MAX} bytes")]
+    TooLong,
+}
+
+impl SecretFault {
+    /// The way out.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Literal => {
+                "put it in a file or an environment variable, write file:PATH or env:NAME, and replace it"
+            }
+            Self::NoReference => "write env:NAME or file:PATH",
+            Self::Unset(_) => "set it in the environment of this process, or use file:PATH",
+            Self::NotText(_) | Self::Empty | Self::TooLong => "put the secret there, alone, as text",
+            Self::Unreadable { .. } => {
+                "create it, or let this process read it; a relative path starts where the config file is"
+            }
+        }
+    }
+}
+
+impl SecretRef {
+    /// Reads a reference; a relative path starts at `base`.
+    ///
+    /// # Errors
+    /// [`SecretFault::Literal`] if this is a signing key itself, [`SecretFault::NoReference`] if it is anything else.
+    pub fn parse(text: &str, base: &Path) -> Result<Self, SecretFault> {
+        if text.to_ascii_lowercase().contains("whsec_") {
+            return Err(SecretFault::Literal);
+        }
+        let is_name = |name: &str| {
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        };
+        match text.split_once(':') {
+            Some(("env", name)) if is_name(name) => Ok(Self::Env(name.to_owned())),
+            Some(("file", path)) if !path.is_empty() => Ok(Self::File(base.join(path))),
+            _ => Err(SecretFault::NoReference),
+        }
+    }
+
+    /// Fetches the secret from the environment of this process or from its file.
+    ///
+    /// # Errors
+    /// See [`SecretFault`].
+    pub fn resolve(&self) -> Result<Secret, SecretFault> {
+        self.resolve_in(&|name| env::var(name))
+    }
+
+    pub(super) fn resolve_in(&self, environment: Environment<'_>) -> Result<Secret, SecretFault> {
+        let text = match self {
+            Self::Env(name) => environment(name).map_err(|error| match error {
+                env::VarError::NotPresent => SecretFault::Unset(name.clone()),
+                env::VarError::NotUnicode(_) => SecretFault::NotText(name.clone()),
+            })?,
+            Self::File(path) => read(path)
+                .map_err(|error| SecretFault::Unreadable { path: path.clone(), kind: error.kind() })?,
+        };
+        match text.trim() {
+            "" => Err(SecretFault::Empty),
+            text if text.len() as u64 > SECRET_MAX => Err(SecretFault::TooLong),
+            text => Ok(Secret { reference: self.clone(), text: text.to_owned() }),
+        }
+    }
+}
+
+impl fmt::Display for SecretRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env(name) => write!(f, "env:{name}"),
+            Self::File(path) => write!(f, "file:{}", path.display()),
+        }
+    }
+}
+
+impl Secret {
+    /// The secret's text, for the one who signs with it or sends it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.text
+    }
+
+    /// Where it came from.
+    #[must_use]
+    pub fn reference(&self) -> &SecretRef {
+        &self.reference
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secret({})", self.reference)
+    }
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    // One byte more than allowed, so that a longer one is seen to be longer; /dev/zero ends here too.
+    File::open(path)?.take(SECRET_MAX + 1).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+    fn fetched(text: &str) -> Result<Secret, SecretFault> {
+        SecretRef::Env("KEY".to_owned()).resolve_in(&|_| Ok(text.to_owned()))
+    }
+
+    #[test]
+    fn a_reference_is_env_or_file_and_nothing_else() {
+        let parse = |text: &str| SecretRef::parse(text, Path::new("/etc/loadline"));
+        assert_eq!(parse("env:ACME_1"), Ok(SecretRef::Env("ACME_1".to_owned())));
+        assert_eq!(parse("file:secrets/acme"), Ok(SecretRef::File("/etc/loadline/secrets/acme".into())));
+        assert_eq!(parse("file:/run/acme"), Ok(SecretRef::File("/run/acme".into())));
+        assert_eq!(parse(KEY), Err(SecretFault::Literal));
+        assert_eq!(parse(&format!("env:{KEY}")), Err(SecretFault::Literal));
+        for wrong in ["", "env:", "file:", "env:A B", "vault:a", "hunter2"] {
+            assert_eq!(parse(wrong), Err(SecretFault::NoReference), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_secret_shows_its_reference_only() {
+        let secret = fetched(KEY).unwrap();
+        assert_eq!(format!("{secret:?}"), "Secret(env:KEY)");
+        assert_eq!(secret.expose(), KEY);
+    }
+
+    #[test]
+    fn a_file_is_trimmed_and_an_endless_one_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        std::fs::write(&path, format!("{KEY}\n")).unwrap();
+        assert_eq!(SecretRef::File(path).resolve().unwrap().expose(), KEY);
+        let endless = SecretRef::File("/dev/zero".into()).resolve();
+        assert_eq!(endless.unwrap_err(), SecretFault::TooLong);
+        let missing = SecretRef::File(dir.path().join("none")).resolve().unwrap_err();
+        assert!(
+            matches!(missing, SecretFault::Unreadable { kind: io::ErrorKind::NotFound, .. }),
+            "{missing}"
+        );
+    }
+}

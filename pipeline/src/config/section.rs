@@ -1,0 +1,325 @@
+//! One table of the config, read key by key: a table enters, values leave; what is wrong goes to the findings and a
+//! default stands in, so that one reading finds every problem. Keys nobody asked for are problems too.
+
+use std::{
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::{
+    findings::{Findings, KnownKey, Place, shown},
+    near::nearest,
+    problem::Refusal,
+    units::Kind,
+};
+
+/// A value and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Item<'d> {
+    pub(super) place: Place,
+    pub(super) value: &'d DeValue<'d>,
+    /// The value as it was written.
+    pub(super) raw: &'d str,
+}
+
+/// A table being read.
+pub(super) struct Section<'f, 'd> {
+    pub(super) findings: &'f mut Findings<'d>,
+    text: &'d str,
+    table: Option<&'d DeTable<'d>>,
+    /// The full key of the table: empty for the file itself, `brokers[2]` for a broker.
+    pub(super) path: String,
+    /// The broker's id, once it is known.
+    pub(super) broker: Option<String>,
+    asked: Vec<&'static str>,
+}
+
+impl<'f, 'd> Section<'f, 'd> {
+    /// The whole file.
+    pub(super) fn root(findings: &'f mut Findings<'d>, text: &'d str, table: &'d DeTable<'d>) -> Self {
+        Self { findings, text, table: Some(table), path: String::new(), broker: None, asked: Vec::new() }
+    }
+
+    /// A table in this one, read with `read`; one that is missing reads as an empty one.
+    pub(super) fn section<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Section<'_, 'd>) -> T,
+    ) -> T {
+        let item = self.item(key);
+        let table = item.as_ref().and_then(|item| self.table_of(item));
+        let path = self.key(key);
+        self.child(path, table, read)
+    }
+
+    /// The tables of an array of tables, each read with `read`.
+    pub(super) fn sections<T>(
+        &mut self,
+        key: &'static str,
+        mut read: impl FnMut(&mut Section<'_, 'd>) -> T,
+    ) -> Vec<T> {
+        let Some(item) = self.item(key) else { return Vec::new() };
+        let Some(array) = item.value.as_array() else {
+            let remedy = format!("write [[{key}]], with two brackets, once for each");
+            self.report(&item, Refusal::new("is not a list of tables", remedy));
+            return Vec::new();
+        };
+        let mut all = Vec::with_capacity(array.len());
+        for (index, element) in array.iter().enumerate() {
+            let element = self.element(&item, &format!("[{index}]"), element);
+            let table = self.table_of(&element);
+            all.push(self.child(element.place.key, table, &mut read));
+        }
+        all
+    }
+
+    fn child<T>(
+        &mut self,
+        path: String,
+        table: Option<&'d DeTable<'d>>,
+        read: impl FnOnce(&mut Section<'_, 'd>) -> T,
+    ) -> T {
+        let mut child = Section {
+            findings: &mut *self.findings,
+            text: self.text,
+            table,
+            path,
+            broker: self.broker.clone(),
+            asked: Vec::new(),
+        };
+        let value = read(&mut child);
+        child.finish();
+        value
+    }
+
+    /// Reports the keys nobody asked for; their values are not shown, because nobody knows what they are.
+    pub(super) fn finish(&mut self) {
+        let Some(table) = self.table else { return };
+        for (name, value) in table {
+            if self.asked.iter().any(|asked| asked == name.get_ref()) {
+                continue;
+            }
+            let name_shown = shown(name.get_ref()).unwrap_or_else(|| "(hidden)".to_owned());
+            let place = Place {
+                key: self.key(&name_shown),
+                broker: self.broker.clone(),
+                line: Some(self.findings.line_of(name.span().start.min(value.span().start))),
+            };
+            let remedy = match nearest(name.get_ref(), &self.asked) {
+                Some(near) => format!("did you mean {near}?"),
+                None => format!("leave it out; the keys here are {}", self.asked.join(", ")),
+            };
+            self.findings.report(&place, None, Refusal::new("is not a key of the config", remedy));
+        }
+    }
+
+    /// The full key of a key in this table.
+    pub(super) fn key(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    /// Reports a key that is not there.
+    pub(super) fn report_missing(&mut self, key: &str, remedy: &str) {
+        self.report_key(key, Refusal::new("is missing", remedy));
+    }
+
+    /// Reports a problem of a key as such.
+    pub(super) fn report_key(&mut self, key: &str, refusal: Refusal) {
+        let place = Place { key: self.key(key), broker: self.broker.clone(), line: None };
+        self.findings.report(&place, None, refusal);
+    }
+
+    /// The value of a key, if the file has it.
+    pub(super) fn item(&mut self, key: &'static str) -> Option<Item<'d>> {
+        if !self.asked.contains(&key) {
+            self.asked.push(key);
+        }
+        let (_, value) = self.table?.iter().find(|(name, _)| name.get_ref() == key)?;
+        let item = self.place(self.key(key), value);
+        self.findings.give(&item.place);
+        Some(item)
+    }
+
+    /// An element of an array or an inline table.
+    pub(super) fn element(&self, of: &Item<'_>, suffix: &str, value: &'d Spanned<DeValue<'d>>) -> Item<'d> {
+        self.place(of.place.key.clone() + suffix, value)
+    }
+
+    fn place(&self, key: String, value: &'d Spanned<DeValue<'d>>) -> Item<'d> {
+        let line = Some(self.findings.line_of(value.span().start));
+        let raw = self.text.get(value.span()).unwrap_or_default();
+        Item { place: Place { key, broker: self.broker.clone(), line }, value: value.get_ref(), raw }
+    }
+
+    /// Reports a problem and shows the value, unless it is a list or a table: who knows what is in there.
+    pub(super) fn report(&mut self, item: &Item<'_>, refusal: Refusal) {
+        let scalar = !matches!(item.value, DeValue::Array(_) | DeValue::Table(_));
+        self.findings.report(&item.place, scalar.then(|| shown(item.raw)).flatten(), refusal);
+    }
+
+    /// Reports a problem of a value that could be a secret: not a letter of it is shown.
+    pub(super) fn report_hidden(&mut self, item: &Item<'_>, refusal: Refusal) {
+        self.findings.report(&item.place, None, refusal);
+    }
+
+    /// Says what the documentation has to say of a key.
+    pub(super) fn know(&mut self, key: &str, default: Option<String>, bounds: Option<String>) {
+        // `brokers[2].url` is documented once, as `brokers.url`.
+        let table = self.path.split('[').next().unwrap_or_default();
+        self.findings.known.push(KnownKey { path: format!("{table}.{key}"), default, bounds });
+    }
+
+    fn table_of(&mut self, item: &Item<'d>) -> Option<&'d DeTable<'d>> {
+        let table = item.value.as_table();
+        if table.is_none() {
+            self.report(item, Refusal::new("is not a table", format!("write it as [{}]", item.place.key)));
+        }
+        table
+    }
+
+    /// A value with bounds.
+    pub(super) fn ranged<T: PartialOrd>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        range: RangeInclusive<T>,
+        kind: &Kind<T>,
+    ) -> T {
+        let shown = (kind.show)(&default);
+        self.ranged_or(key, default, shown, range, kind)
+    }
+
+    /// A value with bounds whose default depends on another key; `from` says how.
+    pub(super) fn ranged_or<T: PartialOrd>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        from: String,
+        range: RangeInclusive<T>,
+        kind: &Kind<T>,
+    ) -> T {
+        debug_assert!(range.contains(&default), "the default of {key} is out of its own bounds");
+        self.know(key, Some(from), Some(bounds(&range, kind)));
+        let item = self.item(key);
+        item.and_then(|item| self.bounded(&item, &range, kind)).unwrap_or(default)
+    }
+
+    /// A value with bounds and no default; `remedy` is for one that is missing.
+    pub(super) fn required<T: PartialOrd>(
+        &mut self,
+        key: &'static str,
+        range: &RangeInclusive<T>,
+        kind: &Kind<T>,
+        remedy: &str,
+    ) -> Option<T> {
+        self.know(key, None, Some(bounds(range, kind)));
+        let Some(item) = self.item(key) else {
+            self.report_missing(key, remedy);
+            return None;
+        };
+        self.bounded(&item, range, kind)
+    }
+
+    fn bounded<T: PartialOrd>(
+        &mut self,
+        item: &Item<'_>,
+        range: &RangeInclusive<T>,
+        kind: &Kind<T>,
+    ) -> Option<T> {
+        let problem = match (kind.parse)(item.value) {
+            Some(value) if range.contains(&value) => return Some(value),
+            Some(_) => "is out of bounds".to_owned(),
+            None => format!("is not {}", kind.name),
+        };
+        self.report(item, Refusal::new(problem, format!("give {}, {}", kind.name, bounds(range, kind))));
+        None
+    }
+
+    /// `true` or `false`.
+    pub(super) fn flag(&mut self, key: &'static str, default: bool) -> bool {
+        self.know(key, Some(default.to_string()), None);
+        let Some(item) = self.item(key) else { return default };
+        item.value.as_bool().unwrap_or_else(|| {
+            self.report(&item, Refusal::new("is not true or false", "write true or false, without quotes"));
+            default
+        })
+    }
+
+    /// One of a few words; the first is the default.
+    pub(super) fn choice<T: Copy>(&mut self, key: &'static str, first: (&str, T), others: &[(&str, T)]) -> T {
+        let words: Vec<&str> = std::iter::once(first.0).chain(others.iter().map(|(word, _)| *word)).collect();
+        self.know(key, Some(first.0.to_owned()), Some(words.join(" or ")));
+        let Some(item) = self.item(key) else { return first.1 };
+        let chosen = item.value.as_str().unwrap_or_default();
+        if let Some((_, value)) = std::iter::once(&first).chain(others).find(|(word, _)| *word == chosen) {
+            return *value;
+        }
+        let remedy = match nearest(chosen, &words) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None => format!("give \"{}\"", words.join("\" or \"")),
+        };
+        self.report(&item, Refusal::new(format!("is not a known {key}"), remedy));
+        first.1
+    }
+
+    /// A text that is not empty and not longer than `max` bytes.
+    pub(super) fn text(&mut self, item: &Item<'d>, max: usize) -> Option<&'d str> {
+        match item.value.as_str() {
+            Some(text) if !text.is_empty() && text.len() <= max => Some(text),
+            _ => {
+                let problem = format!("is not a text of 1 to {max} bytes");
+                self.report(item, Refusal::new(problem, "give it in quotes"));
+                None
+            }
+        }
+    }
+
+    /// The elements of a list.
+    pub(super) fn list(&mut self, item: &Item<'d>) -> Option<Vec<Item<'d>>> {
+        let Some(array) = item.value.as_array() else {
+            self.report_hidden(item, Refusal::new("is not a list", "write it in brackets: [\"…\"]"));
+            return None;
+        };
+        let elements = array.iter().enumerate();
+        Some(elements.map(|(index, value)| self.element(item, &format!("[{index}]"), value)).collect())
+    }
+
+    /// The entries of a table whose keys are free.
+    pub(super) fn entries(&mut self, item: &Item<'d>) -> Option<Vec<(&'d str, Item<'d>)>> {
+        let Some(table) = item.value.as_table() else {
+            let remedy = "write it as a table: { name = … }";
+            self.report_hidden(item, Refusal::new("is not a table", remedy));
+            return None;
+        };
+        let entries = table.iter();
+        Some(
+            entries
+                .map(|(name, value)| {
+                    (name.get_ref().as_ref(), self.element(item, &format!(".{}", name.get_ref()), value))
+                })
+                .collect(),
+        )
+    }
+
+    /// A path; one that is not absolute starts where the config file is.
+    pub(super) fn path_of(&mut self, item: &Item<'d>) -> Option<PathBuf> {
+        self.text(item, PATH_MAX).map(|path| self.resolve(Path::new(path)))
+    }
+
+    /// A path that is relative to the config file.
+    pub(super) fn resolve(&self, path: &Path) -> PathBuf {
+        self.findings.base.join(path)
+    }
+}
+
+fn bounds<T>(range: &RangeInclusive<T>, kind: &Kind<T>) -> String {
+    format!("{} to {}", (kind.show)(range.start()), (kind.show)(range.end()))
+}
+
+/// The longest path, in bytes: Linux's own limit.
+pub(super) const PATH_MAX: usize = 4096;

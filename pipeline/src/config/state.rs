@@ -1,0 +1,53 @@
+//! `[state]`: where Loadline remembers, for how long, and how surely.
+
+use std::{path::PathBuf, time::Duration};
+
+use ::state::Durability;
+
+use super::{
+    section::Section,
+    units::{DURATION, count, size},
+};
+
+const DAY: Duration = Duration::from_secs(86_400);
+const SECOND: Duration = Duration::from_secs(1);
+const MILLI: Duration = Duration::from_millis(1);
+
+/// Where Loadline remembers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateConfig {
+    /// The state directory (default `state`, beside the config file). One process owns it.
+    pub dir: PathBuf,
+    /// What a flushed record survives (default `power`).
+    pub durability: Durability,
+    /// How long the ledger remembers a delivery (default 7 days, 1 s to 365 days). An event that comes again later
+    /// than this is delivered again.
+    pub dedupe_window: Duration,
+    /// Memory for the store's pages, in bytes (default 128 MiB, 8 MiB to 64 GiB). Less of it costs throughput:
+    /// 32 MB halves it.
+    pub cache: u64,
+    /// The records one group commit takes at most (default 512, 1 to 8192): more share a flush, all wait for it.
+    pub commit_max: usize,
+    /// How long a commit waits for company (default 2 ms, 0 to 1 s).
+    pub linger: Duration,
+}
+
+impl StateConfig {
+    pub(super) fn read(s: &mut Section<'_, '_>) -> Self {
+        s.know("dir", Some("state".to_owned()), None);
+        let dir =
+            s.item("dir").and_then(|item| s.path_of(&item)).unwrap_or_else(|| s.resolve("state".as_ref()));
+        Self {
+            dir,
+            durability: s.choice(
+                "durability",
+                ("power", Durability::Power),
+                &[("process", Durability::Process)],
+            ),
+            dedupe_window: s.ranged("dedupe_window", 7 * DAY, SECOND..=365 * DAY, &DURATION),
+            cache: s.ranged("cache", 128 << 20, 8 << 20..=64 << 30, &size()),
+            commit_max: s.ranged("commit_max", 512, 1..=8192, &count()),
+            linger: s.ranged("linger", 2 * MILLI, Duration::ZERO..=SECOND, &DURATION),
+        }
+    }
+}

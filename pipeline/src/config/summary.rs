@@ -1,0 +1,77 @@
+//! A config in a few lines: what `loadline check` shows of one that is fine.
+
+use std::fmt;
+
+use serde::Serialize;
+use state::Durability;
+
+use super::{
+    Config, SourceKind,
+    units::{show_duration, show_size},
+};
+
+/// The settings that say most about what a run will do.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// How many brokers there are.
+    pub brokers: usize,
+    /// What they take together, in attempts a second.
+    pub rate: f64,
+    /// The source: `stdin`, or `file` and its path.
+    pub source: String,
+    /// The state directory.
+    pub state: String,
+    /// What a flushed record survives: `power` or `process`.
+    pub durability: &'static str,
+    /// How long a delivery is remembered.
+    pub dedupe_window: String,
+    /// Deliveries in memory over all brokers.
+    pub in_flight_max: usize,
+    /// Of these, what one broker may hold.
+    pub per_broker_max: usize,
+    /// What may wait on disk.
+    pub spill_total_max: String,
+    /// Attempts before a dead letter.
+    pub attempts_max: u32,
+    /// The age at which a delivery becomes one.
+    pub age_max: String,
+}
+
+impl From<&Config> for Summary {
+    fn from(config: &Config) -> Self {
+        Self {
+            brokers: config.brokers.len(),
+            rate: config.brokers.iter().map(|broker| broker.rate).sum(),
+            source: match &config.source.kind {
+                SourceKind::File { path, follow: true, .. } => format!("file {}, followed", path.display()),
+                SourceKind::File { path, .. } => format!("file {}", path.display()),
+                SourceKind::Stdin => "stdin".to_owned(),
+            },
+            state: config.state.dir.display().to_string(),
+            durability: match config.state.durability {
+                Durability::Power => "power",
+                Durability::Process => "process",
+            },
+            dedupe_window: show_duration(config.state.dedupe_window),
+            in_flight_max: config.limits.in_flight_max,
+            per_broker_max: config.limits.per_broker_max,
+            spill_total_max: show_size(config.limits.spill_total_max),
+            attempts_max: config.retry.attempts_max,
+            age_max: show_duration(config.retry.age_max),
+        }
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { brokers, rate, source, state, durability, dedupe_window, .. } = self;
+        let Self { in_flight_max, per_broker_max, spill_total_max, attempts_max, age_max, .. } = self;
+        let noun = if *brokers == 1 { "broker" } else { "brokers" };
+        writeln!(f, "{brokers} {noun}, {rate} attempts a second in all")?;
+        writeln!(f, "source    {source}")?;
+        writeln!(f, "state     {state}, survives loss of {durability}, remembers {dedupe_window}")?;
+        writeln!(f, "in memory {in_flight_max} deliveries, {per_broker_max} of one broker")?;
+        writeln!(f, "on disk   {spill_total_max} of deliveries that wait")?;
+        write!(f, "retries   {attempts_max} attempts or {age_max}")
+    }
+}

@@ -1,0 +1,151 @@
+//! The config as a whole: what is fine, what is not, and that nothing secret is ever shown. The parts test themselves.
+
+use std::{env::VarError, path::Path, time::Duration};
+
+use stages::{
+    BreakerPolicy, Egress, Rules, Schema, Signer, SigningKey,
+    models::{LoadFilter, Subscription},
+};
+
+use super::*;
+
+mod documentation;
+mod wrong;
+
+/// A signing key nobody uses.
+const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+/// The shortest config.
+const LEAST: &str = "[source]\npath = \"events.ndjson\"\n[[brokers]]\nid = \"acme\"\n\
+                     url = \"https://acme.example/hook\"\nsecrets = [\"env:KEY\"]\nrate = 49.5\n";
+
+fn environment(name: &str) -> Result<String, VarError> {
+    match name {
+        "KEY" => Ok(KEY.to_owned()),
+        "SECOND_KEY" => Ok(KEY.replace("Mf", "Nf")),
+        "TOKEN" => Ok("Bearer hunter2".to_owned()),
+        "SHORT" => Ok("hunter2".to_owned()),
+        _ => Err(VarError::NotPresent),
+    }
+}
+
+fn parse(text: &str) -> Result<Config, ConfigErrors> {
+    Config::parse(text, Path::new("/etc/loadline"), environment)
+}
+
+/// [`LEAST`] with more in it: lines for the broker, then other sections.
+fn with(broker: &str, sections: &str) -> Result<Config, ConfigErrors> {
+    parse(&format!("{LEAST}{broker}\n{sections}"))
+}
+
+/// Whether it is [`KEY`] and nothing else that signs the broker's deliveries.
+fn signs_with_key(broker: &BrokerConfig) -> bool {
+    signature(broker) == Signer::new(vec![SigningKey::parse(KEY).unwrap()]).unwrap().sign("e", 0, b"")
+}
+
+/// What the broker signs the empty body of event `e` at zero with.
+fn signature(broker: &BrokerConfig) -> String {
+    let endpoint = broker.endpoint(&Egress::default()).unwrap();
+    endpoint.headers("e", 0, b"").unwrap()["webhook-signature"].to_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_shortest_config_has_a_default_for_everything_else() {
+    let config = parse(LEAST).unwrap();
+    assert_eq!(config.state.dir, Path::new("/etc/loadline/state"));
+    assert!(matches!(&config.source.kind, SourceKind::File { path, follow: false, .. }
+        if path == Path::new("/etc/loadline/events.ndjson")));
+    assert_eq!((config.limits.in_flight_max, config.limits.spill_total_max), (4096, 4 << 30));
+    assert_eq!(config.schema.schema(), Schema::flat());
+    assert_eq!(config.rules.rules(&config.schema), Rules::default());
+    assert_eq!((config.retry.policy(), config.retry.budget()), Default::default());
+    assert_eq!(config.breaker.policy(Duration::ZERO), BreakerPolicy::default());
+    let hour = Duration::from_secs(3600);
+    assert_eq!(config.breaker.policy(hour).probe_max, hour);
+    assert_eq!(config.delivery.egress, Egress::default());
+    let [acme] = &config.brokers[..] else { panic!("one broker") };
+    assert_eq!((acme.rate, acme.burst, acme.concurrency), (49.5, 50, 32));
+    assert_eq!((acme.timeout, signs_with_key(acme)), (Duration::from_secs(5), true));
+    assert!(acme.quota().is_ok());
+    assert_eq!(acme.subscription, Subscription { statuses: None, loads: LoadFilter::All });
+}
+
+#[test]
+fn a_broker_overrides_the_defaults() {
+    let broker = "burst = 7\ntimeout = \"30s\"\nconcurrency = 4\nstatuses = [\"in_transit\", \"in-transit\"]\n\
+                  loads = { prefix = \"CHI-\" }\nheaders = { x-tenant = \"a\", Authorization = \"env:TOKEN\" }";
+    let config = with(broker, "[delivery]\ntimeout = \"7s\"").unwrap();
+    let acme = &config.brokers[0];
+    assert_eq!((acme.burst, acme.timeout, acme.concurrency), (7, Duration::from_secs(30), 4));
+    assert_eq!(acme.subscription.loads, LoadFilter::Prefix("CHI-".to_owned()));
+    assert_eq!(acme.subscription.statuses.as_ref().map(|all| all.len()), Some(1));
+    assert_eq!(
+        (&acme.headers["x-tenant"], &acme.headers["authorization"]),
+        (&"a".parse().unwrap(), &"Bearer hunter2".parse().unwrap())
+    );
+}
+
+#[test]
+fn a_config_shows_no_secret() {
+    let broker = "headers = { authorization = \"env:TOKEN\" }";
+    let text = format!("{LEAST}{broker}").replace("/hook", "/hook?token=hunter2");
+    let config = parse(&text).unwrap();
+    let shown = format!("{config:?}");
+    assert!(shown.contains("acme.example/hook") && shown.contains("Env(\"KEY\")"), "{shown}");
+    assert!(!shown.contains("hunter2") && !shown.contains(KEY), "{shown}");
+    let summary = serde_json::to_string(&Summary::from(&config)).unwrap();
+    assert!(!summary.contains("hunter2") && !summary.contains(KEY), "{summary}");
+}
+
+#[test]
+fn no_error_repeats_a_secret_wherever_it_was_put_by_mistake() {
+    let places = [
+        format!("{LEAST}secret = \"{KEY}\""),
+        format!("{LEAST}\"{KEY}\" = 1"),
+        format!("{LEAST}headers = {{ authorization = \"Bearer hunter2\" }}"),
+        format!("{LEAST}headers = {{ x-a = \"hunter2\\n\", webhook-signature = \"hunter2\" }}"),
+        format!("{LEAST}headers = \"hunter2\""),
+        format!("{LEAST}burst = \"{KEY}\""),
+        LEAST.replace("[\"env:KEY\"]", &format!("[\"{KEY}\"]")),
+        LEAST.replace("[\"env:KEY\"]", &format!("\"{KEY}\"")),
+        LEAST.replace("[\"env:KEY\"]", "[\"hunter2\", \"env:SHORT\", \"env:hunter2!\", 5]"),
+        LEAST.replace("[\"env:KEY\"]", "\"hunter2\""),
+        LEAST.replace("[\"env:KEY\"]", &format!("[\"{KEY}")),
+        LEAST.replace("\"env:KEY\"", &format!("\"{KEY}\" \"hunter2\"")),
+        LEAST.replace("https://", "http://user:hunter2@").replace("/hook", "/hook?t=hunter2"),
+        LEAST.replace("https://acme.example/hook", KEY),
+        LEAST.replace("[[brokers]]", "[brokers]"),
+        "brokers = { secrets = [\"hunter2\"] }\nsource.kind = \"stdin\"".to_owned(),
+    ];
+    for text in places {
+        let errors = parse(&text).unwrap_err();
+        let shown = format!("{errors}\n{errors:?}\n{}", serde_json::to_string(&errors.problems).unwrap());
+        assert!(!shown.contains("hunter2") && !shown.to_lowercase().contains("mfkq9r8"), "{text}\n{shown}");
+    }
+}
+
+#[test]
+fn a_syntax_error_is_reported_alone_with_line_and_column() {
+    let errors = parse("[source]\npath = \"a\"\npoll = = 5\n[nothing]").unwrap_err();
+    assert_eq!((errors.problems.len(), errors.problems[0].line), (1, Some(3)));
+    assert!(errors.problems[0].problem.contains("line 3, column 8"), "{errors}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_one_problem() {
+    let errors = Config::load(Path::new("/nowhere/loadline.toml")).unwrap_err();
+    assert!(errors.to_string().contains("cannot be read"), "{errors}");
+    assert!(errors.to_string().ends_with("1 problem in /nowhere/loadline.toml"), "{errors}");
+}
+
+#[test]
+fn secrets_and_paths_start_at_the_config_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("loadline.toml");
+    std::fs::write(&path, LEAST.replace("env:KEY", "file:acme.key")).unwrap();
+    assert_eq!(Config::load(&path).unwrap_err().problems[0].key, "brokers[0].secrets[0]");
+    std::fs::write(dir.path().join("acme.key"), format!("{KEY}\n")).unwrap();
+    let config = Config::load(&path).unwrap();
+    assert!(signs_with_key(&config.brokers[0]));
+    assert_eq!(config.state.dir, dir.path().join("state"));
+}

@@ -1,0 +1,83 @@
+//! A broker's URL: what the stages find wrong with it, in the words of the config, and what may be shown of it.
+
+use ipnet::IpNet;
+use stages::{Egress, UrlError, url_errors};
+use url::Url;
+
+use super::problem::Refusal;
+
+/// Config-time check of a broker's URL.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub(super) fn check_url(text: &str, egress: &Egress) -> Result<Url, Vec<Refusal>> {
+    let checked = Url::parse(text).map_err(|error| vec![error.into()]).and_then(|url| {
+        let errors = url_errors(&url, egress);
+        if errors.is_empty() { Ok(url) } else { Err(errors) }
+    });
+    checked.map_err(|errors| errors.iter().map(refusal).collect())
+}
+
+fn refusal(error: &UrlError) -> Refusal {
+    match error {
+        UrlError::Parse(error) => {
+            Refusal::new(format!("is not a URL: {error}"), "write it as \"https://host/path\"")
+        }
+        UrlError::Scheme { scheme } if scheme == "http" => {
+            Refusal::new("is plain http", "use https, or set delivery.allow_http = true")
+        }
+        UrlError::Scheme { scheme } => Refusal::new(format!("has the scheme {scheme}"), "use https"),
+        UrlError::UserInfo { .. } => Refusal::new(
+            "has a user name or a password in it",
+            "take them out and send them as headers = { authorization = \"file:PATH\" }",
+        ),
+        UrlError::Fragment { .. } => {
+            Refusal::new("has a fragment, which is never sent", "take out everything from the # on")
+        }
+        UrlError::Unsendable { .. } => {
+            Refusal::new("cannot stand in a request", "shorten it or percent-encode it")
+        }
+        UrlError::Address(refused) => Refusal::new(
+            format!("leads to {}, an address that is not on the public internet", refused.address),
+            format!(
+                "if that is meant, add \"{}\" to delivery.allow_networks",
+                IpNet::from(refused.address.to_canonical())
+            ),
+        ),
+    }
+}
+
+/// The URL without what could be a secret: credentials, query and fragment.
+pub(super) fn shown_url(text: &str) -> String {
+    let text = text.split(['?', '#']).next().unwrap_or_default();
+    match (text.split_once("://"), text.rfind('@')) {
+        (_, None) => text.to_owned(),
+        (Some((scheme, _)), Some(at)) => format!("{scheme}://…{}", &text[at..]),
+        (None, Some(at)) => format!("…{}", &text[at..]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_wrong_with_a_url_is_said_at_once_and_its_secrets_are_not() {
+        let text = "http://user:hunter2@10.0.0.1/hook?token=hunter2#hunter2";
+        let refusals = check_url(text, &Egress::default()).unwrap_err();
+        assert_eq!(refusals.len(), 4);
+        assert!(!format!("{refusals:?}").contains("hunter2"));
+        assert_eq!(shown_url(text), "http://…@10.0.0.1/hook");
+        assert_eq!(shown_url("user:hunter2@host?hunter2"), "…@host");
+        assert_eq!(shown_url("https://host/hook"), "https://host/hook");
+    }
+
+    #[test]
+    fn the_network_to_allow_is_named_as_it_is_looked_up() {
+        let refusals = check_url("https://[::ffff:10.1.2.3]/", &Egress::default()).unwrap_err();
+        assert!(refusals[0].remedy.contains("\"10.1.2.3/32\""), "{refusals:?}");
+        let allow_networks = vec!["10.1.2.3/32".parse().unwrap()];
+        let egress = Egress { allow_http: false, allow_networks };
+        assert!(check_url("https://[::ffff:10.1.2.3]/", &egress).is_ok());
+    }
+}

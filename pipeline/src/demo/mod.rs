@@ -1,0 +1,13 @@
+//! What `loadline demo` shows: the brokers that take part, and the table at the end. It holds no line of its own.
+
+mod brokers;
+mod expect;
+mod fleet;
+mod report;
+mod script;
+
+pub use brokers::{DemoBroker, Loads, brokers};
+pub use expect::expected;
+pub use fleet::{Fleet, FleetFault};
+pub use report::{BrokerTally, write_report};
+pub use script::{Phase, Script, play};

@@ -1,0 +1,93 @@
+//! A whole run: a config enters, the line runs over its source until that ends or the run is stopped, a summary
+//! leaves.
+
+use state::{Clock, StateFault};
+
+use crate::{
+    assemble::{self, AssembleFault, Parts},
+    config::{Config, SourceConfig, SourceKind},
+    line::{LineFault, LineReport, Watch, records},
+    source::{FileOptions, FileSource, ReadLimits, Source, SourceFault, StdinSource},
+    stop::Stop,
+    summary::Summary,
+};
+
+/// Why a run failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RunFault {
+    /// A part could not be made.
+    #[error(transparent)]
+    Assemble(#[from] AssembleFault),
+    /// The line stopped.
+    #[error(transparent)]
+    Line(#[from] LineFault),
+    /// The source could not be opened.
+    #[error(transparent)]
+    Source(#[from] SourceFault),
+    /// The state failed at the end.
+    #[error(transparent)]
+    State(#[from] StateFault),
+}
+
+/// What a watcher may look at while the line runs.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The line's own counts.
+    pub line: Watch,
+    /// All brokers, in config order.
+    pub brokers: Vec<std::sync::Arc<stages::models::Broker>>,
+}
+
+/// Runs the line that `config` describes until its source ends or `stop` is asked. `started` is given a view into it.
+///
+/// # Errors
+/// [`RunFault`]; nothing recorded is lost, and the next run reads the rest again.
+pub async fn run(config: &Config, stop: Stop, started: impl FnOnce(View)) -> Result<Summary, RunFault> {
+    let parts = assemble::parts(config)?;
+    let outcome = deliver(config, &parts, stop, started).await;
+    let summary = outcome
+        .and_then(|report| Ok(Summary::new(&report, &parts.ack.tally(), &parts.brokers, &parts.ledger)?));
+    let Parts { ledger, thread, ack, .. } = parts;
+    drop((ledger, ack));
+    // The thread ends when the last handle on the ledger is gone: all of them were the line's or are dropped above.
+    let ended = tokio::task::spawn_blocking(|| thread.join()).await;
+    let summary = summary?;
+    ended.map_err(|_| StateFault::Closed)??;
+    Ok(summary)
+}
+
+async fn deliver(
+    config: &Config,
+    parts: &Parts,
+    stop: Stop,
+    started: impl FnOnce(View),
+) -> Result<LineReport, RunFault> {
+    let clock = Clock::System;
+    let SourceConfig { kind, record_max } = &config.source;
+    let limits = ReadLimits { record_bytes_max: *record_max, ..ReadLimits::default() };
+    match kind {
+        SourceKind::File { path, follow, poll } => {
+            let checkpoint = parts.ledger.store().sources().checkpoint(&FileSource::name_of(path))?;
+            let options = FileOptions { limits, poll: *poll, ..FileOptions::default() };
+            let source = FileSource::open(path, *follow, checkpoint, options, clock).await?;
+            over(config, parts, source, stop, started).await
+        }
+        SourceKind::Stdin => {
+            let source = StdinSource::new(tokio::io::stdin(), clock.now(), limits, clock);
+            over(config, parts, source, stop, started).await
+        }
+    }
+}
+
+async fn over(
+    config: &Config,
+    parts: &Parts,
+    source: impl Source,
+    stop: Stop,
+    started: impl FnOnce(View),
+) -> Result<LineReport, RunFault> {
+    let records = records(source, &parts.ledger, config.limits.unsettled_max)?;
+    let brokers = parts.brokers.clone();
+    let watch = |line| started(View { line, brokers });
+    Ok(parts.line(config).run(records, stop, watch).await?)
+}

@@ -1,0 +1,215 @@
+//! What one broker has on disk, kept in step with every write so that the bounds can be asked without the disk.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
+};
+
+use rustc_hash::FxHashSet;
+use state::{SpillSeq, SpillUsage};
+
+use super::limits::{Limits, Shared};
+
+/// One broker's deliveries on disk.
+///
+/// Numbers grow with arrival. Those below `cursor` are in memory too, or done; those from `cursor` on, except the few
+/// that memory still holds, are `unloaded`. Reading stops below the lowest number that is still being written.
+#[derive(Debug)]
+pub(super) struct Account {
+    shared: Arc<Shared>,
+    broker_max: u64,
+    total_max: u64,
+    bytes: u64,
+    deliveries: u64,
+    /// The number the next arrival gets.
+    next_seq: SpillSeq,
+    /// Where reading goes on.
+    pub(super) cursor: SpillSeq,
+    /// Deliveries on disk that are not in memory.
+    pub(super) unloaded: u64,
+    /// Numbers being written, not yet durable.
+    writing: BTreeSet<SpillSeq>,
+    /// Whether a read is under way.
+    pub(super) loading: bool,
+    /// Numbers that left the disk since that read began: it may still bring them.
+    gone: FxHashSet<SpillSeq>,
+    /// The lowest number that was unloaded since that read began: it may not have seen it.
+    unloaded_since: Option<SpillSeq>,
+    /// Counts the times memory was emptied.
+    generation: u64,
+    /// Deliveries below this number may have been sent by a run that ended without notice.
+    pub(super) may_repeat_below: SpillSeq,
+    /// Deliveries below this number may be sent: that is on record.
+    pub(super) horizon: SpillSeq,
+}
+
+impl Account {
+    pub(super) fn new(shared: Arc<Shared>, limits: &Limits, usage: SpillUsage, horizon: SpillSeq) -> Self {
+        shared.spill_bytes.fetch_add(usage.bytes, Ordering::Relaxed);
+        shared.spill_deliveries.fetch_add(usage.deliveries, Ordering::Relaxed);
+        Self {
+            shared,
+            broker_max: limits.spill_broker_max,
+            total_max: limits.spill_total_max,
+            bytes: usage.bytes,
+            deliveries: usage.deliveries,
+            // Above the horizon of an earlier run, so that no new delivery is taken for one of its own.
+            next_seq: usage.next_seq.max(horizon),
+            cursor: 0,
+            unloaded: usage.deliveries,
+            writing: BTreeSet::new(),
+            loading: false,
+            gone: FxHashSet::default(),
+            unloaded_since: None,
+            generation: 0,
+            may_repeat_below: horizon,
+            horizon,
+        }
+    }
+
+    /// The number of the next arrival.
+    pub(super) fn number(&mut self) -> SpillSeq {
+        self.next_seq += 1;
+        self.next_seq - 1
+    }
+
+    /// Whether `bytes` more fit on disk.
+    pub(super) fn has_room(&self, bytes: u64) -> bool {
+        let total = self.shared.spill_bytes.load(Ordering::Relaxed);
+        self.bytes + bytes <= self.broker_max && total + bytes <= self.total_max
+    }
+
+    /// A delivery of `bytes` goes to disk.
+    pub(super) fn add(&mut self, bytes: u64) {
+        self.bytes += bytes;
+        self.deliveries += 1;
+        self.shared.spill_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.shared.spill_deliveries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Delivery `seq` of `bytes` has left the disk. Costs are estimates, so the last one takes all that is left.
+    pub(super) fn remove(&mut self, seq: SpillSeq, bytes: u64) {
+        if self.loading {
+            self.gone.insert(seq);
+        }
+        self.deliveries = self.deliveries.saturating_sub(1);
+        let bytes = if self.deliveries == 0 { self.bytes } else { bytes.min(self.bytes) };
+        self.bytes -= bytes;
+        self.shared.spill_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.shared.spill_deliveries.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// A delivery on disk is no longer in memory and must be read again.
+    pub(super) fn unload(&mut self, seq: SpillSeq) {
+        self.unloaded += 1;
+        self.cursor = self.cursor.min(seq);
+        self.unloaded_since = Some(self.unloaded_since.map_or(seq, |lowest| lowest.min(seq)));
+    }
+
+    /// A read of up to the readable end begins; it is void if memory is emptied before it is done.
+    pub(super) fn begin_load(&mut self) -> u64 {
+        self.loading = true;
+        self.unloaded_since = None;
+        self.generation
+    }
+
+    /// That read is done, and the next one begins at `cursor`, or below it at what came to disk meanwhile. Gives the
+    /// numbers that left the disk meanwhile, or nothing if the read is void.
+    pub(super) fn end_load(&mut self, generation: u64, cursor: SpillSeq) -> Option<FxHashSet<SpillSeq>> {
+        self.loading = false;
+        let gone = std::mem::take(&mut self.gone);
+        if generation != self.generation {
+            return None;
+        }
+        self.cursor = self.unloaded_since.map_or(cursor, |lowest| lowest.min(cursor));
+        Some(gone)
+    }
+
+    /// Memory is being emptied: a read under way is void.
+    pub(super) fn void_loads(&mut self) {
+        self.generation += 1;
+    }
+
+    /// `seq` is being written; nothing from it on is read until it is [`written`](Self::written).
+    pub(super) fn writing(&mut self, seq: SpillSeq) {
+        self.writing.insert(seq);
+    }
+
+    /// `seq` is durable.
+    pub(super) fn written(&mut self, seq: SpillSeq) {
+        self.writing.remove(&seq);
+    }
+
+    /// The numbers that may be read: from the cursor up to the first that is being written.
+    pub(super) fn readable(&self) -> std::ops::Range<SpillSeq> {
+        self.cursor..self.writing.first().copied().unwrap_or(self.next_seq)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::line::testing::{limits, tickets};
+
+    fn shared() -> Arc<Shared> {
+        Arc::new(Shared::new(&limits(), 2, tickets()))
+    }
+
+    fn account(shared: &Arc<Shared>, usage: SpillUsage, horizon: SpillSeq) -> Account {
+        let limits = Limits { spill_broker_max: 100, spill_total_max: 150, ..limits() };
+        Account::new(shared.clone(), &limits, usage, horizon)
+    }
+
+    #[test]
+    fn a_broker_fills_its_own_share_and_all_of_them_the_whole() {
+        let shared = shared();
+        let mut one = account(&shared, SpillUsage { deliveries: 2, bytes: 90, next_seq: 7 }, 0);
+        let mut other = account(&shared, SpillUsage::default(), 0);
+        assert!(one.has_room(10) && !one.has_room(11), "its own share");
+        assert!(other.has_room(60) && !other.has_room(61), "what is left of the whole");
+        other.add(60);
+        assert!(!one.has_room(1) && !other.has_room(1));
+        one.remove(0, 50);
+        assert!(one.has_room(50) && other.has_room(40) && !other.has_room(41));
+        assert_eq!(shared.spill_deliveries.load(Ordering::Relaxed), 2);
+        one.remove(1, 1);
+        assert!(one.has_room(90), "the last one takes what the estimates have left");
+        assert_eq!(shared.spill_bytes.load(Ordering::Relaxed), 60);
+    }
+
+    #[test]
+    fn numbers_go_on_above_the_disk_and_above_what_an_earlier_run_may_have_sent() {
+        let usage = SpillUsage { deliveries: 1, bytes: 1, next_seq: 7 };
+        assert_eq!(account(&shared(), usage, 3).number(), 7);
+        let mut account = account(&shared(), usage, 30);
+        assert_eq!((account.number(), account.number(), account.may_repeat_below), (30, 31, 30));
+    }
+
+    #[test]
+    fn reading_stops_below_the_first_that_is_being_written() {
+        let mut account = account(&shared(), SpillUsage { deliveries: 9, bytes: 9, next_seq: 9 }, 0);
+        assert_eq!(account.readable(), 0..9);
+        account.writing(6);
+        account.writing(4);
+        assert_eq!(account.readable(), 0..4);
+        account.written(4);
+        assert_eq!(account.readable(), 0..6);
+        account.written(6);
+        assert_eq!(account.readable(), 0..9);
+    }
+
+    #[test]
+    fn a_read_is_void_once_memory_was_emptied_and_misses_nothing_that_came_meanwhile() {
+        let mut account = account(&shared(), SpillUsage { deliveries: 9, bytes: 9, next_seq: 9 }, 0);
+        let generation = account.begin_load();
+        account.remove(2, 1);
+        account.unload(5);
+        assert_eq!(account.end_load(generation, 9), Some([2].into_iter().collect()));
+        assert_eq!(account.cursor, 5, "what came to disk meanwhile is read by the next");
+        let generation = account.begin_load();
+        account.void_loads();
+        assert_eq!((account.end_load(generation, 9), account.cursor, account.loading), (None, 5, false));
+        let generation = account.begin_load();
+        assert_eq!((account.end_load(generation, 9), account.cursor), (Some(FxHashSet::default()), 9));
+    }
+}

@@ -1,0 +1,55 @@
+//! What a shard waits for, and the two halves of a delivery's way that it waits for apart: on the wire, and onto the
+//! record.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use stages::{
+    Ack, Settled, Stage,
+    models::{Delivery, Exit, Fault, Receipt, Verdict},
+};
+use state::Recorded;
+
+use super::{load::Loaded, slot::Write};
+
+/// Something a shard has been waiting for; `slot` says whose it is.
+pub(super) enum Event {
+    /// A delivery has gone through the stages. From here on it no longer counts as being on the wire.
+    Ran { slot: usize, delivery: Delivery, ended: Result<Result<Receipt, Verdict>, Fault> },
+    /// Its end is on record, or it has to wait on disk.
+    Carried { slot: usize, load: Arc<str>, end: Result<Settled, Fault>, succeeded: bool },
+    /// Deliveries have been written to disk.
+    Written { slot: usize, write: Write, proofs: Result<Vec<Recorded>, Fault> },
+    /// Deliveries have been read from disk.
+    Loaded { slot: usize, generation: u64, read: Result<Loaded, Fault> },
+}
+
+/// Sends a delivery through the stages.
+pub(super) fn run<Stages>(stages: Arc<Stages>, slot: usize, delivery: Delivery) -> BoxFuture<'static, Event>
+where
+    Stages: Stage<In = Delivery, Out = Receipt>,
+{
+    Box::pin(async move {
+        let ended = match stages.run(delivery.clone()).await {
+            Ok(receipt) => Ok(Ok(receipt)),
+            Err(Exit::Verdict(verdict)) => Ok(Err(verdict)),
+            Err(Exit::Fault(fault)) => Err(fault),
+        };
+        Event::Ran { slot, delivery, ended }
+    })
+}
+
+/// Puts the end of a delivery's run on record.
+pub(super) fn settle(
+    ack: Ack,
+    slot: usize,
+    delivery: Delivery,
+    ended: Result<Receipt, Verdict>,
+) -> BoxFuture<'static, Event> {
+    Box::pin(async move {
+        let load = delivery.event().load_id.clone();
+        let succeeded = ended.is_ok();
+        let end = ack.settle(&delivery, ended).await;
+        Event::Carried { slot, load, end, succeeded }
+    })
+}

@@ -1,0 +1,81 @@
+//! The bounds of the line: how much may be in memory, how much on disk, and how long it may wait.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use super::{memory::Memory, ticket::Tickets};
+
+/// The bounds of the line. The config explains each and checks their relations.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Deliveries in memory over all brokers; less than two count as two.
+    pub in_flight_max: usize,
+    /// Deliveries waiting in memory for one broker before it spills, if at its pace they would wait for longer than
+    /// `spill_after`. Where that is less than the broker's even share of `in_flight_max`, the share counts: a surge
+    /// that hits all brokers alike slows intake and does not spill.
+    pub per_broker_max: usize,
+    /// Bytes on disk for one broker.
+    pub spill_broker_max: u64,
+    /// Bytes on disk for all brokers.
+    pub spill_total_max: u64,
+    /// A broker whose deliveries wait longer than this in memory spills when its queue or memory is full.
+    pub spill_after: Duration,
+    /// A broker that cannot take anything for longer than this spills at once.
+    pub hold_min: Duration,
+    /// How long the line goes on for brokers that are held after its input has ended.
+    pub drain: Duration,
+    /// How long deliveries on the wire may take to finish once the line is stopped.
+    pub grace: Duration,
+    /// Threads that deliver.
+    pub shards: usize,
+}
+
+/// What the intake and the shards share: the places in memory, the disk's fill, and whether intake is held.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) memory: Arc<Memory>,
+    pub(super) spill_bytes: AtomicU64,
+    pub(super) spill_deliveries: AtomicU64,
+    /// Whether the intake waits for a permit.
+    pressed: AtomicBool,
+    /// Brokers whose oldest delivery has waited longer than `spill_after`, at the last look.
+    pub(super) lagging: AtomicUsize,
+    pub(super) brokers: usize,
+    pub(super) tickets: Tickets,
+}
+
+impl Shared {
+    pub(super) fn new(limits: &Limits, brokers: usize, tickets: Tickets) -> Self {
+        Self {
+            memory: Arc::new(Memory::new(limits.in_flight_max)),
+            spill_bytes: AtomicU64::new(0),
+            spill_deliveries: AtomicU64::new(0),
+            pressed: AtomicBool::new(false),
+            lagging: AtomicUsize::new(0),
+            brokers,
+            tickets,
+        }
+    }
+
+    /// Whether backpressure holds the intake: memory is full, or the watermark is too far behind.
+    pub(super) fn is_pressed(&self) -> bool {
+        self.pressed.load(Ordering::Relaxed) || self.tickets.is_full()
+    }
+
+    /// Runs `wait` with the intake marked as held, unless it is over at once.
+    pub(super) async fn held<T>(&self, wait: impl Future<Output = T>) -> T {
+        let mut wait = std::pin::pin!(wait);
+        if let std::task::Poll::Ready(done) = futures::poll!(&mut wait) {
+            return done;
+        }
+        self.pressed.store(true, Ordering::Relaxed);
+        let done = wait.await;
+        self.pressed.store(false, Ordering::Relaxed);
+        done
+    }
+}

@@ -1,0 +1,228 @@
+//! One broker's deliveries in memory: they arrive in log order and leave for the wire one at a time per load, in that
+//! order; different loads do not wait for each other.
+//!
+//! Pure data: no clock, no disk, no network. Bounded by whoever lets deliveries in (each holds a permit).
+
+use std::{
+    collections::{BTreeSet, VecDeque, hash_map::Entry},
+    sync::Arc,
+};
+
+use rustc_hash::FxHashMap;
+use stages::models::Delivery;
+use state::SpillSeq;
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+
+use super::ticket::Share;
+
+/// A delivery in memory.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) delivery: Delivery,
+    pub(super) origin: Origin,
+    /// Its place among all deliveries in memory; given back when the item is dropped.
+    pub(super) _permit: OwnedSemaphorePermit,
+    /// When it came into memory.
+    pub(super) since: Instant,
+    /// Its own next attempt's time, if a failed attempt set one.
+    pub(super) not_before: Option<Instant>,
+    /// Whether it has changed since it was last written to disk.
+    pub(super) rewrite: bool,
+}
+
+/// Who vouches for a delivery if the process ends now.
+#[derive(Debug)]
+pub(super) enum Origin {
+    /// The source: the share is open, and the record will be read again.
+    Live(Share),
+    /// The disk: its share is settled, or will be when the write is durable.
+    Disk,
+}
+
+/// One load's deliveries.
+#[derive(Debug, Default)]
+struct Lane {
+    running: Option<Item>,
+    waiting: VecDeque<Item>,
+    /// Whether its first waiting delivery waits for its own next attempt.
+    parked: bool,
+}
+
+/// One broker's deliveries in memory.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    lanes: FxHashMap<Arc<str>, Lane>,
+    /// Loads whose next delivery may start, in the order in which they became ready.
+    ready: VecDeque<Arc<str>>,
+    parked: BTreeSet<(Instant, Arc<str>)>,
+    waiting: usize,
+    running: usize,
+}
+
+impl Queue {
+    /// Puts a delivery behind all others of its load.
+    pub(super) fn push(&mut self, item: Item) {
+        let load = item.delivery.event().load_id.clone();
+        self.waiting += 1;
+        let lane = self.lanes.entry(load.clone()).or_default();
+        lane.waiting.push_back(item);
+        if lane.running.is_none() && !lane.parked && lane.waiting.len() == 1 {
+            self.ready.push_back(load);
+        }
+    }
+
+    /// Starts the next ready delivery: it counts as running, and its load waits, until it is finished. A load whose
+    /// next delivery has to wait for its own next attempt is parked instead.
+    pub(super) fn start(&mut self, now: Instant) -> Option<&mut Item> {
+        while let Some(load) = self.ready.pop_front() {
+            let Some(lane) = self.lanes.get_mut(&load) else { continue };
+            let Some(item) = lane.waiting.front() else { continue };
+            if let Some(until) = item.not_before.filter(|until| *until > now) {
+                lane.parked = true;
+                self.parked.insert((until, load));
+                continue;
+            }
+            self.waiting -= 1;
+            self.running += 1;
+            // Looked up again because a loop may not give out what it has borrowed.
+            let lane = self.lanes.get_mut(&load)?;
+            lane.running = lane.waiting.pop_front();
+            return lane.running.as_mut();
+        }
+        None
+    }
+
+    /// Lets the `by`-th ready load, counted around, be the next.
+    pub(super) fn rotate(&mut self, by: usize) {
+        if !self.ready.is_empty() {
+            self.ready.rotate_left(by % self.ready.len());
+        }
+    }
+
+    /// Ends the running delivery of `load`; the next one of that load becomes ready.
+    pub(super) fn finish(&mut self, load: &Arc<str>) -> Option<Item> {
+        let Entry::Occupied(mut lane) = self.lanes.entry(load.clone()) else { return None };
+        let item = lane.get_mut().running.take()?;
+        self.running -= 1;
+        if lane.get().waiting.is_empty() {
+            lane.remove();
+        } else if !lane.get().parked {
+            self.ready.push_back(load.clone());
+        }
+        Some(item)
+    }
+
+    /// Puts a delivery that has just been finished back in front of its load.
+    pub(super) fn push_front(&mut self, item: Item) {
+        let load = item.delivery.event().load_id.clone();
+        self.waiting += 1;
+        let lane = self.lanes.entry(load.clone()).or_default();
+        lane.waiting.push_front(item);
+        if lane.waiting.len() == 1 {
+            self.ready.push_back(load);
+        }
+    }
+
+    /// Makes the loads ready whose wait is over by `now`.
+    pub(super) fn unpark(&mut self, now: Instant) {
+        while self.parked.first().is_some_and(|(until, _)| *until <= now) {
+            if let Some((_, load)) = self.parked.pop_first()
+                && let Some(lane) = self.lanes.get_mut(&load)
+            {
+                lane.parked = false;
+                self.ready.push_back(load);
+            }
+        }
+    }
+
+    /// When the first parked load's wait is over.
+    pub(super) fn next_unpark(&self) -> Option<Instant> {
+        self.parked.first().map(|(until, _)| *until)
+    }
+
+    /// Takes every waiting delivery out, in arrival order; running ones stay.
+    pub(super) fn take_waiting(&mut self) -> Vec<Item> {
+        self.ready.clear();
+        self.parked.clear();
+        self.waiting = 0;
+        let mut taken = Vec::new();
+        self.lanes.retain(|_, lane| {
+            taken.extend(lane.waiting.drain(..));
+            lane.parked = false;
+            lane.running.is_some()
+        });
+        taken.sort_by_key(|item| item.delivery.seq);
+        taken
+    }
+
+    /// Takes the waiting deliveries of one load out, in arrival order.
+    pub(super) fn take_waiting_of(&mut self, load: &Arc<str>) -> VecDeque<Item> {
+        let Entry::Occupied(mut lane) = self.lanes.entry(load.clone()) else { return VecDeque::new() };
+        let taken = std::mem::take(&mut lane.get_mut().waiting);
+        self.waiting -= taken.len();
+        self.ready.retain(|ready| ready != load);
+        self.parked.retain(|(_, parked)| parked != load);
+        lane.get_mut().parked = false;
+        if lane.get().running.is_none() {
+            lane.remove();
+        }
+        taken
+    }
+
+    /// The running deliveries.
+    pub(super) fn running_mut(&mut self) -> impl Iterator<Item = &mut Item> {
+        self.lanes.values_mut().filter_map(|lane| lane.running.as_mut())
+    }
+
+    /// Whether `load` waits for its own next attempt.
+    pub(super) fn is_parked(&self, load: &Arc<str>) -> bool {
+        self.lanes.get(load).is_some_and(|lane| lane.parked)
+    }
+
+    /// Loads that wait for their own next attempt.
+    pub(super) fn parked_loads(&self) -> usize {
+        self.parked.len()
+    }
+
+    /// Whether a delivery could be started.
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Deliveries that are not running.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Deliveries on their way through the stages.
+    pub(super) fn running(&self) -> usize {
+        self.running
+    }
+
+    /// Since when the delivery that has been in memory longest is there, of those that wait and those that keep their
+    /// record open; visits every load.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        let running = |lane: &Lane| {
+            lane.running.as_ref().filter(|item| matches!(item.origin, Origin::Live(_))).map(|item| item.since)
+        };
+        let waiting = |lane: &Lane| lane.waiting.front().map(|item| item.since);
+        self.lanes.values().flat_map(|lane| [running(lane), waiting(lane)]).flatten().min()
+    }
+
+    /// Whether the source vouches for a delivery of `load`: then none behind it may go to disk without it.
+    pub(super) fn holds_live(&self, load: &Arc<str>) -> bool {
+        let live = |item: &Item| matches!(item.origin, Origin::Live(_));
+        self.lanes.get(load).is_some_and(|lane| lane.running.iter().chain(&lane.waiting).any(live))
+    }
+
+    /// Whether a delivery with this number is in memory and on disk: the one that runs for `load`, or a waiting one.
+    pub(super) fn holds(&self, load: &Arc<str>, seq: SpillSeq) -> bool {
+        self.lanes
+            .get(load)
+            .is_some_and(|lane| lane.running.iter().chain(&lane.waiting).any(|item| item.delivery.seq == seq))
+    }
+}
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

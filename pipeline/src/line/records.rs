@@ -1,0 +1,98 @@
+//! A source's records with their tickets: reads no further than the bound on unsettled records and the horizon on
+//! record allow.
+
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt};
+use stages::models::RawRecord;
+use state::{Horizon, Ledger, Position, Record};
+
+use super::{
+    fault::LineFault,
+    ticket::{Ticket, Tickets},
+};
+use crate::source::{Cursor, Source, SourceRecord};
+
+/// How far ahead of the newest record the horizon is promised, in the source's unit. A promise is one write, and after
+/// a crash everything below it that is not in the ledger counts as a possible repeat; for a file this is some 600
+/// events.
+const HORIZON_STEP: u64 = 256 * 1024;
+
+/// A record with the obligation to settle it, or why there are no more.
+pub type Taken = Result<(RawRecord, Ticket), LineFault>;
+
+/// A source's records with their tickets, and what the line needs to know of the source.
+pub struct Records<Stream> {
+    pub(super) stream: Stream,
+    pub(super) tickets: Tickets,
+    pub(super) source: Arc<str>,
+}
+
+/// The records of `source`, at most `unsettled_max` of them unsettled at a time.
+///
+/// # Errors
+/// A fault of the state, if the horizon of an earlier run cannot be read.
+pub fn records<S: Source>(
+    source: S,
+    ledger: &Ledger,
+    unsettled_max: usize,
+) -> Result<Records<impl Stream<Item = Taken> + Send + 'static>, LineFault> {
+    let name = source.name();
+    let tickets = Tickets::new(unsettled_max);
+    let earlier = ledger.store().sources().horizon(&name)?;
+    let promise = Promise { ledger: ledger.clone(), source: name.clone(), earlier, promised: earlier };
+    let state = (Box::pin(source.into_stream()), tickets.clone(), promise, false);
+    let stream = futures::stream::unfold(state, |(mut source, tickets, mut promise, ended)| async move {
+        if ended {
+            return None;
+        }
+        tickets.room().await;
+        let (item, ended) = match source.next().await? {
+            Err(fault) => (Err(LineFault::from(fault)), true),
+            Ok(SourceRecord { raw, next }) => match promise.cover(&next).await {
+                Err(fault) => (Err(fault), true),
+                Ok(()) => {
+                    let may_repeat = promise.may_repeat(&raw.position, &next);
+                    let ticket = tickets.issue(raw.position.clone(), next, may_repeat);
+                    (Ok((raw, ticket)), false)
+                }
+            },
+        };
+        Some((item, (source, tickets, promise, ended)))
+    });
+    Ok(Records { stream, tickets, source: name })
+}
+
+/// The promise on record of how far the source may have been read.
+struct Promise {
+    ledger: Ledger,
+    source: Arc<str>,
+    /// As an earlier run left it, if it ended without notice.
+    earlier: Option<Horizon>,
+    promised: Option<Horizon>,
+}
+
+impl Promise {
+    /// Whether an earlier run that ended without notice may have read the record at `position`. A source that cannot
+    /// resume (its mark is empty) begins a new epoch with each run: what is given to it again stands at the same
+    /// offset.
+    fn may_repeat(&self, position: &Position, next: &Cursor) -> bool {
+        let place = Horizon { epoch: position.epoch, offset: position.offset };
+        let comparable = |earlier: Horizon| {
+            if next.mark.is_empty() { Horizon { epoch: place.epoch, ..earlier } } else { earlier }
+        };
+        self.earlier.is_some_and(|earlier| place < comparable(earlier))
+    }
+
+    /// Returns once everything before `next` is covered by what is on record.
+    async fn cover(&mut self, next: &Cursor) -> Result<(), LineFault> {
+        let reached = Horizon { epoch: next.epoch, offset: next.offset };
+        if self.promised.is_some_and(|promised| reached <= promised) {
+            return Ok(());
+        }
+        let promised = Horizon { epoch: next.epoch, offset: next.offset.saturating_add(HORIZON_STEP) };
+        let _proof = self.ledger.record(Record::Horizon(self.source.clone(), Some(promised))).await?;
+        self.promised = Some(promised);
+        Ok(())
+    }
+}

@@ -1,0 +1,240 @@
+//! Runs a whole line: one intake, one thread per shard, one checkpoint behind the watermark.
+//!
+//! Guarantees: when this returns without a fault, every record read is settled, or on disk, or below nothing the
+//! checkpoint has passed; the horizons are removed only if nothing was on the wire.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    thread,
+};
+
+use futures::{Stream, StreamExt, stream::FuturesUnordered};
+use stages::{
+    Ack, Stage,
+    models::{Broker, Delivery, Fault, RawRecord, Receipt},
+};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    PerBroker, Settling,
+    account::Account,
+    fault::LineFault,
+    follow::Follow,
+    intake::Intake,
+    limits::{Limits, Shared},
+    records::{Records, Taken},
+    shard::{Arrival, Shard, ShardReport},
+    slot::Slot,
+    ticket::Tickets,
+};
+use crate::stop::{Level, Stop, stop};
+
+/// What a run did, as a whole; each broker's part is in its tally.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LineReport {
+    /// Records read.
+    pub records: u64,
+    /// Records settled.
+    pub settled: u64,
+    /// Deliveries that were on the wire when the line was stopped: they may repeat.
+    pub abandoned: usize,
+    /// Deliveries that wait on disk.
+    pub spilled: u64,
+}
+
+/// A view into a running line, cheap to ask.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    shared: Arc<Shared>,
+}
+
+impl Watch {
+    /// Deliveries in memory.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.shared.memory.taken()
+    }
+
+    /// Deliveries on disk.
+    #[must_use]
+    pub fn spilled(&self) -> u64 {
+        self.shared.spill_deliveries.load(Ordering::Relaxed)
+    }
+
+    /// Whether backpressure holds the intake.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.shared.is_pressed()
+    }
+
+    /// Records read, settled and dropped.
+    #[must_use]
+    pub fn tickets(&self) -> &Tickets {
+        &self.shared.tickets
+    }
+}
+
+/// A shard's thread, as the run sees it.
+type ShardEnd = (usize, Result<Result<ShardReport, Fault>, oneshot::error::RecvError>);
+
+impl<First, Second> Settling<First, Second>
+where
+    First: Stage<In = RawRecord, Out = Vec<Delivery>>,
+    Second: Stage<In = Delivery, Out = Receipt>,
+{
+    /// Runs the line over `records` until they end and everything is settled or on disk, or until `stop` says so.
+    /// `started` is given a view into the line before the first record is read.
+    ///
+    /// # Errors
+    /// What stopped the line; nothing recorded is lost, and the next run reads the rest again.
+    pub async fn run<S>(
+        self,
+        records: Records<S>,
+        mut stop_asked: Stop,
+        started: impl FnOnce(Watch),
+    ) -> Result<LineReport, LineFault>
+    where
+        S: Stream<Item = Taken>,
+    {
+        let Records { stream, tickets, source } = records;
+        let Self { front: PerBroker { intake, brokers, limits }, stages, ack } = self;
+        let shared = Arc::new(Shared::new(&limits, brokers.len(), tickets.clone()));
+        let (stopper, inner) = stop();
+        let plan = Plan {
+            stages: Arc::new(stages),
+            ack: ack.clone(),
+            limits,
+            shared: shared.clone(),
+            stop: inner.clone(),
+        };
+        let (inboxes, mut shards) = plan.start(&brokers)?;
+        started(Watch { shared: shared.clone() });
+        let mut checkpoint = Follow::new(ack.ledger().clone(), source, &tickets);
+        let intake = Intake { stages: intake, ack, shared: shared.clone(), shards: inboxes };
+        let mut intake = Box::pin(intake.run(stream, inner));
+        let mut run = Progress { reading: true, abandoned: 0, fault: None };
+        while run.reading || !shards.is_empty() {
+            tokio::select! {
+                level = stop_asked.changed() => { tickets.stopping(); stopper.ask(level) }
+                read = &mut intake, if run.reading => run.end_of_input(read),
+                Some(end) = shards.next(), if !shards.is_empty() => run.end_of_shard(end),
+                followed = checkpoint.step() => run.note(followed),
+            }
+            if run.fault.is_some() {
+                tickets.stopping();
+                stopper.ask(Level::Now);
+            }
+        }
+        drop(intake);
+        let count = tickets.nack_count();
+        if let Some(fault) = run.fault {
+            return Err(fault);
+        }
+        if count > 0 {
+            return Err(LineFault::Unsettled { count });
+        }
+        checkpoint.finish(run.abandoned == 0, &brokers).await?;
+        let spilled = shared.spill_deliveries.load(Ordering::Relaxed);
+        Ok(LineReport {
+            records: tickets.issued(),
+            settled: tickets.settled(),
+            abandoned: run.abandoned,
+            spilled,
+        })
+    }
+}
+
+/// How far the run has come.
+struct Progress {
+    reading: bool,
+    abandoned: usize,
+    fault: Option<LineFault>,
+}
+
+impl Progress {
+    fn end_of_input(&mut self, read: Result<(), LineFault>) {
+        self.reading = false;
+        self.note(read);
+    }
+
+    fn end_of_shard(&mut self, (shard, end): ShardEnd) {
+        match end {
+            Ok(Ok(report)) => self.abandoned += report.abandoned,
+            Ok(Err(fault)) => self.note(Err(fault.into())),
+            Err(_) => self.note(Err(LineFault::ShardLost { shard })),
+        }
+    }
+
+    /// Keeps the first fault: what follows is its consequence. That a shard is lost is seen before the shard's own
+    /// report of why, so any other fault takes that one's place.
+    fn note(&mut self, result: Result<(), LineFault>) {
+        let Err(fault) = result else { return };
+        if matches!(self.fault, None | Some(LineFault::ShardLost { .. })) {
+            self.fault = Some(fault);
+        }
+    }
+}
+
+/// What every shard of a run is made of.
+struct Plan<Stages> {
+    stages: Arc<Stages>,
+    ack: Ack,
+    limits: Limits,
+    shared: Arc<Shared>,
+    stop: Stop,
+}
+
+impl<Stages: Stage<In = Delivery, Out = Receipt>> Plan<Stages> {
+    /// Starts the shards' threads; gives their inboxes, by shard, and their ends.
+    fn start(
+        self,
+        brokers: &[Arc<Broker>],
+    ) -> Result<
+        (Vec<mpsc::Sender<Arrival>>, FuturesUnordered<impl Future<Output = ShardEnd> + use<Stages>>),
+        LineFault,
+    > {
+        let mut slots = self.slots(brokers)?;
+        let (mut inboxes, ends) = (Vec::new(), FuturesUnordered::new());
+        for (index, slots) in slots.drain(..).enumerate() {
+            // As many as there are permits, so that sending never waits.
+            let (inbox, arrivals) = mpsc::channel(self.limits.in_flight_max);
+            let (report, end) = oneshot::channel();
+            let (stages, ack) = (self.stages.clone(), self.ack.clone());
+            let (limits, shared, stop) = (self.limits, self.shared.clone(), self.stop.clone());
+            let name = format!("shard-{index}");
+            let fault = |error| LineFault::Thread { name: name.clone(), error };
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(fault)?;
+            let body = move || {
+                let shard =
+                    async { Shard::new(stages, ack, limits, shared, slots).run(arrivals, stop).await };
+                // Nobody waits any more if the run was dropped.
+                let _gone = report.send(runtime.block_on(shard));
+            };
+            thread::Builder::new().name(name.clone()).spawn(body).map_err(fault)?;
+            inboxes.push(inbox);
+            ends.push(async move { (index, end.await) });
+        }
+        Ok((inboxes, ends))
+    }
+
+    /// One slot per broker, by shard, with what waits on disk.
+    fn slots(&self, brokers: &[Arc<Broker>]) -> Result<Vec<Vec<Slot>>, LineFault> {
+        let store = self.ack.ledger().store();
+        let mut usage = store.spill().usage()?;
+        let mut slots: Vec<Vec<Slot>> = (0..self.limits.shards).map(|_| Vec::new()).collect();
+        for broker in brokers {
+            if let Some(disabled) = store.brokers().disabled(&broker.id)? {
+                broker.disabled_before(disabled.reason);
+            }
+            let horizon = store.brokers().drain_horizon(&broker.id)?;
+            let usage = usage.remove(&broker.id).unwrap_or_default();
+            let account = Account::new(self.shared.clone(), &self.limits, usage, horizon);
+            slots[broker.shard].push(Slot::new(broker.clone(), account));
+        }
+        for (broker, usage) in usage {
+            tracing::warn!(%broker, deliveries = usage.deliveries, "deliveries wait on disk for a broker the config does not name");
+        }
+        Ok(slots)
+    }
+}

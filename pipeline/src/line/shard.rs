@@ -1,0 +1,372 @@
+//! One shard: a thread's share of the brokers. Deliveries arrive from the intake in log order, go through the stages
+//! one at a time per (broker, load) and many at once otherwise, and are settled once their verdict is on record.
+//!
+//! Guarantees: a broker's trouble holds only its own deliveries; what is held for long goes to disk; everything that
+//! arrived is settled, on disk, or still vouched for by its source when this returns.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use stages::{
+    Ack, Gate, Settled, Stage,
+    models::{Delivery, Fault, Receipt},
+};
+use state::{Clock, SpilledDelivery};
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc},
+    time::Instant,
+};
+
+use super::{
+    ending::Ending,
+    event::{self, Event},
+    limits::{Limits, Shared},
+    load,
+    queue::{Item, Origin},
+    slot::{Slot, Write, cost},
+    ticket::Share,
+    timers::Timers,
+};
+use crate::stop::{Level, Stop};
+
+/// A delivery on its way from the intake to its shard.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) delivery: Delivery,
+    pub(super) share: Share,
+    pub(super) permit: OwnedSemaphorePermit,
+}
+
+/// What a shard leaves behind.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ShardReport {
+    /// Deliveries that were on the wire when the grace period ended: they may repeat.
+    pub(super) abandoned: usize,
+}
+
+/// One shard.
+pub(super) struct Shard<Stages> {
+    stages: Arc<Stages>,
+    ack: Ack,
+    clock: Clock,
+    limits: Limits,
+    shared: Arc<Shared>,
+    slots: Vec<Slot>,
+    /// Where each broker's slot is, by the broker's ordinal.
+    slot_of: Vec<Option<usize>>,
+    events: FuturesUnordered<BoxFuture<'static, Event>>,
+    timers: Timers,
+    ending: Ending,
+}
+
+impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
+    pub(super) fn new(
+        stages: Arc<Stages>,
+        ack: Ack,
+        limits: Limits,
+        shared: Arc<Shared>,
+        slots: Vec<Slot>,
+    ) -> Self {
+        let clock = ack.clock().clone();
+        let mut slot_of = vec![None; shared.brokers];
+        for (index, slot) in slots.iter().enumerate() {
+            slot_of[slot.broker.ordinal] = Some(index);
+        }
+        let (events, timers) = (FuturesUnordered::new(), Timers::new());
+        let ending = Ending::Not;
+        Self { stages, ack, clock, limits, shared, slots, slot_of, events, timers, ending }
+    }
+
+    /// Serves its brokers until the input has ended and nothing is left, or until it is stopped.
+    pub(super) async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<Arrival>,
+        mut stop: Stop,
+    ) -> Result<ShardReport, Fault> {
+        let mut arriving = true;
+        for slot in 0..self.slots.len() {
+            self.advance(slot);
+        }
+        while arriving || !self.is_done() {
+            let deadline = self.ending.deadline(&self.limits);
+            tokio::select! {
+                Some(event) = self.events.next(), if !self.events.is_empty() => self.on_event(event)?,
+                arrival = inbox.recv(), if arriving => match arrival {
+                    Some(arrival) => self.arrive(arrival),
+                    None => {
+                        arriving = false;
+                        self.ending.input_ended(Instant::now());
+                    }
+                },
+                level = stop.changed() => self.stop(level),
+                () = tokio::time::sleep_until(self.timers.next_wake(deadline)) => self.on_wake(),
+            }
+            if !arriving && deadline.is_some_and(|at| at <= Instant::now()) {
+                if self.ending.is_stopping() {
+                    break;
+                }
+                // What finds no room on disk stays with the source: nobody's defect.
+                self.shared.tickets.stopping();
+                self.stop(Level::Drain);
+            }
+        }
+        let abandoned = self.slots.iter().map(|slot| slot.queue.running()).sum();
+        Ok(ShardReport { abandoned })
+    }
+
+    fn is_done(&self) -> bool {
+        if self.ending.is_stopping() {
+            // A read is not waited for: it may itself wait for a place in memory.
+            let reads = self.slots.iter().filter(|slot| slot.account.loading).count();
+            return self.events.len() == reads && self.slots.iter().all(|slot| slot.queue.running() == 0);
+        }
+        self.events.is_empty() && self.slots.iter().all(Slot::is_idle)
+    }
+
+    /// From now on nothing is started: what waits goes to disk, what runs may finish.
+    fn stop(&mut self, level: Level) {
+        self.ending.stop(level, &self.limits, Instant::now());
+        for index in 0..self.slots.len() {
+            let mut write = Write::default();
+            let slot = &mut self.slots[index];
+            slot.held = true;
+            slot.set_aside(&self.clock, &mut write);
+            slot.relieve_overflow(&self.limits, self.shared.brokers, &self.clock, &mut write);
+            self.submit(index, write);
+        }
+    }
+
+    fn arrive(&mut self, arrival: Arrival) {
+        let Arrival { mut delivery, share, permit } = arrival;
+        let Some(index) = self.slot_of[delivery.broker.ordinal] else {
+            // Cannot happen: the intake sends by the broker's own shard. Dropping the share stops the line.
+            tracing::error!(broker = %delivery.broker.id, "a delivery reached a shard that does not serve its broker");
+            return;
+        };
+        let slot = &mut self.slots[index];
+        delivery.seq = slot.account.number();
+        let origin = Origin::Live(share);
+        let item = Item {
+            delivery,
+            origin,
+            _permit: permit,
+            since: Instant::now(),
+            not_before: None,
+            rewrite: false,
+        };
+        let mut write = Write::default();
+        slot.arrive(item, &self.limits, self.shared.brokers, &self.clock, &mut write);
+        self.submit(index, write);
+        self.advance(index);
+    }
+
+    fn on_event(&mut self, event: Event) -> Result<(), Fault> {
+        match event {
+            Event::Ran { slot, delivery, ended } => {
+                self.slots[slot].on_wire -= 1;
+                self.events.push(event::settle(self.ack.clone(), slot, delivery, ended?));
+                self.advance(slot);
+            }
+            Event::Carried { slot, load, end, succeeded } => {
+                self.on_carried(slot, &load, end?, succeeded);
+                self.advance(slot);
+            }
+            Event::Written { slot, write, proofs } => {
+                for ((proof, share), delivery) in proofs?.into_iter().zip(write.shares).zip(&write.deliveries)
+                {
+                    self.slots[slot].account.written(delivery.seq);
+                    if let Some(share) = share {
+                        share.settle(proof);
+                    }
+                }
+                self.advance(slot);
+            }
+            Event::Loaded { slot, generation, read } => {
+                let read = read?;
+                self.slots[slot].take_in(read, generation, &self.clock);
+                self.advance(slot);
+            }
+        }
+        Ok(())
+    }
+
+    fn on_carried(&mut self, index: usize, load: &Arc<str>, end: Settled, succeeded: bool) {
+        let slot = &mut self.slots[index];
+        let now = Instant::now();
+        if succeeded {
+            slot.window = (slot.window + 1).min(slot.broker.concurrency);
+        }
+        slot.meter.finish(now);
+        let Some(mut item) = slot.queue.finish(load) else { return };
+        // Only the probe's own end gives it back: others that started before the breaker opened may end meanwhile.
+        if item.delivery.progress.is_probe() {
+            slot.broker.health.release_probe(now);
+        }
+        match end {
+            Settled::Recorded(proof) => {
+                self.ending.moved(now);
+                match item.origin {
+                    Origin::Live(share) => share.settle(proof),
+                    Origin::Disk => slot.account.remove(item.delivery.seq, cost(&item)),
+                }
+            }
+            Settled::Spilled { history, not_before } => {
+                item.delivery.put_back(history);
+                item.not_before = not_before;
+                item.rewrite = matches!(item.origin, Origin::Disk);
+                let mut write = Write::default();
+                if not_before.is_some() {
+                    slot.park(item, &self.clock, &mut write);
+                } else {
+                    slot.queue.push_front(item);
+                }
+                if self.ending.is_stopping()
+                    || slot.queue.parked_loads() >= slot.parked_max(&self.limits, self.shared.brokers)
+                {
+                    slot.hold_until = not_before;
+                    slot.set_aside(&self.clock, &mut write);
+                }
+                self.submit(index, write);
+            }
+        }
+    }
+
+    fn on_wake(&mut self) {
+        let now = Instant::now();
+        while let Some(index) = self.timers.due(now) {
+            self.slots[index].wake = None;
+            self.advance(index);
+        }
+        if self.timers.look_around(now) && self.shared.is_pressed() {
+            self.relieve_pressure(now);
+        }
+    }
+
+    /// Memory is full and the intake is held. If some brokers keep up, those that do not make room.
+    fn relieve_pressure(&mut self, now: Instant) {
+        for slot in &mut self.slots {
+            let lags = slot.lags(&self.limits, now) || slot.has_lagged(&self.limits, now);
+            if lags != std::mem::replace(&mut slot.lagging, lags) {
+                let change = if lags { 1 } else { usize::MAX };
+                self.shared.lagging.fetch_add(change, Ordering::Relaxed);
+            }
+        }
+        if self.shared.lagging.load(Ordering::Relaxed) >= self.shared.brokers {
+            return;
+        }
+        for index in 0..self.slots.len() {
+            if self.slots[index].lagging {
+                let mut write = Write::default();
+                let slot = &mut self.slots[index];
+                // What waits for its own next attempt would only come back and wait in memory again.
+                slot.hold_until = slot.queue.next_unpark();
+                slot.set_aside(&self.clock, &mut write);
+                self.submit(index, write);
+                self.advance(index);
+            }
+        }
+    }
+
+    /// Starts whatever may be started at a broker, and sees to it that it is looked at again.
+    fn advance(&mut self, index: usize) {
+        if self.ending.is_stopping() {
+            return;
+        }
+        let now = Instant::now();
+        let mut write = Write::default();
+        let slot = &mut self.slots[index];
+        slot.queue.unpark(now);
+        let gate = slot.gate(now);
+        match gate {
+            Gate::Open | Gate::Disabled => {
+                slot.held = false;
+                slot.hold_until = None;
+                let window = if gate == Gate::Disabled { slot.broker.concurrency } else { slot.window };
+                while self.slots[index].on_wire < window {
+                    // First, since what comes out of the overflow may be all there is to start.
+                    self.relieve_overflow(index, &mut write);
+                    if !self.start(index, now) {
+                        break;
+                    }
+                }
+            }
+            Gate::Probe => {
+                if let Some(delivery) = slot.start_probe(now) {
+                    self.carry(index, delivery);
+                }
+            }
+            Gate::HeldUntil(until) => {
+                if until.saturating_duration_since(now) > self.limits.hold_min {
+                    slot.window = 1;
+                    // The probe under way is no reason to move what has just been moved.
+                    if !std::mem::replace(&mut slot.held, true) {
+                        slot.set_aside(&self.clock, &mut write);
+                    }
+                }
+            }
+        }
+        self.relieve_overflow(index, &mut write);
+        let slot = &mut self.slots[index];
+        let wake = match gate {
+            Gate::HeldUntil(until) => Some(until),
+            _ => slot.queue.next_unpark(),
+        };
+        self.timers.set(index, &mut slot.wake, wake);
+        self.submit(index, write);
+        self.refill(index, gate);
+    }
+
+    fn relieve_overflow(&mut self, index: usize, write: &mut Write) {
+        self.slots[index].relieve_overflow(&self.limits, self.shared.brokers, &self.clock, write);
+    }
+
+    /// Sends the next ready delivery of a broker through the stages; false if there is none.
+    fn start(&mut self, index: usize, now: Instant) -> bool {
+        let Some(delivery) = self.slots[index].start(now) else { return false };
+        self.carry(index, delivery);
+        true
+    }
+
+    /// Sends a delivery through the stages and puts its end on record.
+    fn carry(&mut self, index: usize, delivery: Delivery) {
+        self.slots[index].on_wire += 1;
+        self.events.push(event::run(self.stages.clone(), index, delivery));
+    }
+
+    /// Reads more of a broker's deliveries from disk if memory has run low and it can be served.
+    fn refill(&mut self, index: usize, gate: Gate) {
+        let slot = &mut self.slots[index];
+        let wanted = slot.wanted(gate);
+        let range = slot.account.readable();
+        if wanted == 0 || range.is_empty() {
+            return;
+        }
+        let generation = slot.account.begin_load();
+        let request = load::Request {
+            broker: slot.broker.id.clone(),
+            range,
+            wanted,
+            horizon: slot.account.horizon,
+            memory: self.shared.memory.clone(),
+        };
+        let ledger = self.ack.ledger().clone();
+        self.events.push(Box::pin(async move {
+            let read = load::load(&ledger, request).await;
+            Event::Loaded { slot: index, generation, read }
+        }));
+    }
+
+    /// Sends deliveries to disk, in the order in which they were added.
+    fn submit(&mut self, index: usize, mut write: Write) {
+        if write.deliveries.is_empty() {
+            // What only left memory gives its permits back here.
+            return;
+        }
+        self.slots[index].broker.tally.spilled.add(write.shares.iter().flatten().count() as u64);
+        let deliveries: Vec<SpilledDelivery> = write.deliveries.clone();
+        write.deliveries.iter_mut().for_each(|delivery| delivery.event.body.clear());
+        let proofs = self.ack.settle_spilled(deliveries);
+        self.events
+            .push(Box::pin(async move { Event::Written { slot: index, proofs: proofs.await, write } }));
+    }
+}

@@ -1,0 +1,360 @@
+//! A slot against a model of its disk: whatever happens in whatever order, deliveries of a load start in the order in
+//! which they arrived, none is lost, and the process may end at any moment.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use proptest::prelude::{Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
+use state::{Clock, Spill, SpillSeq, SpillUsage, SpilledDelivery};
+use tokio::time::Instant;
+
+use super::*;
+use crate::line::{
+    limits::Shared,
+    testing::{broker, delivery, item, limits, tickets},
+};
+
+/// The loads of the model.
+const LOADS: usize = 3;
+
+/// Something that happens at a broker.
+#[derive(Clone, Debug)]
+enum Do {
+    Arrive(usize),
+    Start,
+    /// The first running one is done, or fails and waits for its own next attempt, or for the broker.
+    Finish(usize),
+    Unpark,
+    Hold(bool),
+    /// From now on the broker takes a delivery in ten seconds.
+    Lag,
+    SetAside,
+    Relieve,
+    /// The ledger thread writes one more delivery; the line hears of it when the last one of a batch is written.
+    WriteOne,
+    /// A read of at most so many.
+    BeginRead(usize),
+    /// The scan passes so many numbers.
+    Scan(u64),
+    EndRead,
+}
+
+fn doings() -> impl Strategy<Value = Vec<Do>> {
+    let one = prop_oneof![
+        4 => (0..LOADS).prop_map(Do::Arrive),
+        4 => proptest::strategy::Just(Do::Start),
+        4 => (0..6usize).prop_map(Do::Finish),
+        1 => proptest::strategy::Just(Do::Unpark),
+        1 => any::<bool>().prop_map(Do::Hold),
+        1 => proptest::strategy::Just(Do::Lag),
+        1 => proptest::strategy::Just(Do::SetAside),
+        2 => proptest::strategy::Just(Do::Relieve),
+        5 => proptest::strategy::Just(Do::WriteOne),
+        2 => (1..5usize).prop_map(Do::BeginRead),
+        2 => (1..6u64).prop_map(Do::Scan),
+        2 => proptest::strategy::Just(Do::EndRead),
+    ];
+    prop::collection::vec(one, 0..150)
+}
+
+/// A read under way: its range, how far the scan has come, what it has found.
+struct Read {
+    end: SpillSeq,
+    at: SpillSeq,
+    wanted: usize,
+    generation: u64,
+    found: Vec<SpilledDelivery>,
+}
+
+struct Model {
+    slot: Slot,
+    limits: Limits,
+    clock: Clock,
+    now: Instant,
+    disk: BTreeMap<SpillSeq, SpilledDelivery>,
+    /// Batches on their way to the ledger, each with how many of it are written.
+    writes: VecDeque<(Write, usize)>,
+    read: Option<Read>,
+    /// Which load each number is of.
+    loads: BTreeMap<SpillSeq, Arc<str>>,
+    running: Vec<(Arc<str>, SpillSeq)>,
+    done: BTreeSet<SpillSeq>,
+    started: BTreeMap<Arc<str>, SpillSeq>,
+    problem: Option<String>,
+}
+
+impl Model {
+    fn new(room: u64) -> Self {
+        let tickets = tickets();
+        // What the model settles it drops: there is no ledger to prove anything.
+        tickets.stopping();
+        let cost = Spill::cost_of(delivery("L0", 0).event());
+        let limits = Limits { spill_broker_max: room * cost, per_broker_max: 3, ..limits() };
+        let shared = Arc::new(Shared::new(&limits, 1, tickets));
+        let account = Account::new(shared, &limits, SpillUsage::default(), 0);
+        Self {
+            slot: Slot::new(broker(), account),
+            limits,
+            clock: Clock::simulated(1_000_000),
+            now: Instant::now(),
+            disk: BTreeMap::new(),
+            writes: VecDeque::new(),
+            read: None,
+            loads: BTreeMap::new(),
+            running: Vec::new(),
+            done: BTreeSet::new(),
+            started: BTreeMap::new(),
+            problem: None,
+        }
+    }
+
+    fn submit(&mut self, write: Write) {
+        if !write.deliveries.is_empty() {
+            self.writes.push_back((write, 0));
+        }
+    }
+
+    fn arrive(&mut self, load: usize) {
+        let seq = self.slot.account.number();
+        let item = item(&format!("L{load}"), seq);
+        self.loads.insert(seq, item.delivery.event().load_id.clone());
+        let mut write = Write::default();
+        self.slot.arrive(item, &self.limits, 1, &self.clock, &mut write);
+        self.submit(write);
+    }
+
+    fn start(&mut self) {
+        let Some(delivery) = self.slot.start(self.now) else { return };
+        let (load, seq) = (delivery.event().load_id.clone(), delivery.seq);
+        if self.running.iter().any(|(running, _)| *running == load) {
+            self.problem = Some(format!("two of {load} at once"));
+        }
+        let newest = self.started.entry(load.clone()).or_default();
+        if seq < *newest || self.done.contains(&seq) {
+            self.problem = Some(format!("{seq} of {load} started after {newest}, or twice"));
+        }
+        *newest = seq;
+        self.running.push((load, seq));
+    }
+
+    fn finish(&mut self, how: usize) {
+        if self.running.is_empty() {
+            return;
+        }
+        let (load, seq) = self.running.remove(0);
+        let mut item = self.slot.queue.finish(&load).unwrap();
+        let mut write = Write::default();
+        item.rewrite = matches!(item.origin, Origin::Disk);
+        match how {
+            0 => {
+                item.not_before = Some(self.now + Duration::from_secs(1));
+                self.slot.park(item, &self.clock, &mut write);
+            }
+            1 => self.slot.queue.push_front(item),
+            _ => {
+                self.done.insert(seq);
+                // The verdict takes its place in the ledger's order behind all that was submitted before.
+                while !self.writes.is_empty() {
+                    self.write_one();
+                }
+                self.disk.remove(&seq);
+                if matches!(item.origin, Origin::Disk) {
+                    self.slot.account.remove(seq, cost(&item));
+                }
+            }
+        }
+        self.submit(write);
+    }
+
+    fn write_one(&mut self) {
+        let Some((write, written)) = self.writes.front_mut() else { return };
+        let spilled = write.deliveries[*written].clone();
+        *written += 1;
+        self.disk.insert(spilled.seq, spilled);
+        if *written == write.deliveries.len()
+            && let Some((write, _)) = self.writes.pop_front()
+        {
+            write.deliveries.iter().for_each(|spilled| self.slot.account.written(spilled.seq));
+        }
+    }
+
+    fn begin_read(&mut self, wanted: usize) {
+        let range = self.slot.account.readable();
+        if self.slot.account.loading || self.slot.account.unloaded == 0 || range.is_empty() {
+            return;
+        }
+        let generation = self.slot.account.begin_load();
+        self.read = Some(Read { end: range.end, at: range.start, wanted, generation, found: Vec::new() });
+    }
+
+    /// The scan is no snapshot: it finds what is there when it comes by.
+    fn scan(&mut self, numbers: u64) {
+        let Some(read) = &mut self.read else { return };
+        let to = read.end.min(read.at.saturating_add(numbers));
+        let room = read.wanted - read.found.len();
+        read.found.extend(self.disk.range(read.at..to).map(|(_, spilled)| spilled.clone()).take(room));
+        read.at = to;
+    }
+
+    fn end_read(&mut self) {
+        self.scan(u64::MAX);
+        let Some(Read { end, wanted, generation, found, .. }) = self.read.take() else { return };
+        let cursor = found.last().filter(|_| found.len() == wanted).map_or(end, |last| last.seq + 1);
+        let places = Arc::new(tokio::sync::Semaphore::new(found.len()));
+        let permits = found.iter().map(|_| places.clone().try_acquire_owned().unwrap()).collect();
+        let read = Loaded { deliveries: found, permits, cursor, horizon: 0 };
+        self.slot.take_in(read, generation, &self.clock);
+    }
+
+    fn act(&mut self, what: &Do) {
+        let mut write = Write::default();
+        match what {
+            Do::Arrive(load) => self.arrive(*load),
+            Do::Start => self.start(),
+            Do::Finish(how) => self.finish(*how),
+            Do::Unpark => {
+                self.now += Duration::from_secs(2);
+                self.slot.queue.unpark(self.now);
+            }
+            Do::Hold(held) => self.slot.held = *held,
+            Do::Lag => self.slot.meter.finish(Instant::now() + Duration::from_secs(10)),
+            Do::SetAside => self.slot.set_aside(&self.clock, &mut write),
+            Do::Relieve => self.slot.relieve_overflow(&self.limits, 1, &self.clock, &mut write),
+            Do::WriteOne => self.write_one(),
+            Do::BeginRead(wanted) => self.begin_read(*wanted),
+            Do::Scan(numbers) => self.scan(*numbers),
+            Do::EndRead => self.end_read(),
+        }
+        self.submit(write);
+    }
+
+    /// What the next run would find on disk if the process ended now comes before what it would read again.
+    fn could_end_now(&self) -> Result<(), String> {
+        for (load, disk) in self.loads.values().map(|load| (load, self.on_disk(load))) {
+            let Some(newest) = disk.last() else { continue };
+            let again = |seq: &&SpillSeq| {
+                self.loads[*seq] == *load && !self.done.contains(*seq) && !self.disk.contains_key(*seq)
+            };
+            if let Some(oldest) = self.loads.keys().find(again)
+                && oldest < newest
+            {
+                return Err(format!("{newest} of {load} is on disk, {oldest} is not"));
+            }
+        }
+        Ok(())
+    }
+
+    fn on_disk(&self, load: &Arc<str>) -> Vec<SpillSeq> {
+        let of_load = |spilled: &&SpilledDelivery| spilled.event.load_id == *load;
+        self.disk.values().filter(of_load).map(|spilled| spilled.seq).collect()
+    }
+
+    /// Lets everything go on until nothing is left, or for long enough.
+    fn finish_all(&mut self) {
+        self.slot.held = false;
+        for _ in 0..2_000 {
+            for what in [
+                Do::Unpark,
+                Do::Relieve,
+                Do::WriteOne,
+                Do::BeginRead(8),
+                Do::EndRead,
+                Do::Start,
+                Do::Start,
+                Do::Finish(2),
+            ] {
+                self.act(&what);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(6 * proptest::test_runner::Config::default().cases))]
+    #[test]
+    fn order_is_kept_and_nothing_is_lost_whatever_happens(doings in doings(), room in 0..12u64) {
+        let mut model = Model::new(room);
+        for what in &doings {
+            model.act(what);
+            prop_assert_eq!(&model.problem, &None, "at {:?}", what);
+            let rule = model.could_end_now();
+            prop_assert!(rule.is_ok(), "at {:?}: {:?}", what, rule);
+        }
+        model.finish_all();
+        prop_assert_eq!(&model.problem, &None);
+        prop_assert_eq!(model.done.len(), model.loads.len(), "left: {:?}", model.slot);
+        prop_assert!(model.slot.is_idle() && model.disk.is_empty());
+        prop_assert!(model.slot.account.has_room(room * cost(&item("L0", 0))), "the account keeps what is gone");
+    }
+}
+
+#[test]
+fn what_comes_to_disk_during_a_read_does_not_overtake_what_the_read_came_by_too_early_for() {
+    let mut model = Model::new(3);
+    model.act(&Do::Hold(true));
+    // Three go to disk, two find no room.
+    (0..5).for_each(|_| model.act(&Do::Arrive(0)));
+    (0..3).for_each(|_| model.act(&Do::WriteOne));
+    for what in [Do::Hold(false), Do::BeginRead(2), Do::EndRead] {
+        model.act(&what);
+    }
+    // The next read passes the fourth, which is not there yet; then the first two are done and make room.
+    for what in [Do::BeginRead(8), Do::Scan(2), Do::Start, Do::Finish(2), Do::Start, Do::Finish(2)] {
+        model.act(&what);
+    }
+    for what in [Do::Relieve, Do::WriteOne, Do::WriteOne, Do::EndRead] {
+        model.act(&what);
+    }
+    model.finish_all();
+    assert_eq!((model.problem, model.done.len()), (None, 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_with_nothing_to_do_does_not_lag() {
+    let model = Model::new(9);
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert!(!model.slot.lags(&model.limits, Instant::now()));
+    assert!(!model.slot.has_lagged(&model.limits, Instant::now()));
+}
+
+#[test]
+fn a_probe_that_finds_nothing_to_start_is_given_back() {
+    let mut model = Model::new(9);
+    model.arrive(0);
+    model.start();
+    model.finish(0);
+    let health = &model.slot.broker.health;
+    let failure = stages::models::Failure {
+        kind: stages::models::FailureKind::Transient,
+        status: None,
+        cause: String::new(),
+        retry_after: None,
+        may_have_arrived: false,
+    };
+    for _ in 0..5 {
+        health.on_failure(health.on_attempt(), model.now, &failure);
+    }
+    let later = model.now + Duration::from_millis(900);
+    assert_eq!(model.slot.gate(later), Gate::HeldUntil(model.now + Duration::from_secs(5)));
+    let half_open = model.now + Duration::from_secs(5);
+    model.slot.queue.take_waiting().into_iter().for_each(|mut item| {
+        item.not_before = Some(half_open + Duration::from_secs(60));
+        model.slot.queue.push(item);
+    });
+    assert!(model.slot.start_probe(half_open).is_none());
+    assert_eq!(model.slot.gate(half_open), Gate::Probe, "the probe is lost until its deadline");
+}
+
+#[test]
+fn a_repeat_that_goes_to_disk_untried_is_still_a_repeat() {
+    let mut model = Model::new(9);
+    model.slot.held = true;
+    let mut repeat = item("L0", model.slot.account.number());
+    repeat.delivery.may_repeat = true;
+    let mut write = Write::default();
+    model.slot.arrive(repeat, &model.limits, 1, &model.clock, &mut write);
+    assert!(write.deliveries[0].may_repeat);
+}

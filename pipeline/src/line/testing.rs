@@ -1,0 +1,104 @@
+//! What the line's unit tests share: deliveries, items and places made by hand.
+
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use stages::{
+    BreakerPolicy, BrokerTally, Egress, Endpoint, Health, Quota, RetryBudgetPolicy, Signer, SigningKey,
+    models::{Broker, Delivery, LoadFilter, Subscription},
+};
+use state::{BodyDigest, Event, History, Position, SpillSeq, SpilledDelivery};
+use tokio::{sync::Semaphore, time::Instant};
+
+use super::{
+    Limits,
+    queue::{Item, Origin},
+    ticket::{Share, Tickets},
+};
+use crate::source::Cursor;
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+/// Bounds that no test comes near.
+pub(super) fn limits() -> Limits {
+    Limits {
+        in_flight_max: 3,
+        per_broker_max: 3,
+        spill_broker_max: 1 << 30,
+        spill_total_max: 1 << 30,
+        spill_after: Duration::from_secs(1),
+        hold_min: Duration::from_secs(1),
+        drain: Duration::from_secs(1),
+        grace: Duration::from_secs(1),
+        shards: 1,
+    }
+}
+
+/// Broker `acme`, the only one.
+pub(super) fn broker() -> Arc<Broker> {
+    let signer = Signer::new(vec![SigningKey::parse(SECRET).unwrap()]).unwrap();
+    let (url, headers) = ("https://tms.example.com/", http::HeaderMap::new());
+    let endpoint = Endpoint::new(url, &headers, signer, Duration::from_secs(5), &Egress::default());
+    Arc::new(Broker {
+        id: "acme".into(),
+        ordinal: 0,
+        shard: 0,
+        subscription: Subscription { statuses: None, loads: LoadFilter::All },
+        endpoint: endpoint.unwrap(),
+        quota: Quota::new(1e6, NonZeroU32::MIN).unwrap(),
+        health: Health::new(BreakerPolicy::default(), RetryBudgetPolicy::default()),
+        concurrency: 8,
+        tally: BrokerTally::default(),
+    })
+}
+
+/// A delivery of `load` that has just arrived.
+pub(super) fn delivery(load: &str, seq: SpillSeq) -> Delivery {
+    let body = Bytes::from_static(b"{}");
+    let event = Event {
+        position: Position::new("test".into(), 0, seq),
+        event_id: "e".into(),
+        load_id: load.into(),
+        status: "posted".into(),
+        occurred_at: 0,
+        sequence: None,
+        read_at: 0,
+        digest: BodyDigest::of(&body),
+        body,
+    };
+    let (broker, history) = ("acme".into(), History::default());
+    let spilled = SpilledDelivery { broker, seq, event, history, not_before: 0, may_repeat: false };
+    let mut delivery = Delivery::from_spill(spilled, self::broker(), false);
+    // As if it had never been on disk.
+    delivery.progress = Arc::default();
+    delivery
+}
+
+/// Tickets for more records than any test has.
+pub(super) fn tickets() -> Tickets {
+    Tickets::new(1_000_000)
+}
+
+/// A place just behind record `at`.
+pub(super) fn after(at: u64) -> Cursor {
+    Cursor { epoch: 0, offset: at + 1, mark: Arc::from([]) }
+}
+
+/// The only share of a record that nobody waits for.
+fn share() -> Share {
+    let tickets = tickets();
+    tickets.stopping();
+    tickets.issue(Position::new("test".into(), 0, 0), after(0), false).split(NonZeroU32::MIN).remove(0)
+}
+
+/// A live delivery of `load` with a place in memory.
+pub(super) fn item(load: &str, seq: SpillSeq) -> Item {
+    Item {
+        delivery: delivery(load, seq),
+        origin: Origin::Live(share()),
+        _permit: Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(),
+        since: Instant::now(),
+        not_before: None,
+        rewrite: false,
+    }
+}

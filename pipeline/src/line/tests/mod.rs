@@ -1,0 +1,10 @@
+//! The whole line in one process, on real disks and with scripted receivers.
+
+mod bounds;
+mod brokers;
+mod crash;
+mod faults;
+mod log;
+mod site;
+mod whole;
+mod wire;

@@ -1,0 +1,255 @@
+//! A whole line on a state directory of its own: a log enters, scripted receivers stand at the end, and what came of
+//! it is compared with what had to.
+
+use std::{
+    collections::BTreeMap,
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
+
+use futures::FutureExt;
+use parking_lot::Mutex;
+use stages::{
+    Ack, AttemptExt, BreakerPolicy, Decode, Dedupe, Egress, Endpoint, Health, Quota, RetryBudgetPolicy,
+    RetryPolicy, Route, Rules, Schema, Signer, SigningKey, Subscriptions, Validate,
+    models::{Broker, LoadFilter, Subscription},
+};
+use state::{
+    Clock, CommitOptions, DeadLetter, Durability, Ledger, LedgerThread, StateFault, Store, StoreOptions,
+};
+use tokio::time::timeout;
+
+use super::{
+    log::{Entry, Log, LogSource},
+    wire::Wire,
+};
+use crate::{
+    line::{Limits, Line, LineFault, LineReport, Watch, records},
+    stop::Stop,
+};
+
+/// A run that takes longer than this hangs.
+const HANGS: Duration = Duration::from_secs(15);
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+/// Everything a line is made of, with small bounds throughout.
+pub(super) struct Site {
+    pub(super) dir: PathBuf,
+    pub(super) log: Arc<Log>,
+    pub(super) wire: Wire,
+    pub(super) brokers: usize,
+    pub(super) concurrency: usize,
+    pub(super) limits: Limits,
+    pub(super) retry: RetryPolicy,
+    pub(super) breaker: BreakerPolicy,
+    pub(super) unsettled_max: usize,
+    pub(super) follows: bool,
+    pub(super) inbox_max: usize,
+    /// Which events every receiver refuses for good, by their numbers.
+    pub(super) refused: fn(u64) -> bool,
+    /// How much the source has read, over all runs.
+    pub(super) read: Arc<AtomicU64>,
+    /// The view into the run under way or the last one.
+    pub(super) watch: Mutex<Option<Watch>>,
+    /// The brokers of that run.
+    pub(super) served: Mutex<Vec<Arc<Broker>>>,
+}
+
+/// Milliseconds.
+pub(super) fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+impl Site {
+    pub(super) fn new(dir: &Path, log: Log, wire: Wire, brokers: usize) -> Self {
+        let limits = Limits {
+            in_flight_max: 8,
+            per_broker_max: 2,
+            spill_broker_max: 1 << 20,
+            spill_total_max: 4 << 20,
+            spill_after: ms(20),
+            hold_min: ms(20),
+            drain: Duration::from_secs(50),
+            grace: Duration::from_secs(5),
+            shards: 2,
+        };
+        let retry = RetryPolicy {
+            base: ms(4),
+            cap: ms(40),
+            attempts_max: 1_000,
+            in_place_max: ms(2),
+            ..RetryPolicy::default()
+        };
+        let breaker = BreakerPolicy {
+            failures: NonZeroU32::new(3).unwrap(),
+            open_min: ms(10),
+            open_max: ms(50),
+            probe_max: Duration::from_secs(30),
+        };
+        Self {
+            dir: dir.to_owned(),
+            log: Arc::new(log),
+            wire,
+            brokers,
+            concurrency: 4,
+            limits,
+            retry,
+            breaker,
+            unsettled_max: 1_000,
+            follows: false,
+            inbox_max: 10_000,
+            refused: |_| false,
+            read: Arc::default(),
+            watch: Mutex::default(),
+            served: Mutex::default(),
+        }
+    }
+
+    fn broker(&self, ordinal: usize) -> Arc<Broker> {
+        let signer = Signer::new(vec![SigningKey::parse(SECRET).unwrap()]).unwrap();
+        let endpoint = Endpoint::new(
+            "https://tms.example.com/",
+            &http::HeaderMap::new(),
+            signer,
+            Duration::from_secs(5),
+            &Egress::default(),
+        );
+        let budget = RetryBudgetPolicy { ratio: 1.0, min_per_second: 1e6, window_seconds: 10.0 };
+        Arc::new(Broker {
+            id: format!("b{ordinal}").into(),
+            ordinal,
+            shard: ordinal % self.limits.shards,
+            subscription: Subscription { statuses: None, loads: LoadFilter::All },
+            endpoint: endpoint.unwrap(),
+            quota: Quota::new(1e6, NonZeroU32::new(1_000).unwrap()).unwrap(),
+            health: Health::new(self.breaker, budget),
+            concurrency: self.concurrency,
+            tally: stages::BrokerTally::default(),
+        })
+    }
+
+    fn store(&self) -> Store {
+        let options = StoreOptions {
+            durability: Durability::Process,
+            dedupe_window: 3_600_000,
+            cache: 8 << 20,
+            clock: Clock::System,
+        };
+        for _ in 0..200 {
+            match Store::open(&self.dir, options.clone()) {
+                // The run before gives its last handles up a moment after it has reported.
+                Err(StateFault::Locked { .. }) => {}
+                Err(StateFault::Io { detail, .. }) if detail.contains("acquire lock") => {}
+                opened => return opened.unwrap(),
+            }
+            let _moment = std::sync::mpsc::sync_channel::<()>(1).1.recv_timeout(ms(10));
+        }
+        panic!("the state directory is never given up");
+    }
+
+    fn ledger(&self) -> (Ledger, LedgerThread) {
+        let commits = CommitOptions { commit_max: 64, linger: ms(1), inbox_max: self.inbox_max };
+        Ledger::start(self.store(), commits).unwrap()
+    }
+
+    /// Runs the line until its input ends or `stop` says so, and closes the state directory.
+    pub(super) async fn run(&self, stop: Stop) -> Result<LineReport, LineFault> {
+        let (ledger, thread) = self.ledger();
+        let brokers: Vec<_> = (0..self.brokers).map(|ordinal| self.broker(ordinal)).collect();
+        *self.served.lock() = brokers.clone();
+        let from =
+            ledger.store().sources().checkpoint("log").unwrap().map_or(0, |checkpoint| checkpoint.offset);
+        let (log, read, follows) = (self.log.clone(), self.read.clone(), self.follows);
+        let source = LogSource { log, from, read, read_at: Clock::System.now(), follows };
+        let century = Duration::from_secs(100 * 31_557_600);
+        let rules = Rules { age_max: century, ahead_max: century, ..Rules::default() };
+        let run = Line::intake(Decode::new(Schema::flat()))
+            .then(Validate::new(rules, Clock::System))
+            .then(Route::new(Arc::new(Subscriptions::new(brokers.clone()))))
+            .per_broker(&brokers, self.limits)
+            .then(Dedupe::new(&ledger))
+            .then(self.wire.clone().retry(self.retry, Clock::System))
+            .settle(Ack::new(&ledger, Clock::System))
+            .run(records(source, &ledger, self.unsettled_max).unwrap(), stop, |watch| {
+                *self.watch.lock() = Some(watch);
+            });
+        let result = timeout(HANGS, run.boxed()).await;
+        drop(ledger);
+        let Ok(result) = result else { panic!("the line hangs: {}", self.describe()) };
+        // A ledger that was faulted on purpose ends with that fault.
+        let _fault = tokio::task::spawn_blocking(move || thread.join()).await.unwrap();
+        result
+    }
+
+    /// Where the run stands, for a message.
+    pub(super) fn describe(&self) -> String {
+        let watch = self.watch.lock().clone().unwrap();
+        let (tickets, seen) = (watch.tickets(), self.wire.seen());
+        format!(
+            "{} read, {} settled, {} in flight, {} spilled, held: {}, {} attempts, {} accepted",
+            tickets.issued(),
+            tickets.settled(),
+            watch.in_flight(),
+            watch.spilled(),
+            watch.is_held(),
+            seen.starts.len(),
+            seen.accepted.len()
+        )
+    }
+
+    /// Every dead letter there is.
+    pub(super) fn letters(&self) -> Vec<DeadLetter> {
+        self.store().dead_letters().iter().collect::<Result<_, _>>().unwrap()
+    }
+
+    /// What each broker must be given, by load, in this order.
+    pub(super) fn expected(&self) -> BTreeMap<String, Vec<u64>> {
+        let mut expected = self.log.expected();
+        expected.values_mut().for_each(|numbers| numbers.retain(|number| !(self.refused)(*number)));
+        expected.retain(|_, numbers| !numbers.is_empty());
+        expected
+    }
+
+    /// Checks that nothing on the wire broke a promise, each broker was given each event once and in order per load,
+    /// and everything else is a dead letter.
+    pub(super) fn check(&self, context: &str) {
+        let seen = self.wire.seen();
+        assert!(seen.broken.is_empty(), "{context}: {:?}", seen.broken);
+        for broker in 0..self.brokers {
+            let by_load = |list: &[(usize, String, u64)]| {
+                let mut loads: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+                for (_, load, number) in list.iter().filter(|entry| entry.0 == broker) {
+                    loads.entry(load.clone()).or_default().push(*number);
+                }
+                loads
+            };
+            assert_eq!(by_load(&seen.accepted), self.expected(), "{context}: accepted by broker {broker}");
+            for (load, starts) in by_load(&seen.starts) {
+                assert!(
+                    starts.is_sorted(),
+                    "{context}: broker {broker}, load {load} started in order {starts:?}"
+                );
+            }
+        }
+        drop(seen);
+        let mut letters: Vec<_> = self
+            .letters()
+            .into_iter()
+            .map(|letter| (letter.position.offset, letter.broker, letter.cause))
+            .collect();
+        letters.sort();
+        let garbage = self.log.places(|entry| *entry == Entry::Garbage).into_iter();
+        let conflicts = self.log.places(|entry| matches!(entry, Entry::Conflict { .. })).into_iter();
+        let refused = self.log.expected().into_values().flatten().filter(|number| (self.refused)(*number));
+        let mut wanted: Vec<_> = garbage.map(|at| (at, None, "not-json".to_owned())).collect();
+        let each = conflicts.map(|at| (at, "conflict")).chain(refused.map(|at| (at, "refused")));
+        wanted.extend(each.flat_map(|(at, cause)| {
+            (0..self.brokers).map(move |broker| (at, Some(format!("b{broker}").into()), cause.to_owned()))
+        }));
+        wanted.sort();
+        assert_eq!(letters, wanted, "{context}: dead letters");
+    }
+}

@@ -1,0 +1,223 @@
+//! The must-settle ticket: one per record read, split into one share per broker, closed by proofs and by nothing else.
+//!
+//! Guarantees: a record's place is closed exactly once, when its last share is settled; settling takes a [`Recorded`],
+//! so nothing is closed before its verdict is durable; a ticket or share that is dropped unsettled is a nack: its place
+//! stays open for ever, the watermark stops below it, and the line stops (unless it is stopping already).
+
+use std::{
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    },
+};
+
+use parking_lot::Mutex;
+use state::{Position, Recorded};
+use tokio::sync::{Notify, watch};
+
+use super::watermark::Watermark;
+use crate::source::Cursor;
+
+/// Issues tickets for one source and keeps its watermark.
+#[derive(Clone, Debug)]
+pub struct Tickets(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    watermark: Mutex<Watermark<Cursor>>,
+    reached: watch::Sender<Option<Cursor>>,
+    issued: AtomicU64,
+    settled: AtomicU64,
+    nacked: AtomicU64,
+    nack: Notify,
+    stopping: AtomicBool,
+    room: Notify,
+    span_max: usize,
+}
+
+/// The obligation to settle one record.
+#[derive(Debug)]
+#[must_use = "a ticket dropped unsettled stops the line"]
+pub struct Ticket {
+    share: Share,
+    may_repeat: bool,
+}
+
+/// The part of a ticket that one broker's delivery settles.
+#[derive(Debug)]
+#[must_use = "a share dropped unsettled stops the line"]
+pub struct Share {
+    record: Arc<Record>,
+    settled: bool,
+}
+
+#[derive(Debug)]
+struct Record {
+    tickets: Arc<Inner>,
+    number: u64,
+    position: Position,
+    open_shares: AtomicU32,
+}
+
+impl Tickets {
+    /// Tickets over at most `span_max` records between the oldest unsettled and the newest.
+    #[must_use]
+    pub fn new(span_max: usize) -> Self {
+        Self(Arc::new(Inner {
+            watermark: Mutex::default(),
+            reached: watch::Sender::new(None),
+            issued: AtomicU64::new(0),
+            settled: AtomicU64::new(0),
+            nacked: AtomicU64::new(0),
+            nack: Notify::new(),
+            stopping: AtomicBool::new(false),
+            room: Notify::new(),
+            span_max,
+        }))
+    }
+
+    /// Returns once fewer than `span_max` records lie between the watermark and the newest record.
+    pub async fn room(&self) {
+        loop {
+            let room = self.0.room.notified();
+            if !self.is_full() {
+                return;
+            }
+            room.await;
+        }
+    }
+
+    /// Opens a place for the next record of the source; `may_repeat` if a run that ended without notice may have read
+    /// it before.
+    pub fn issue(&self, position: Position, next: Cursor, may_repeat: bool) -> Ticket {
+        let number = self.0.watermark.lock().open(next);
+        self.0.issued.fetch_add(1, Ordering::Relaxed);
+        let record = Record { tickets: self.0.clone(), number, position, open_shares: AtomicU32::new(1) };
+        Ticket { share: Share { record: Arc::new(record), settled: false }, may_repeat }
+    }
+
+    /// Follows the watermark: the place from which to resume; none until it first moves.
+    #[must_use]
+    pub fn watermark(&self) -> watch::Receiver<Option<Cursor>> {
+        self.0.reached.subscribe()
+    }
+
+    /// From now on an unsettled ticket is an abandoned one: its place stays open, quietly.
+    pub fn stopping(&self) {
+        self.0.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns once a ticket has been dropped unsettled.
+    pub async fn nacked(&self) {
+        loop {
+            let nack = self.0.nack.notified();
+            if self.nack_count() > 0 {
+                return;
+            }
+            nack.await;
+        }
+    }
+
+    /// Records between the watermark and the newest.
+    #[must_use]
+    pub fn span(&self) -> usize {
+        self.0.watermark.lock().span()
+    }
+
+    /// Whether so many records are unsettled that no more may be read.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.span() >= self.0.span_max
+    }
+
+    /// Records read so far.
+    #[must_use]
+    pub fn issued(&self) -> u64 {
+        self.0.issued.load(Ordering::Relaxed)
+    }
+
+    /// Records settled so far.
+    #[must_use]
+    pub fn settled(&self) -> u64 {
+        self.0.settled.load(Ordering::Relaxed)
+    }
+
+    /// Tickets and shares dropped unsettled although the line was not stopping.
+    #[must_use]
+    pub fn nack_count(&self) -> u64 {
+        self.0.nacked.load(Ordering::Relaxed)
+    }
+}
+
+impl Ticket {
+    /// Whether an earlier run that ended without notice may have sent this record's deliveries already.
+    #[must_use]
+    pub fn may_repeat(&self) -> bool {
+        self.may_repeat
+    }
+
+    /// Settles the whole record with the proof that its one verdict is durable.
+    pub fn settle(self, proof: Recorded) {
+        self.share.settle(proof);
+    }
+
+    /// The ticket as `count` shares, each of which must be settled.
+    pub fn split(self, count: NonZeroU32) -> Vec<Share> {
+        let record = self.share.record.clone();
+        record.open_shares.store(count.get(), Ordering::Relaxed);
+        let others = (1..count.get()).map(|_| Share { record: record.clone(), settled: false });
+        std::iter::once(self.share).chain(others).collect()
+    }
+}
+
+impl Share {
+    /// Settles this share; the record's place closes with its last one.
+    pub fn settle(mut self, proof: Recorded) {
+        let _spent = proof;
+        self.settled = true;
+        let record = &self.record;
+        // Release: what this share's delivery did happens before the place closes; Acquire: the closer sees it all.
+        if record.open_shares.fetch_sub(1, Ordering::AcqRel) == 1 {
+            record.tickets.close(record.number);
+        }
+    }
+}
+
+impl Inner {
+    fn close(&self, number: u64) {
+        let moved = {
+            let mut watermark = self.watermark.lock();
+            let moved = watermark.close(number);
+            if let Some(place) = &moved {
+                // Under the lock, so that the watermark is never seen to go back.
+                self.reached.send_replace(Some(place.clone()));
+            }
+            moved
+        };
+        self.settled.fetch_add(1, Ordering::Relaxed);
+        if moved.is_some() {
+            self.room.notify_one();
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if self.settled {
+            return;
+        }
+        let tickets = &self.record.tickets;
+        if tickets.stopping.load(Ordering::Relaxed) {
+            tracing::debug!(position = %self.record.position, "abandoned: read again by the next run");
+        } else {
+            tickets.nacked.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(position = %self.record.position, "dropped unsettled: the line stops below this record");
+            tickets.nack.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "ticket_tests.rs"]
+mod tests;

@@ -1,0 +1,181 @@
+//! One request's way through the receiver: the request enters, its answer leaves, or the connection closes.
+//! Guaranteed: the recorder and the counts hear of each request exactly once before anything is answered.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header, request::Parts};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Body, Incoming};
+use parking_lot::Mutex;
+use rand::rngs::Xoshiro256PlusPlus;
+use state::{BodyDigest, Clock};
+use tokio::{sync::watch, time};
+
+use super::{
+    Availability, Behaviour, Control, Keys, Limits, LostAnswer, Recorder, Refusal, Taken, behaviour::Plan,
+    seen::SeenIds, taken::ID_BYTES_MAX,
+};
+
+/// The name of the header that identifies an event across retries, by Standard Webhooks.
+const WEBHOOK_ID: &str = "webhook-id";
+
+/// Where requests are judged; one for a receiver, shared by its connections.
+pub(crate) struct Desk {
+    pub(crate) control: Control,
+    pub(crate) keys: Keys,
+    pub(crate) limits: Limits,
+    pub(crate) clock: Clock,
+    pub(crate) recorder: Arc<dyn Recorder>,
+    pub(crate) seen: Mutex<SeenIds>,
+    pub(crate) dice: Mutex<Xoshiro256PlusPlus>,
+    /// Turns true when the receiver stops.
+    pub(crate) stopping: watch::Receiver<bool>,
+}
+
+/// The connection is closed without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the receiver closes the connection without an answer")]
+pub(crate) struct HungUp;
+
+pub(crate) type Answer = Result<Response<Full<Bytes>>, HungUp>;
+
+impl Desk {
+    /// Judges one request, and answers it in its time.
+    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let behaviour = self.control.behaviour();
+        let (head, body) = request.into_parts();
+        match behaviour.availability {
+            Availability::Up => {}
+            Availability::Down => {
+                self.note_refusal(&head, Refusal::Unanswered);
+                return self.hang().await;
+            }
+            Availability::Refusing => return self.turn_away(&head, Refusal::HungUp, &behaviour),
+        }
+        let judged = match self.read(&head, body).await {
+            Ok(body) => self.check(&head, &body).map(|()| body),
+            Err(refusal) => Err(refusal),
+        };
+        match judged {
+            Ok(body) => self.carry_out(&head, &body, &behaviour).await,
+            Err(refusal) => self.turn_away(&head, refusal, &behaviour),
+        }
+    }
+
+    async fn carry_out(&self, head: &Parts, body: &Bytes, behaviour: &Behaviour) -> Answer {
+        let certain = behaviour.certain_plan();
+        let (wait, plan) = certain.unwrap_or_else(|| behaviour.plan(&mut *self.dice.lock()));
+        match plan {
+            Plan::Take => {
+                let taken = self.take(head, body);
+                self.wait(wait).await;
+                self.recorder.answered(&taken, behaviour.status);
+                Ok(plain(behaviour.status, ""))
+            }
+            Plan::TakeAndLose => {
+                let taken = self.take(head, body);
+                self.control.tally().lose_answer();
+                if behaviour.lost_answer == LostAnswer::Hang {
+                    return self.hang().await;
+                }
+                self.wait(wait).await;
+                self.recorder.answered(&taken, StatusCode::INTERNAL_SERVER_ERROR);
+                Ok(plain(StatusCode::INTERNAL_SERVER_ERROR, ""))
+            }
+            Plan::Throttle | Plan::Fail | Plan::Answer => {
+                let refusal = match plan {
+                    Plan::Throttle => Refusal::Throttled,
+                    Plan::Fail => Refusal::Failed,
+                    _ => Refusal::Answered(behaviour.status),
+                };
+                let answer = self.turn_away(head, refusal, behaviour);
+                self.wait(wait).await;
+                answer
+            }
+        }
+    }
+
+    async fn read(&self, head: &Parts, body: Incoming) -> Result<Bytes, Refusal> {
+        if head.method != Method::POST {
+            return Err(Refusal::NotPost);
+        }
+        if body.size_hint().lower() > self.limits.body_max as u64 {
+            return Err(Refusal::TooLarge);
+        }
+        let whole = Limited::new(body, self.limits.body_max).collect();
+        match time::timeout(self.limits.body_timeout, whole).await {
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge),
+            Ok(Err(_)) => Err(Refusal::Cut),
+            Err(_) => Err(Refusal::TooSlow),
+        }
+    }
+
+    fn check(&self, head: &Parts, body: &Bytes) -> Result<(), Refusal> {
+        self.keys.verify(&head.headers, body)?;
+        match webhook_id(head).len() {
+            0 => Err(Refusal::NoId),
+            1..=ID_BYTES_MAX => Ok(()),
+            _ => Err(Refusal::IdTooLong),
+        }
+    }
+
+    fn take<'a>(&self, head: &'a Parts, body: &'a Bytes) -> Taken<'a> {
+        let (path, webhook_id) = (head.uri.path(), webhook_id(head));
+        let digest = BodyDigest::of(body);
+        let times = {
+            let mut seen = self.seen.lock();
+            let times = seen.note(path, webhook_id, digest);
+            self.control.tally().forgotten(seen.forgotten());
+            times
+        };
+        self.control.tally().take(times);
+        let taken = Taken { at: self.clock.now(), path, webhook_id, body, digest, times };
+        self.recorder.taken(&taken);
+        taken
+    }
+
+    fn note_refusal(&self, head: &Parts, why: Refusal) {
+        self.control.tally().turn_away(why);
+        self.recorder.turned_away(self.clock.now(), head.uri.path(), why);
+    }
+
+    fn turn_away(&self, head: &Parts, why: Refusal, behaviour: &Behaviour) -> Answer {
+        self.note_refusal(head, why);
+        let mut answer = plain(why.status().ok_or(HungUp)?, why.as_str());
+        if why == Refusal::Throttled {
+            answer.headers_mut().insert(header::RETRY_AFTER, whole_seconds(behaviour.retry_after).into());
+        }
+        Ok(answer)
+    }
+
+    async fn wait(&self, wait: Duration) {
+        if !wait.is_zero() {
+            time::sleep(wait).await;
+        }
+    }
+
+    /// Leaves the caller without an answer until it gives up, the receiver stops, or `hang_max` has passed.
+    async fn hang(&self) -> Answer {
+        let mut stopping = self.stopping.clone();
+        // either way the caller gets nothing
+        let _ended = time::timeout(self.limits.hang_max, stopping.wait_for(|stop| *stop)).await.is_ok();
+        Err(HungUp)
+    }
+}
+
+fn webhook_id(head: &Parts) -> &str {
+    head.headers.get(WEBHOOK_ID).and_then(|id| id.to_str().ok()).unwrap_or_default()
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
+    let mut answer = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+    *answer.status_mut() = status;
+    answer
+}
+
+/// `Retry-After` counts whole seconds (RFC 9110, section 10.2.3); rounded up, so that nobody comes too early.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}

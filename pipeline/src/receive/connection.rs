@@ -1,0 +1,96 @@
+//! One connection: a TCP stream enters, its requests are answered in turn; over when the client closes, idles too
+//! long, or the receiver stops. HTTP/1.1 with keep-alive, or HTTP/2 without TLS if the client begins with its preface
+//! (prior knowledge, RFC 9113, section 3.3).
+
+use std::{io, pin::pin, sync::Arc, time::Duration};
+
+use http::Request;
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::{net::TcpStream, time};
+
+use super::answer::Desk;
+
+/// Enough to tell `PRI * HTTP/2.0` from any HTTP/1 method: POST and PUT differ at the second byte.
+const HTTP2_STARTS: [u8; 3] = *b"PRI";
+/// The pause before looking again, if only one or two bytes have come.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// Room for a request's headers, in bytes; a webhook's need less than one kibibyte.
+const HEADERS_MAX: usize = 16 << 10;
+
+/// Serves one connection to its end.
+pub(crate) async fn serve(stream: TcpStream, desk: Arc<Desk>) {
+    let looked = time::timeout(desk.limits.idle_max, speaks_http2(&stream)).await;
+    let served = match looked {
+        Err(_) | Ok(Err(_)) => return,
+        Ok(Ok(true)) => serve_http2(stream, desk).await,
+        Ok(Ok(false)) => serve_http1(stream, desk).await,
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection to the receiver ended early");
+    }
+}
+
+async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
+    // an answer in several parts must not wait for the client's acknowledgement
+    stream.set_nodelay(true)?;
+    let mut start = [0; HTTP2_STARTS.len()];
+    loop {
+        let read = stream.peek(&mut start).await?;
+        if read == 0 || start[..read] != HTTP2_STARTS[..read] {
+            return Ok(false);
+        }
+        if read == start.len() {
+            return Ok(true);
+        }
+        time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+async fn serve_http1(stream: TcpStream, desk: Arc<Desk>) -> Result<(), hyper::Error> {
+    let service = service_fn(|request: Request<Incoming>| {
+        let desk = Arc::clone(&desk);
+        async move { desk.answer(request).await }
+    });
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(desk.limits.idle_max)
+            .max_buf_size(HEADERS_MAX)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    let mut stopping = desk.stopping.clone();
+    tokio::select! {
+        served = connection.as_mut() => return served,
+        _ = stopping.wait_for(|stop| *stop) => connection.as_mut().graceful_shutdown(),
+    }
+    time::timeout(desk.limits.grace, connection).await.unwrap_or(Ok(()))
+}
+
+async fn serve_http2(stream: TcpStream, desk: Arc<Desk>) -> Result<(), hyper::Error> {
+    let service = {
+        let desk = Arc::clone(&desk);
+        service_fn(move |request: Request<Incoming>| {
+            let desk = Arc::clone(&desk);
+            async move { desk.answer(request).await }
+        })
+    };
+    let mut connection = pin!(
+        http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(desk.limits.idle_max)
+            .max_concurrent_streams(desk.limits.streams_max)
+            .max_header_list_size(HEADERS_MAX as u32)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    let mut stopping = desk.stopping.clone();
+    tokio::select! {
+        served = connection.as_mut() => return served,
+        _ = stopping.wait_for(|stop| *stop) => connection.as_mut().graceful_shutdown(),
+    }
+    time::timeout(desk.limits.grace, connection).await.unwrap_or(Ok(()))
+}

@@ -1,0 +1,80 @@
+//! What can go wrong with a source: each fault names the thing, the value and the way out. The line stops; nothing
+//! that was settled is lost, and the next start resumes at the checkpoint.
+
+use std::{io, path::Path, path::PathBuf, sync::Arc};
+
+/// A failure of a source.
+///
+/// A rotation that cannot be followed is no fault: it is warned of and counted, see
+/// [`FileCounts`](super::FileCounts).
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SourceFault {
+    /// There is no such file, and the source does not follow.
+    #[error("{path} does not exist: check the path, or follow it to wait until it is created")]
+    Missing {
+        /// The path as configured.
+        path: PathBuf,
+    },
+    /// The path is a directory, a pipe, a device, or has no file name.
+    #[error("{path} is not a regular file: name a file, or feed a pipe through the `stdin` source")]
+    NotAFile {
+        /// The path as configured.
+        path: PathBuf,
+    },
+    /// The file or its directory cannot be read.
+    #[error("{path} cannot be read: {kind}: {detail}; check its owner, its permissions and its disk")]
+    Unreadable {
+        /// The file or directory.
+        path: PathBuf,
+        /// The kind of failure.
+        kind: io::ErrorKind,
+        /// The system's words.
+        detail: String,
+    },
+    /// The directory holds too many entries to look for rotated files in it.
+    #[error(
+        "{directory} has more than {limit} entries, too many to look for rotated files: give the log a directory of its own, or raise `directory_entries_max`"
+    )]
+    CrowdedDirectory {
+        /// The directory of the configured file.
+        directory: PathBuf,
+        /// How many entries are looked at.
+        limit: usize,
+    },
+    /// The checkpoint's mark was not written by a file source of this or an earlier version.
+    #[error(
+        "the checkpoint of {source_name} has a mark of {len} bytes that is not a file's: it was written by another kind of source or a newer version; run that one, or remove the checkpoint to read from the start"
+    )]
+    ForeignMark {
+        /// The source's name.
+        source_name: Arc<str>,
+        /// The length of the mark in bytes.
+        len: usize,
+    },
+    /// The thread that reads was lost.
+    #[error("reading {source_name} was interrupted: {detail}; start again, it resumes at the checkpoint")]
+    Interrupted {
+        /// The source's name.
+        source_name: Arc<str>,
+        /// Whether it was cancelled, with the runtime, or panicked.
+        detail: String,
+    },
+    /// Standard input, or what stands for it, failed.
+    #[error("{source_name} failed after {offset} bytes: {kind}: {detail}; check the program that feeds it")]
+    Input {
+        /// The source's name.
+        source_name: Arc<str>,
+        /// How many bytes had been read.
+        offset: u64,
+        /// The kind of failure.
+        kind: io::ErrorKind,
+        /// The system's words.
+        detail: String,
+    },
+}
+
+impl SourceFault {
+    pub(super) fn unreadable(path: &Path, error: &io::Error) -> Self {
+        Self::Unreadable { path: path.to_owned(), kind: error.kind(), detail: error.to_string() }
+    }
+}

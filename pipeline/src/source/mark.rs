@@ -1,0 +1,129 @@
+//! A file's identity, as it is kept in a checkpoint: device, inode and a fingerprint of its beginning enter, mark
+//! bytes leave, and the other way round.
+//!
+//! The inode alone is not enough: it is reused after a deletion and stays the same through a copytruncate. The
+//! beginning alone is not enough either: two files may start with the same line. Rotation never changes a file's
+//! beginning, so both together follow a file through its renames.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+/// How many bytes of a file's beginning are fingerprinted, at most: longer than a common event, so that two files of
+/// events differ within it, and still one cheap read.
+pub(super) const HEAD_MAX: usize = 1024;
+
+const VERSION: u8 = 1;
+const LEN: usize = 1 + 8 + 8 + 2 + 16;
+
+/// What tells one file from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileMark {
+    inode: Inode,
+    /// How many bytes are fingerprinted: fewer than [`HEAD_MAX`] if the file was shorter then.
+    head_len: u16,
+    /// The first 128 bits of their SHA-256.
+    head_digest: [u8; 16],
+}
+
+/// A file's place in the file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Inode {
+    pub(super) device: u64,
+    pub(super) number: u64,
+}
+
+impl FileMark {
+    /// The identity of the file at `inode` that begins with `head`, of which [`HEAD_MAX`] bytes count.
+    pub(super) fn new(inode: Inode, head: &[u8]) -> Self {
+        let head = &head[..head.len().min(HEAD_MAX)];
+        Self { inode, head_len: head.len() as u16, head_digest: digest(head) }
+    }
+
+    /// Whether a file that begins with `head` now, at any inode, began as the marked one did: that one, or a copy.
+    /// An empty fingerprint says nothing and matches nothing.
+    pub(super) fn begins(&self, head: &[u8]) -> bool {
+        let len = usize::from(self.head_len);
+        len > 0 && head.get(..len).is_some_and(|head| digest(head) == self.head_digest)
+    }
+
+    /// Whether the file at `inode` that begins with `head` is the marked one.
+    ///
+    /// The device may differ if the fingerprint agrees: device numbers change with a reboot or a remount.
+    pub(super) fn is(&self, inode: Inode, head: &[u8]) -> bool {
+        if self.head_len == 0 {
+            self.inode == inode
+        } else {
+            self.inode.number == inode.number && self.begins(head)
+        }
+    }
+
+    pub(super) fn encode(&self) -> Arc<[u8]> {
+        let mut bytes = [VERSION; LEN];
+        bytes[1..9].copy_from_slice(&self.inode.device.to_le_bytes());
+        bytes[9..17].copy_from_slice(&self.inode.number.to_le_bytes());
+        bytes[17..19].copy_from_slice(&self.head_len.to_le_bytes());
+        bytes[19..].copy_from_slice(&self.head_digest);
+        Arc::from(bytes)
+    }
+
+    /// `None` if the bytes are not what [`FileMark::encode`] writes.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (&version, bytes) = bytes.split_first()?;
+        let (device, bytes) = bytes.split_first_chunk()?;
+        let (number, bytes) = bytes.split_first_chunk()?;
+        let (head_len, bytes) = bytes.split_first_chunk()?;
+        let head_digest = bytes.try_into().ok()?;
+        let inode = Inode { device: u64::from_le_bytes(*device), number: u64::from_le_bytes(*number) };
+        let head_len = u16::from_le_bytes(*head_len);
+        (version == VERSION && usize::from(head_len) <= HEAD_MAX).then_some(Self {
+            inode,
+            head_len,
+            head_digest,
+        })
+    }
+}
+
+fn digest(head: &[u8]) -> [u8; 16] {
+    let hash = Sha256::digest(head);
+    let mut first = [0; 16];
+    first.copy_from_slice(&hash[..16]);
+    first
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: Inode = Inode { device: 1, number: 2 };
+
+    #[test]
+    fn a_mark_survives_its_bytes_and_fits_a_checkpoint() {
+        let mark = FileMark::new(HERE, &[7; 3_000]);
+        let bytes = mark.encode();
+        assert!(bytes.len() <= state::MARK_MAX);
+        assert_eq!(FileMark::decode(&bytes), Some(mark));
+        for broken in [&bytes[1..], &bytes[..LEN - 1], &[0; LEN], &[]] {
+            assert_eq!(FileMark::decode(broken), None);
+        }
+    }
+
+    #[test]
+    fn a_file_that_has_grown_is_still_itself_and_another_one_is_not() {
+        let mark = FileMark::new(HERE, b"short");
+        let elsewhere = Inode { device: 1, number: 3 };
+        let remounted = Inode { device: 9, number: 2 };
+        assert!(mark.is(HERE, b"short and then some"));
+        assert!(mark.is(remounted, b"short"));
+        assert!(!mark.is(HERE, b"shor"), "truncated");
+        assert!(!mark.is(HERE, b"other"), "the inode was reused");
+        assert!(!mark.is(elsewhere, b"short") && mark.begins(b"short"), "a copy");
+    }
+
+    #[test]
+    fn an_empty_fingerprint_leaves_only_device_and_inode() {
+        let mark = FileMark::new(HERE, b"");
+        assert!(mark.is(HERE, b"anything") && !mark.begins(b"anything"));
+        assert!(!mark.is(Inode { device: 9, number: 2 }, b""));
+    }
+}

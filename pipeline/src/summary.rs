@@ -1,0 +1,163 @@
+//! What a run did: counts of records and deliveries, as a person or a machine reads them at its end.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use stages::{Tally, models::Broker};
+use state::Ledger;
+
+use crate::line::LineReport;
+
+/// The whole run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// Records read from the source.
+    pub records: u64,
+    /// Records settled.
+    pub settled: u64,
+    /// Records that became dead letters before there was a delivery.
+    pub rejected: u64,
+    /// Events no broker subscribes to.
+    pub unrouted: u64,
+    /// Deliveries taken by their brokers.
+    pub delivered: u64,
+    /// Deliveries that were not needed, because the broker had been given the event before.
+    pub duplicates: u64,
+    /// Deliveries and records that became dead letters in this run.
+    pub dead_letters: u64,
+    /// Deliveries that wait on disk.
+    pub spilled: u64,
+    /// Deliveries that were on the wire when the run was stopped.
+    pub abandoned: u64,
+    /// Attempts that may have repeated one the receiver had taken.
+    pub possible_repeats: PossibleRepeats,
+    /// Commits of the ledger, each with one flush.
+    pub commits: u64,
+    /// Each broker's part, in config order.
+    pub brokers: Vec<BrokerSummary>,
+}
+
+/// Attempts that may have repeated one the receiver had taken, by why.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct PossibleRepeats {
+    /// A run that ended without notice may have sent it.
+    pub crash: u64,
+    /// An earlier attempt had no answer, or one that does not say whether it was taken.
+    pub no_answer: u64,
+}
+
+/// One broker's part.
+#[derive(Clone, Debug, Serialize)]
+pub struct BrokerSummary {
+    /// The broker.
+    pub id: String,
+    /// Deliveries taken.
+    pub delivered: u64,
+    /// Deliveries not needed.
+    pub duplicates: u64,
+    /// Deliveries given up.
+    pub dead_letters: u64,
+    /// Deliveries that wait on disk.
+    pub waiting: u64,
+    /// Attempts that failed.
+    pub failed_attempts: u64,
+    /// Why it is disabled, if it is.
+    pub disabled: Option<String>,
+    /// What the last failed attempt met.
+    pub last_error: Option<String>,
+}
+
+impl Summary {
+    /// The summary of a run that has ended.
+    ///
+    /// # Errors
+    /// A fault of the state, if what waits on disk cannot be counted.
+    pub fn new(
+        report: &LineReport,
+        tally: &Tally,
+        brokers: &[std::sync::Arc<Broker>],
+        ledger: &Ledger,
+    ) -> Result<Self, state::StateFault> {
+        let usage = ledger.store().spill().usage()?;
+        let brokers: Vec<_> = brokers
+            .iter()
+            .map(|broker| {
+                let waiting = usage.get(&broker.id).map_or(0, |usage| usage.deliveries);
+                (BrokerSummary::new(broker, waiting), broker.health.counts())
+            })
+            .collect();
+        let sum = |of: fn(&BrokerSummary) -> u64| brokers.iter().map(|(summary, _)| of(summary)).sum::<u64>();
+        Ok(Self {
+            records: report.records,
+            settled: report.settled,
+            rejected: tally.rejected.get(),
+            unrouted: tally.unrouted.get(),
+            delivered: sum(|broker| broker.delivered),
+            duplicates: sum(|broker| broker.duplicates),
+            dead_letters: tally.rejected.get() + sum(|broker| broker.dead_letters),
+            spilled: usage.values().map(|usage| usage.deliveries).sum(),
+            abandoned: report.abandoned as u64,
+            possible_repeats: PossibleRepeats {
+                crash: brokers.iter().map(|(_, counts)| counts.repeats_after_crash).sum(),
+                no_answer: brokers.iter().map(|(_, counts)| counts.repeats_after_no_answer).sum(),
+            },
+            commits: ledger.stats().commits(),
+            brokers: brokers.into_iter().map(|(summary, _)| summary).collect(),
+        })
+    }
+
+    /// Writes the summary as aligned lines; brokers with nothing to tell are left out.
+    ///
+    /// # Errors
+    /// `out` cannot be written.
+    pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        let Self { records, settled, delivered, duplicates, dead_letters, spilled, .. } = self;
+        writeln!(out, "records       {records:>9} read, {settled} settled, {} for no broker", self.unrouted)?;
+        writeln!(out, "deliveries    {delivered:>9} delivered, {duplicates} duplicates not sent again")?;
+        writeln!(out, "dead letters  {dead_letters:>9}")?;
+        writeln!(out, "on disk       {spilled:>9} waiting for their brokers")?;
+        let PossibleRepeats { crash, no_answer } = self.possible_repeats;
+        if crash + no_answer > 0 {
+            writeln!(
+                out,
+                "may repeat    {:>9} attempts: {crash} after a crash, {no_answer} after no clear answer",
+                crash + no_answer
+            )?;
+        }
+        if self.abandoned > 0 {
+            writeln!(out, "abandoned     {:>9} on the wire when the run was stopped", self.abandoned)?;
+        }
+        for broker in self.brokers.iter().filter(|broker| broker.waiting > 0 || broker.disabled.is_some()) {
+            broker.write(out)?;
+        }
+        Ok(())
+    }
+}
+
+impl BrokerSummary {
+    fn new(broker: &Broker, waiting: u64) -> Self {
+        Self {
+            id: broker.id.to_string(),
+            delivered: broker.tally.delivered.get(),
+            duplicates: broker.tally.duplicates.get(),
+            dead_letters: broker.tally.dead_letters.get(),
+            waiting,
+            failed_attempts: broker.health.counts().failures,
+            disabled: broker.health.disabled_reason().map(|reason| reason.to_string()),
+            last_error: broker.health.last_error().map(|error| error.cause),
+        }
+    }
+
+    fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        let Self { id, waiting, .. } = self;
+        if let Some(reason) = &self.disabled {
+            writeln!(out, "  {id}: disabled ({reason}); `loadline broker enable {id}` takes it back")
+        } else {
+            let error = self.last_error.as_deref().unwrap_or("none");
+            writeln!(
+                out,
+                "  {id}: {waiting} wait on disk, last error: {error}; the next run goes on with them"
+            )
+        }
+    }
+}
