@@ -1,0 +1,172 @@
+//! Brokers' TMSs on real sockets: signed posts enter, what was taken leaves in the order in which it was taken, with
+//! its time. A post whose signature the `standardwebhooks` crate does not accept is never taken.
+
+use std::{net::TcpStream, sync::Arc};
+
+use bytes::Bytes;
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use pipeline::receive::{
+    Availability, Behaviour, Control, Counts, Keys, Limits, Receiver, Recorder, Running, Taken,
+};
+use tokio::time::Instant;
+
+use crate::runtime::{PATIENCE, now, runtime, until};
+
+/// Something a receiver has taken.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// When.
+    pub at: Instant,
+    /// The `webhook-id`.
+    pub webhook_id: String,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// Several receivers, numbered from zero.
+#[derive(Debug)]
+pub struct Fleet {
+    receivers: Vec<Tms>,
+}
+
+/// One broker's receiver.
+#[derive(Debug)]
+pub struct Tms {
+    running: Running,
+    secret: String,
+    diary: Arc<Diary>,
+}
+
+/// What one receiver has taken.
+#[derive(Debug, Default)]
+struct Diary {
+    arrivals: Mutex<Vec<Arrival>>,
+    more: Condvar,
+}
+
+impl Recorder for Diary {
+    fn taken(&self, taken: &Taken<'_>) {
+        let arrival =
+            Arrival { at: now(), webhook_id: taken.webhook_id.to_owned(), body: taken.body.clone() };
+        self.arrivals.lock().push(arrival);
+        self.more.notify_all();
+    }
+}
+
+impl Fleet {
+    /// Starts `count` receivers that take everything at once.
+    #[must_use]
+    pub fn start(count: usize) -> Self {
+        Self { receivers: (0..count).map(Tms::start).collect() }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.receivers.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.receivers.is_empty()
+    }
+
+    /// One of them.
+    #[must_use]
+    pub fn tms(&self, index: usize) -> &Tms {
+        &self.receivers[index]
+    }
+
+    /// All of them, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = &Tms> {
+        self.receivers.iter()
+    }
+
+    /// What all have taken together, repeats included.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        self.iter().map(Tms::taken).sum()
+    }
+}
+
+impl Tms {
+    fn start(index: usize) -> Self {
+        // 32 letters of base64 are 24 bytes, the least the specification allows.
+        let secret = format!("whsec_{index:A>32}");
+        let keys = Keys::new([&secret]).expect("a good secret");
+        let diary = Arc::new(Diary::default());
+        let _context = runtime().enter();
+        let limits = Limits { ids_max: 1, ..Limits::default() };
+        let running = Receiver::bind(([127, 0, 0, 1], 0).into(), Behaviour::default(), keys)
+            .expect("a free port")
+            .with_limits(limits)
+            .with_recorder(diary.clone())
+            .with_seed(index as u64)
+            .spawn();
+        Self { running, secret, diary }
+    }
+
+    /// Where it is posted to.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}/hook", self.running.addr())
+    }
+
+    /// The secret it shares with Loadline.
+    #[must_use]
+    pub fn secret(&self) -> &str {
+        &self.secret
+    }
+
+    /// Behaves like this from the next request on.
+    pub fn behave(&self, behaviour: Behaviour) {
+        self.control().set(behaviour).expect("a behaviour that can be had");
+    }
+
+    /// Lets nobody in; returns once that is so.
+    ///
+    /// # Panics
+    /// After [`PATIENCE`].
+    pub fn refuse(&self) {
+        self.behave(Behaviour { availability: Availability::Refusing, ..Behaviour::default() });
+        until("the receiver refuses", || TcpStream::connect(self.running.addr()).is_err());
+    }
+
+    /// The receiver's own counts. Its count of repeats means nothing here: the oracle's does.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.control().counts()
+    }
+
+    /// How much it has taken, repeats included.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        self.diary.arrivals.lock().len()
+    }
+
+    /// What it has taken so far, in order.
+    #[must_use]
+    pub fn arrivals(&self) -> Vec<Arrival> {
+        self.diary.arrivals.lock().clone()
+    }
+
+    /// Waits until it has taken `count`, repeats included.
+    ///
+    /// # Panics
+    /// After [`PATIENCE`].
+    pub fn wait_for(&self, count: usize) {
+        let end = now() + PATIENCE;
+        let mut arrivals: MutexGuard<'_, Vec<Arrival>> = self.diary.arrivals.lock();
+        while arrivals.len() < count {
+            let left = end.saturating_duration_since(now());
+            let taken = arrivals.len();
+            assert!(!left.is_zero(), "waited {PATIENCE:?} in vain for {count} arrivals: {taken} came");
+            let _timeout = self.diary.more.wait_for(&mut arrivals, left);
+        }
+    }
+
+    fn control(&self) -> &Control {
+        self.running.control()
+    }
+}

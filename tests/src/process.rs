@@ -1,0 +1,174 @@
+//! A `loadline` process: arguments and environment enter, its exit code and everything it said leave. It does not outlive
+//! its scenario, unless the scenario itself is killed.
+
+use std::{
+    fmt,
+    process::{Output, Stdio},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    process::{Child, Command},
+    task::JoinHandle,
+    time,
+};
+
+use crate::{
+    runtime::{PATIENCE, runtime},
+    summary::Summary,
+};
+
+/// A running process.
+pub struct Loadline {
+    child: Child,
+    stdout: JoinHandle<Vec<u8>>,
+    stderr: JoinHandle<Vec<u8>>,
+}
+
+/// How a process ended.
+pub struct Ended {
+    /// Its exit code; none if a signal ended it.
+    pub code: Option<i32>,
+    /// What it wrote to stdout.
+    pub stdout: String,
+    /// What it wrote to stderr.
+    pub stderr: String,
+}
+
+impl Loadline {
+    /// Starts `command`, with its output held and with no standard input unless it has been given one.
+    pub(crate) fn start(mut command: Command) -> Self {
+        let _context = runtime().enter();
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the process starts");
+        let stdout = tokio::spawn(read(child.stdout.take().expect("a pipe")));
+        let stderr = tokio::spawn(read(child.stderr.take().expect("a pipe")));
+        Self { child, stdout, stderr }
+    }
+
+    /// Its process id.
+    ///
+    /// # Panics
+    /// If it has been waited for.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("a process that has not been waited for")
+    }
+
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().expect("a child").is_none()
+    }
+
+    /// Reads its stderr no longer: what it writes there fails from now on, as when a log's collector is gone.
+    pub fn stop_reading_its_log(&mut self) {
+        self.stderr.abort();
+        let stderr = std::mem::replace(&mut self.stderr, runtime().spawn(async { Vec::new() }));
+        // Only when the reader is gone is the pipe closed.
+        let _aborted = runtime().block_on(stderr).is_err();
+    }
+
+    /// Asks it to end, as a service manager does.
+    pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Ends it at once, without notice, and waits until it is gone.
+    pub fn kill(self) -> Ended {
+        self.signal(Signal::KILL);
+        self.wait()
+    }
+
+    /// Waits until it has ended.
+    ///
+    /// # Panics
+    /// After [`PATIENCE`]; the process is killed and what it said is shown.
+    #[must_use]
+    pub fn wait(mut self) -> Ended {
+        let ended = runtime().block_on(async { time::timeout(PATIENCE, self.child.wait()).await });
+        if ended.is_err() {
+            let said = self.kill_in_vain();
+            panic!("the process did not end within {PATIENCE:?}: {said:?}");
+        }
+        let status = ended.expect("checked").expect("a child");
+        self.output(status.code())
+    }
+
+    fn kill_in_vain(mut self) -> Ended {
+        self.child.start_kill().expect("a child");
+        self.output(None)
+    }
+
+    fn output(self, code: Option<i32>) -> Ended {
+        let text = |read: JoinHandle<Vec<u8>>| {
+            // A grandchild could hold the pipe for ever.
+            let bytes = runtime().block_on(async { time::timeout(Duration::from_secs(10), read).await });
+            String::from_utf8_lossy(&bytes.expect("the pipe closes").expect("a reader")).into_owned()
+        };
+        Ended { code, stdout: text(self.stdout), stderr: text(self.stderr) }
+    }
+
+    fn signal(&self, signal: Signal) {
+        // It may have ended by itself, just now or as seen by `runs`.
+        let pid = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let _gone = pid.is_none_or(|pid| kill_process(pid, signal).is_err());
+    }
+}
+
+impl Ended {
+    pub(crate) fn of(output: &Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// The same, if the exit code is `code`.
+    ///
+    /// # Panics
+    /// If it is another one.
+    #[must_use]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        self
+    }
+
+    /// The summary of a run that has ended well.
+    ///
+    /// # Panics
+    /// If it has not ended with 0, or there is none.
+    #[must_use]
+    pub fn summary(self) -> Summary {
+        let ended = self.expect(0);
+        let line = ended.stdout.lines().rev().find(|line| line.starts_with('{'));
+        match serde_json::from_str(line.unwrap_or_default()) {
+            Ok(summary) => summary,
+            Err(error) => panic!("no summary ({error}): {ended:?}"),
+        }
+    }
+}
+
+/// For a person: the end of what was said, as it was said.
+impl fmt::Debug for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tail = |text: &str| {
+            let lines: Vec<&str> = text.lines().collect();
+            lines[lines.len().saturating_sub(40)..].join("\n")
+        };
+        let Self { code, stdout, stderr } = self;
+        write!(f, "exit code {code:?}\n--- stdout\n{}\n--- stderr\n{}\n---", tail(stdout), tail(stderr))
+    }
+}
+
+async fn read(mut pipe: impl AsyncRead + Unpin) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    pipe.read_to_end(&mut bytes).await.expect("a readable pipe");
+    bytes
+}

@@ -1,0 +1,210 @@
+//! A place where Loadline runs: a directory of its own with a config, a file of events and a state directory, and
+//! commands over it. Gone when it is dropped.
+
+use std::{
+    fs::{self, File},
+    io::Write,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use tempfile::TempDir;
+use tokio::process::Command;
+use toml::{Table, Value};
+
+use crate::{
+    Fleet, ShipmentEvent, Wants, binary, lines,
+    process::{Ended, Loadline},
+    runtime::runtime,
+    summary::DeadLetter,
+};
+
+/// A directory with a config.
+#[derive(Debug)]
+pub struct Site {
+    directory: TempDir,
+    config: Table,
+    environment: Vec<(String, String)>,
+}
+
+impl Site {
+    /// A site that reads its own file of events; see [`without_source`](Self::without_source) for the rest.
+    #[must_use]
+    pub fn new(fleet: &Fleet, wants: &[Wants]) -> Self {
+        let mut site = Self::without_source(fleet, wants);
+        site.set("source.path", "events.ndjson");
+        site
+    }
+
+    /// A site whose brokers are `fleet`'s receivers, each with its wishes, with rates nobody reaches. Brokers are called
+    /// `broker-0`, `broker-1` and so on. Every other secret comes from the environment, the rest from files.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    #[must_use]
+    pub fn without_source(fleet: &Fleet, wants: &[Wants]) -> Self {
+        assert_eq!(fleet.len(), wants.len(), "one wish for each receiver");
+        let directory = tempfile::Builder::new().prefix("loadline-").tempdir().expect("a directory");
+        let mut site = Self { directory, config: Table::new(), environment: Vec::new() };
+        let brokers = (0..fleet.len()).map(|index| site.broker(fleet, index, &wants[index])).collect();
+        site.config.insert("brokers".to_owned(), Value::Array(brokers));
+        // Generated events carry fixed dates.
+        site.set("rules.age_max", "36500d");
+        // A machine that stands still for some seconds loses no answers: a scenario that wants them lost says so.
+        site.set("delivery.timeout", "2m");
+        site.set("delivery.allow_http", true);
+        site.set("delivery.allow_networks", vec!["127.0.0.0/8"]);
+        site
+    }
+
+    fn broker(&mut self, fleet: &Fleet, index: usize, wants: &Wants) -> Value {
+        let tms = fleet.tms(index);
+        let mut broker = Table::new();
+        broker.insert("id".to_owned(), format!("broker-{index}").into());
+        broker.insert("url".to_owned(), tms.url().into());
+        broker.insert("rate".to_owned(), 1_000_000.into());
+        let reference = if index.is_multiple_of(2) {
+            let name = format!("SECRET_OF_BROKER_{index}");
+            self.environment.push((name.clone(), tms.secret().to_owned()));
+            format!("env:{name}")
+        } else {
+            let name = format!("secret-of-broker-{index}");
+            fs::write(self.path(&name), format!("{}\n", tms.secret())).expect("a file");
+            format!("file:{name}")
+        };
+        broker.insert("secrets".to_owned(), vec![reference].into());
+        if let Some(prefix) = wants.prefix {
+            let loads = Table::from_iter([("prefix".to_owned(), Value::from(prefix))]);
+            broker.insert("loads".to_owned(), loads.into());
+        }
+        if let Some(statuses) = &wants.statuses {
+            broker.insert("statuses".to_owned(), statuses.clone().into());
+        }
+        broker.into()
+    }
+
+    /// Sets a key of the config, such as `limits.grace`.
+    pub fn set(&mut self, key: &str, value: impl Into<Value>) {
+        let (section, name) = key.split_once('.').expect("section.key");
+        let section = self.config.entry(section).or_insert_with(|| Table::new().into());
+        section.as_table_mut().expect("a section").insert(name.to_owned(), value.into());
+    }
+
+    /// Sets a key of a broker.
+    pub fn set_broker(&mut self, index: usize, key: &str, value: impl Into<Value>) {
+        let broker = &mut self.config["brokers"][index];
+        broker.as_table_mut().expect("a table").insert(key.to_owned(), value.into());
+    }
+
+    /// A path inside the site.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The config file.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.path("loadline.toml")
+    }
+
+    /// The store's log, inside the state directory.
+    #[must_use]
+    pub fn database(&self) -> PathBuf {
+        self.path("state").join("sled").join("db")
+    }
+
+    /// Where the events are.
+    #[must_use]
+    pub fn events(&self) -> PathBuf {
+        self.path("events.ndjson")
+    }
+
+    /// Puts `events` into the file, and nothing else.
+    pub fn write(&self, events: &[ShipmentEvent]) {
+        self.write_bytes(&lines(events));
+    }
+
+    /// Puts these bytes into the file, and nothing else.
+    pub fn write_bytes(&self, bytes: &[u8]) {
+        fs::write(self.events(), bytes).expect("a file");
+    }
+
+    /// Adds `events` to the file, as a producer does.
+    pub fn append(&self, events: &[ShipmentEvent]) {
+        self.append_bytes(&lines(events));
+    }
+
+    /// Adds these bytes to the file.
+    pub fn append_bytes(&self, bytes: &[u8]) {
+        let mut file = File::options().append(true).create(true).open(self.events()).expect("a file");
+        file.write_all(bytes).expect("a file");
+    }
+
+    /// Starts `loadline run`.
+    #[must_use]
+    pub fn run(&self) -> Loadline {
+        let config = self.config();
+        Loadline::start(self.command(&["--json", "run"], &[&config]))
+    }
+
+    /// Starts `loadline run` with what is in `path` on its standard input.
+    #[must_use]
+    pub fn run_with_input(&self, path: &Path) -> Loadline {
+        let config = self.config();
+        let mut command = self.command(&["--json", "run"], &[&config]);
+        command.stdin(File::open(path).expect("the input"));
+        Loadline::start(command)
+    }
+
+    /// Starts `loadline run` from a shell, after `before` has been done there.
+    #[must_use]
+    pub fn run_after(&self, before: &str) -> Loadline {
+        self.write_config();
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!(r#"{before}; exec "$0" --json run "$1""#)]);
+        command.arg(binary::loadline()).arg(self.config());
+        self.surround(&mut command);
+        Loadline::start(command)
+    }
+
+    /// Runs `loadline` with these arguments and the config's path, to its end.
+    #[must_use]
+    pub fn loadline(&self, arguments: &[&str]) -> Ended {
+        let config = self.config();
+        let mut command = self.command(arguments, &[&config]);
+        let output = {
+            let _context = runtime().enter();
+            command.kill_on_drop(true).output()
+        };
+        Ended::of(&runtime().block_on(output).expect("the process starts"))
+    }
+
+    /// The dead letters, as `loadline dead list` gives them.
+    ///
+    /// # Panics
+    /// If it does not.
+    #[must_use]
+    pub fn dead_letters(&self) -> Vec<DeadLetter> {
+        let listed = self.loadline(&["--json", "dead", "list"]).expect(0);
+        let letter = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {listed:?}"));
+        listed.stdout.lines().map(letter).collect()
+    }
+
+    fn command(&self, arguments: &[&str], paths: &[&Path]) -> Command {
+        self.write_config();
+        let mut command = Command::new(binary::loadline());
+        command.args(arguments).args(paths);
+        self.surround(&mut command);
+        command
+    }
+
+    fn surround(&self, command: &mut Command) {
+        command.current_dir(self.directory.path()).stdin(Stdio::null());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+    }
+
+    fn write_config(&self) {
+        fs::write(self.config(), self.config.to_string()).expect("a config file");
+    }
+}

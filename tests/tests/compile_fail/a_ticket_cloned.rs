@@ -1,0 +1,11 @@
+//! A ticket settled twice.
+
+use pipeline::line::Ticket;
+use state::Recorded;
+
+pub fn settle(ticket: Ticket, one: Recorded, other: Recorded) {
+    ticket.clone().settle(one);
+    ticket.settle(other);
+}
+
+fn main() {}

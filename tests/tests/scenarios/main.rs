@@ -1,0 +1,20 @@
+//! Loadline's promises as scenarios: the real binary in its own process, real sockets, a real store, real signals.
+//! Each module is one situation; the harness and its oracle are this package's library.
+
+// A scenario fails by panicking.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod backpressure;
+mod bad_input;
+mod conflicts;
+mod exactly_once;
+mod full_disk;
+mod gone;
+mod isolation;
+mod killed;
+mod quota;
+mod refusals;
+mod repeats;
+mod rotation;
+mod stdin;
+mod stopping;

@@ -1,0 +1,92 @@
+//! Answers that say "later", and answers that never come.
+
+use std::{collections::HashMap, time::Duration};
+
+use pipeline::receive::{Behaviour, LostAnswer};
+use tests::{Events, Fleet, Oracle, Site, Wants, now, until};
+
+#[test]
+fn a_429_is_waited_out_as_long_as_it_asks_and_nothing_is_lost_over_it() {
+    let log = Events::new(90, 10).take(60);
+    let fleet = Fleet::start(2);
+    let wants = vec![Wants::all(); 2];
+    let oracle = Oracle::new(&log, &wants);
+    let mut site = Site::new(&fleet, &wants);
+    site.set("delivery.concurrency", 4);
+    site.write(&log);
+    let busy = fleet.tms(0);
+    let pause = Duration::from_secs(3);
+    busy.behave(Behaviour { throttle_rate: 1.0, retry_after: pause, ..Behaviour::default() });
+
+    let run = site.run();
+    until("it is told to wait", || busy.counts().throttled > 0);
+    let told = now();
+    fleet.tms(1).wait_for(60);
+    busy.behave(Behaviour::default());
+    let summary = run.wait().summary();
+
+    // Told before `told`, by no more than one look of the harness and the way of an answer.
+    let first = busy.arrivals()[0].at;
+    let waited = first.saturating_duration_since(told);
+    assert!(
+        waited >= pause - Duration::from_millis(500),
+        "came again after {waited:?}, told to wait {pause:?}"
+    );
+    let throttled = busy.counts().throttled;
+    assert!(throttled <= 4, "{throttled} requests, and 4 may be on the wire");
+    oracle.assert_exactly_once(&fleet);
+    assert_eq!((summary.delivered, summary.dead_letters), (120, 0));
+    assert_eq!(summary.possible_repeats.no_answer, 0, "a 429 says that nothing was taken");
+}
+
+#[test]
+fn events_whose_answer_was_lost_come_again_under_the_same_id_and_each_is_counted() {
+    let log = Events::new(91, 40).take(600);
+    let fleet = Fleet::start(2);
+    let wants = vec![Wants::all(); 2];
+    let oracle = Oracle::new(&log, &wants);
+    let mut site = Site::new(&fleet, &wants);
+    site.set("delivery.timeout", "500ms");
+    site.set("delivery.connect_timeout", "400ms");
+    site.set("retry.budget_ratio", 10.0);
+    crate::isolation::impatient(&mut site);
+    // Five lost answers in a row are chance here, and no reason to leave the broker alone.
+    site.set("breaker.failures", 1_000);
+    site.write(&log);
+    let lossy = |lost_answer| Behaviour { lost_answer_rate: 0.2, lost_answer, ..Behaviour::default() };
+    fleet.tms(0).behave(lossy(LostAnswer::Fail));
+    fleet.tms(1).behave(lossy(LostAnswer::Hang));
+
+    let summary = site.run().wait().summary();
+
+    let repeats = oracle.assert_nothing_lost(&fleet).repeats as u64;
+    let lost: u64 = fleet.iter().map(|tms| tms.counts().lost_answers).sum();
+    assert!(repeats > 0 && repeats <= lost, "{repeats} repeats, {lost} lost answers");
+    let counted = summary.possible_repeats.no_answer;
+    assert!(counted >= repeats, "{repeats} repeats, {counted} counted");
+    assert_eq!((summary.delivered, summary.dead_letters, summary.spilled), (1_200, 0, 0));
+    assert_eq!(summary.possible_repeats.crash, 0);
+}
+
+#[test]
+fn one_brokers_failures_are_never_posted_again_to_another() {
+    let log = Events::new(92, 40).take(500);
+    let fleet = Fleet::start(3);
+    let wants = vec![Wants::all(); 3];
+    let oracle = Oracle::new(&log, &wants);
+    let mut site = Site::new(&fleet, &wants);
+    crate::isolation::impatient(&mut site);
+    site.set("retry.budget_ratio", 10.0);
+    site.write(&log);
+    fleet.tms(1).behave(Behaviour { fail_rate: 0.4, ..Behaviour::default() });
+
+    let summary = site.run().wait().summary();
+
+    // A 500 of this kind takes nothing, so even the failing one gets each event once.
+    oracle.assert_exactly_once(&fleet);
+    let posts: HashMap<usize, u64> =
+        (0..3).map(|index| (index, fleet.tms(index).counts().requests)).collect();
+    assert_eq!((posts[&0], posts[&2]), (500, 500));
+    assert!(posts[&1] > 600, "{posts:?}");
+    assert_eq!(summary.delivered, 1_500);
+}
