@@ -144,7 +144,8 @@ impl Slot {
     }
 
     /// Empties memory to disk, in arrival order, as far as there is room: what runs is copied, what waits is moved,
-    /// what finds no room waits in the overflow.
+    /// what finds no room waits in the overflow. What the disk vouches for needs no room: it is always moved, and
+    /// written again if it has changed. If those that run find no room, nothing live goes to disk ahead of them.
     pub(super) fn set_aside(&mut self, clock: &Clock, write: &mut Write) {
         let running: u64 = self
             .queue
@@ -152,13 +153,11 @@ impl Slot {
             .filter(|item| matches!(item.origin, Origin::Live(_)))
             .map(|item| cost(item))
             .sum();
-        if !self.account.has_room(running) {
-            return;
-        }
+        let room = self.account.has_room(running);
         self.account.void_loads();
         let Self { queue, account, .. } = self;
         for item in queue.running_mut() {
-            if matches!(item.origin, Origin::Live(_)) && item.delivery.progress.spill() {
+            if room && matches!(item.origin, Origin::Live(_)) && item.delivery.progress.spill() {
                 let mut spilled = spilled(item, clock);
                 spilled.may_repeat = true;
                 write.push(spilled, std::mem::replace(&mut item.origin, Origin::Disk), account);
@@ -167,7 +166,7 @@ impl Slot {
         let mut refused = VecDeque::new();
         for item in self.queue.take_waiting() {
             let live = matches!(item.origin, Origin::Live(_));
-            if live && (!refused.is_empty() || !self.account.has_room(cost(&item))) {
+            if live && !(room && refused.is_empty() && self.account.has_room(cost(&item))) {
                 refused.push_back(item);
             } else {
                 self.spill(item, clock, write);

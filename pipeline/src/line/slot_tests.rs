@@ -358,3 +358,19 @@ fn a_repeat_that_goes_to_disk_untried_is_still_a_repeat() {
     model.slot.arrive(repeat, &model.limits, 1, &model.clock, &mut write);
     assert!(write.deliveries[0].may_repeat);
 }
+
+#[test]
+fn what_fails_in_good_order_after_it_was_set_aside_is_no_repeat_however_full_the_disk_is() {
+    let mut model = Model::new(1);
+    for what in [Do::Arrive(0), Do::Start, Do::SetAside, Do::WriteOne] {
+        model.act(&what);
+    }
+    assert!(model.disk[&0].may_repeat, "it is on the wire: if the process ends now it may repeat");
+    // Another one runs, for which there is no room, when the first fails and the line stops.
+    for what in [Do::Arrive(1), Do::Start, Do::Finish(1), Do::SetAside, Do::WriteOne] {
+        model.act(&what);
+    }
+    assert!(!model.disk[&0].may_repeat, "the failed attempt is known, and counted");
+    model.finish_all();
+    assert_eq!((model.problem, model.done.len()), (None, 2));
+}
