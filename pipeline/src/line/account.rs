@@ -1,7 +1,7 @@
 //! What one broker has on disk, kept in step with every write so that the bounds can be asked without the disk.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, btree_map::Entry},
     sync::{Arc, atomic::Ordering},
 };
 
@@ -27,8 +27,9 @@ pub(super) struct Account {
     pub(super) cursor: SpillSeq,
     /// Deliveries on disk that are not in memory.
     pub(super) unloaded: u64,
-    /// Numbers being written, not yet durable.
-    writing: BTreeSet<SpillSeq>,
+    /// Numbers being written, not yet durable, each with how often: one can be written again before its first write is
+    /// durable, and what stands on disk until its last one is, is out of date.
+    writing: BTreeMap<SpillSeq, u32>,
     /// Whether a read is under way.
     pub(super) loading: bool,
     /// Numbers that left the disk since that read began: it may still bring them.
@@ -57,7 +58,7 @@ impl Account {
             next_seq: usage.next_seq.max(horizon),
             cursor: 0,
             unloaded: usage.deliveries,
-            writing: BTreeSet::new(),
+            writing: BTreeMap::new(),
             loading: false,
             gone: FxHashSet::default(),
             unloaded_since: None,
@@ -132,17 +133,22 @@ impl Account {
 
     /// `seq` is being written; nothing from it on is read until it is [`written`](Self::written).
     pub(super) fn writing(&mut self, seq: SpillSeq) {
-        self.writing.insert(seq);
+        *self.writing.entry(seq).or_default() += 1;
     }
 
-    /// `seq` is durable.
+    /// One write of `seq` is durable.
     pub(super) fn written(&mut self, seq: SpillSeq) {
-        self.writing.remove(&seq);
+        if let Entry::Occupied(mut times) = self.writing.entry(seq) {
+            *times.get_mut() -= 1;
+            if *times.get() == 0 {
+                times.remove();
+            }
+        }
     }
 
     /// The numbers that may be read: from the cursor up to the first that is being written.
     pub(super) fn readable(&self) -> std::ops::Range<SpillSeq> {
-        self.cursor..self.writing.first().copied().unwrap_or(self.next_seq)
+        self.cursor..self.writing.first_key_value().map_or(self.next_seq, |(first, _)| *first)
     }
 }
 
@@ -195,6 +201,17 @@ mod tests {
         account.written(4);
         assert_eq!(account.readable(), 0..6);
         account.written(6);
+        assert_eq!(account.readable(), 0..9);
+    }
+
+    #[test]
+    fn what_is_written_twice_is_read_after_the_second_time() {
+        let mut account = account(&shared(), SpillUsage { deliveries: 9, bytes: 9, next_seq: 9 }, 0);
+        account.writing(4);
+        account.writing(4);
+        account.written(4);
+        assert_eq!(account.readable(), 0..4, "the first writing is out of date");
+        account.written(4);
         assert_eq!(account.readable(), 0..9);
     }
 
