@@ -34,6 +34,8 @@ mod testing;
 mod ticket;
 mod timers;
 mod watermark;
+#[cfg(test)]
+mod world;
 
 use std::sync::Arc;
 

@@ -1,0 +1,105 @@
+//! Two slots that share memory and disk, driven as a shard drives them, with everything that takes time under the
+//! test's command: whatever happens in whatever order, once it calms down everything has been delivered.
+//!
+//! What a shard does is repeated in `inside`, because its own code needs a ledger thread and real time; whoever changes
+//! `Shard` changes it there too.
+
+mod inside;
+mod outside;
+
+use std::time::Duration;
+
+use proptest::prelude::{Just, Strategy, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
+
+use self::inside::World;
+use super::{
+    limits::Limits,
+    slot::{Slot, cost},
+    testing::{item, limits},
+};
+
+const BROKERS: usize = 2;
+const LOADS: usize = 2;
+
+/// Something that happens.
+#[derive(Clone, Debug)]
+enum Do {
+    /// The source has one more for this broker, of this load.
+    Arrive(usize, usize),
+    /// An attempt of this broker ends: accepted, failed, or asked to pause.
+    End(usize, usize, How),
+    /// The ledger thread writes one thing.
+    Commit,
+    /// The shard hears of something.
+    Hear(usize),
+    /// A read of this broker gets on: it has its places, or passes so many numbers.
+    Read(usize, u64),
+    /// So many milliseconds pass.
+    Pass(u64),
+    /// Intake is held and the shard looks around.
+    LookAround,
+    /// The line is stopped in good order and started again.
+    Restart,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum How {
+    Accept,
+    Fail,
+    Throttle,
+}
+
+fn doings() -> impl Strategy<Value = Vec<Do>> {
+    let how = prop_oneof![4 => Just(How::Accept), 3 => Just(How::Fail), 1 => Just(How::Throttle)];
+    let one = prop_oneof![
+        5 => (0..BROKERS, 0..LOADS).prop_map(|(broker, load)| Do::Arrive(broker, load)),
+        8 => (0..BROKERS, 0..4usize, how).prop_map(|(broker, which, how)| Do::End(broker, which, how)),
+        8 => Just(Do::Commit),
+        8 => (0..4usize).prop_map(Do::Hear),
+        5 => (0..BROKERS, 1..6u64).prop_map(|(broker, numbers)| Do::Read(broker, numbers)),
+        3 => (1..30u64).prop_map(Do::Pass),
+        1 => Just(Do::LookAround),
+        1 => Just(Do::Restart),
+    ];
+    prop::collection::vec(one, 0..200)
+}
+
+fn run<T>(world: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.unwrap().block_on(world)
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_everything_is_delivered_in_order_once_it_calms_down(
+        doings in doings(),
+        (room, total, memory, queue) in (0..6u64, 0..8u64, 2..8usize, 1..5usize),
+        (spill_after, hold_min) in (0..20u64, 0..20u64),
+    ) {
+        let cost = cost(&item("L0", 0));
+        let limits = Limits {
+            in_flight_max: memory,
+            per_broker_max: queue,
+            spill_broker_max: room * cost,
+            spill_total_max: total * cost,
+            spill_after: Duration::from_millis(spill_after),
+            hold_min: Duration::from_millis(hold_min),
+            ..limits()
+        };
+        run(async move {
+            let mut world = World::new(limits);
+            for what in &doings {
+                world.act(what).await;
+                prop_assert_eq!(&world.problem, &None, "at {:?}", what);
+                let rule = world.could_end_now();
+                prop_assert!(rule.is_ok(), "at {:?}: {:?}", what, rule);
+            }
+            world.calm_down().await;
+            prop_assert_eq!(&world.problem, &None);
+            let slots: Vec<&Slot> = world.sides.iter().map(|side| &side.slot).collect();
+            prop_assert_eq!(world.done.len(), world.log.len(), "left: {:#?} {:#?}", slots, world.shared);
+            prop_assert!(world.sides.iter().all(|side| side.slot.is_idle() && side.disk.is_empty()));
+            Ok(())
+        })?;
+    }
+}
