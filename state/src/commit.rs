@@ -174,6 +174,7 @@ impl Writer {
         let started = Instant::now();
         let now = self.store.options.clock.now();
         self.store.buckets.rotate(&self.store.db, now)?;
+        self.store.intake.trim(&self.store.db, now)?;
         self.store.seal().begin()?;
         let mut records = 0;
         for commit in batch.iter() {
@@ -190,6 +191,7 @@ impl Writer {
         }
         self.flush()?;
         self.store.seal().finish().map_err(|error| io_fault(&self.store.path, &error))?;
+        self.store.intake.flushed();
         // Before the answers, so that whoever has one finds its record counted.
         self.stats.commits.fetch_add(1, Ordering::Relaxed);
         self.stats.records.fetch_add(records, Ordering::Relaxed);

@@ -89,7 +89,7 @@ impl Ledger {
         }
     }
 
-    fn submit(
+    pub(crate) fn submit(
         &self,
         records: Records,
     ) -> Result<oneshot::Receiver<Result<Recorded, StateFault>>, StateFault> {

@@ -1,5 +1,5 @@
-//! What Loadline remembers, in an embedded sled store: who has been given what, what waits, what failed, and how far
-//! each source has been settled. Knows no HTTP and no broker's URL.
+//! What Loadline remembers, in an embedded sled store: who has been given what, what waits, what failed, how far each
+//! source has been settled, and what producers have handed over. Knows no HTTP and no broker's URL.
 
 mod attempt;
 mod brokers;
@@ -14,6 +14,9 @@ mod dead_letters;
 mod durability;
 mod event;
 mod fault;
+mod intake;
+mod intake_log;
+mod intake_place;
 mod ledger;
 mod outcome;
 mod position;
@@ -38,6 +41,9 @@ pub use dead_letters::DeadLetters;
 pub use durability::Durability;
 pub use event::{BodyDigest, Event};
 pub use fault::StateFault;
+pub use intake::{Intake, IntakeOptions, IntakeRefusal};
+pub use intake_log::{IntakePost, IntakeRecord};
+pub use intake_place::IntakePlace;
 pub use ledger::Ledger;
 pub use outcome::{LedgerEntry, LedgerKey, Outcome};
 pub use position::Position;

@@ -10,6 +10,8 @@ use crate::{
     dead::DeadLetter,
     event::BodyDigest,
     fault::StateFault,
+    intake::Intake,
+    intake_log::IntakePost,
     outcome::{LedgerEntry, LedgerKey, Outcome},
     spilled::{SpillSeq, SpilledDelivery},
     store::Store,
@@ -48,6 +50,8 @@ pub enum Record {
         /// The spilled delivery this ends, if it was one.
         spilled: Option<SpillRef>,
     },
+    /// A producer's post is accepted.
+    Accepted(IntakePost),
     /// A source has been settled up to here.
     Checkpoint(Arc<str>, Checkpoint),
     /// A source is going to be read up to here; none when a run ends in good order.
@@ -91,7 +95,11 @@ impl Record {
                 )
             }
             Self::Noted { spilled } => unspill(store, spilled.as_ref()),
-            Self::Checkpoint(source, checkpoint) => store.sources.put_checkpoint(source, checkpoint),
+            Self::Accepted(post) => store.intake.write(&store.db, post),
+            Self::Checkpoint(source, checkpoint) => {
+                store.sources.put_checkpoint(source, checkpoint)?;
+                if source.as_ref() == Intake::SOURCE { store.intake.settle(checkpoint) } else { Ok(()) }
+            }
             Self::Horizon(source, horizon) => store.sources.put_horizon(source, horizon.as_ref()),
             Self::DrainHorizon(broker, seq) => store.brokers.put_drain_horizon(broker, *seq),
             Self::Disabled(broker, disabled) => store.brokers.put_disabled(broker, disabled.as_ref()),

@@ -1,7 +1,7 @@
 //! The state directory: opened by one process at a time, in a known format, or refused with a reason.
 //!
 //! Layout: `lock` (held while a process runs), `sled/` (the database). Trees: `meta`, one `ledger-…` per time bucket,
-//! `spill`, `dead`, `sources`, `brokers`.
+//! `spill`, `dead`, `sources`, `brokers`, and one `intake-…` per segment of the intake log.
 
 use std::{
     fmt,
@@ -21,6 +21,8 @@ use crate::{
     dead_letters::DeadLetters,
     durability::{Durability, Syncer},
     fault::StateFault,
+    intake::Intake,
+    intake_log::IntakeLog,
     seal::Seal,
     sources::Sources,
     spill::Spill,
@@ -54,6 +56,7 @@ pub struct Store {
     pub(crate) dead: DeadLetters,
     pub(crate) sources: Sources,
     pub(crate) brokers: Brokers,
+    pub(crate) intake: Arc<IntakeLog>,
     seal: Arc<Mutex<Seal>>,
     // Last, so that the lock is given up after the database is closed.
     _lock: Arc<File>,
@@ -76,11 +79,14 @@ impl Store {
         let meta = open("meta")?;
         check_format(&meta, &path)?;
         let seal = Seal::open(meta, &path, options.durability)?;
+        let sources = Sources::new(open("sources")?);
+        let settled = sources.checkpoint(Intake::SOURCE)?;
         Ok(Self {
             buckets: Arc::new(Buckets::open(&db, &path, options.dedupe_window, options.clock.now())?),
             spill: Spill::new(open("spill")?),
             dead: DeadLetters::new(open("dead")?),
-            sources: Sources::new(open("sources")?),
+            intake: Arc::new(IntakeLog::open(&db, &path, settled.as_ref())?),
+            sources,
             brokers: Brokers::new(open("brokers")?),
             path: path.clone(),
             db,

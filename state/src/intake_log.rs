@@ -1,0 +1,301 @@
+//! The intake log: records a producer handed over enter in posts, and are read back by offset until they are settled.
+//! It stands between a producer that wants to be rid of its records now and a line that takes them at its own pace.
+//!
+//! Guarantees: offsets are contiguous, also across restarts; a post is there as a whole or not at all, because what a
+//! crash left of one is cut off when the store is opened, before any reader sees it; only what is flushed is read.
+//! Nothing is removed that is not settled by a checkpoint that was flushed before.
+//!
+//! Keys are offsets in big-endian order, so time-ordered, in one tree per segment (16 MiB or an hour): whole trees are
+//! dropped, which frees millions of keys a second where deleting them one by one would free 63,000. The newest segment
+//! is never dropped, so the next offset can always be told from it. Only the ledger thread writes.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use bincode::{Decode, Encode};
+use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+
+use crate::{
+    checkpoint::Checkpoint, clock::UnixMillis, codec, fault::StateFault, intake_place::IntakePlace,
+    store::sled_fault,
+};
+
+const TREE: &str = "intake";
+const PREFIX: &str = "intake-";
+
+/// When a segment is full, in bytes: large enough that there are few trees, small enough that little is kept too long.
+const SEGMENT_BYTES: u64 = 16 << 20;
+
+/// When a segment is full, in milliseconds: with few records, an hour's are kept together.
+const SEGMENT_MILLIS: u64 = 3_600_000;
+
+/// A record of the intake log, as it is read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IntakeRecord {
+    /// Its offset.
+    pub offset: u64,
+    /// The place just behind it.
+    pub next: IntakePlace,
+    /// When it was accepted.
+    pub at: UnixMillis,
+    /// Its bytes exactly as they were posted.
+    pub body: Bytes,
+}
+
+/// One post on its way to the log. Only [`Intake`](crate::Intake) makes one, with a place nobody else has.
+#[derive(Clone, Debug)]
+pub struct IntakePost {
+    pub(crate) first: IntakePlace,
+    pub(crate) at: UnixMillis,
+    pub(crate) records: Vec<Bytes>,
+}
+
+/// A record on disk.
+#[derive(Encode, Decode)]
+struct Stored<Body> {
+    at: UnixMillis,
+    /// How many records of the same post follow.
+    left: u32,
+    /// The place's bytes, so that the backlog can be told without visiting it.
+    begin: u64,
+    body: Body,
+}
+
+#[derive(Clone)]
+struct Segment {
+    start: IntakePlace,
+    /// When its first record was accepted; never, if a crash came before it.
+    first_at: UnixMillis,
+    tree: sled::Tree,
+}
+
+/// The places that move: behind the last record promised a place, and behind the last settled one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends {
+    pub(crate) next: IntakePlace,
+    pub(crate) settled: IntakePlace,
+}
+
+/// The log's trees and ends.
+pub(crate) struct IntakeLog {
+    path: Arc<Path>,
+    /// Oldest first.
+    segments: RwLock<Arc<[Segment]>>,
+    pub(crate) ends: Mutex<Ends>,
+    /// The offset behind the last record written, flushed or not.
+    written: AtomicU64,
+    /// The offset behind the last record flushed.
+    pub(crate) durable: watch::Sender<u64>,
+    keep: Mutex<Keep>,
+}
+
+/// How long settled records are kept, and how much of them at most; nothing is removed before this is known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Keep {
+    pub(crate) millis: u64,
+    pub(crate) bytes: u64,
+}
+
+impl IntakeLog {
+    /// Opens the trees there are, none in a store that has never had a producer, and cuts off a post that a crash left
+    /// incomplete. `settled` is the log's checkpoint.
+    pub(crate) fn open(
+        db: &sled::Db,
+        path: &Arc<Path>,
+        settled: Option<&Checkpoint>,
+    ) -> Result<Self, StateFault> {
+        let settled = settled.map(IntakePlace::try_from).transpose()?;
+        let mut trees = Vec::new();
+        for name in db.tree_names() {
+            let start =
+                std::str::from_utf8(&name).ok().and_then(|name| name.strip_prefix(PREFIX)?.parse().ok());
+            if let Some(start) = start {
+                trees.push((start, db.open_tree(&name).map_err(|error| sled_fault(path, error))?));
+            }
+        }
+        trees.sort_by_key(|(start, _)| *start);
+        let mut next = settled.unwrap_or_default();
+        let mut segments: Vec<Segment> = Vec::with_capacity(trees.len());
+        for (offset, tree) in trees {
+            cut_incomplete(&tree, path)?;
+            let (first, last) = (end(tree.first(), path)?, end(tree.last(), path)?);
+            let start =
+                IntakePlace { offset, bytes: first.as_ref().map_or(next.bytes, |first| first.begin()) };
+            next = last.as_ref().map_or(next, |last| last.next).max(next).max(start);
+            segments.push(Segment { start, first_at: first.map_or(u64::MAX, |first| first.at), tree });
+        }
+        let settled = settled.unwrap_or_default();
+        if let Some(oldest) = segments.first().filter(|oldest| oldest.start.offset > settled.offset) {
+            let (start, settled) = (oldest.start.offset, settled.offset);
+            let detail =
+                format!("the intake log begins at {start}, but only what is before {settled} is settled");
+            return Err(StateFault::Damaged { path: path.to_path_buf(), detail });
+        }
+        Ok(Self {
+            path: path.clone(),
+            segments: RwLock::new(segments.into()),
+            ends: Mutex::new(Ends { next, settled }),
+            written: AtomicU64::new(next.offset),
+            durable: watch::Sender::new(next.offset),
+            keep: Mutex::new(Keep { millis: u64::MAX, bytes: u64::MAX }),
+        })
+    }
+
+    /// From now on settled records are removed.
+    pub(crate) fn keep(&self, keep: Keep) {
+        *self.keep.lock() = keep;
+    }
+
+    /// Writes a post; the ledger thread's alone.
+    pub(crate) fn write(&self, db: &sled::Db, post: &IntakePost) -> Result<(), StateFault> {
+        let tree = self.segment_for(db, post)?;
+        let mut place = post.first;
+        let mut left = u32::try_from(post.records.len()).unwrap_or(u32::MAX);
+        for body in &post.records {
+            left = left.saturating_sub(1);
+            let stored = Stored { at: post.at, left, begin: place.bytes, body: &body[..] };
+            let value = codec::encode(TREE, &stored)?;
+            tree.insert(place.offset.to_be_bytes(), value).map_err(|error| sled_fault(&self.path, error))?;
+            place = place.after(body.len());
+        }
+        self.written.store(place.offset, Relaxed);
+        Ok(())
+    }
+
+    /// The newest segment, or a new one if that is full. A post never spans two.
+    fn segment_for(&self, db: &sled::Db, post: &IntakePost) -> Result<sled::Tree, StateFault> {
+        let segments = self.segments.read().clone();
+        let has_room = |newest: &&Segment| {
+            newest.start.offset == post.first.offset
+                || (post.first.bytes.saturating_sub(newest.start.bytes) < SEGMENT_BYTES
+                    && post.at.saturating_sub(newest.first_at) < SEGMENT_MILLIS)
+        };
+        if let Some(newest) = segments.last().filter(has_room) {
+            return Ok(newest.tree.clone());
+        }
+        let name = format!("{PREFIX}{:020}", post.first.offset);
+        let tree = db.open_tree(name).map_err(|error| sled_fault(&self.path, error))?;
+        let segment = Segment { start: post.first, first_at: post.at, tree: tree.clone() };
+        *self.segments.write() = segments.iter().cloned().chain([segment]).collect();
+        Ok(tree)
+    }
+
+    /// Lets readers see what has been flushed; the ledger thread's alone.
+    pub(crate) fn flushed(&self) {
+        let written = self.written.load(Relaxed);
+        self.durable.send_if_modified(|durable| std::mem::replace(durable, written) != written);
+    }
+
+    /// Notes how far the log's checkpoint has come.
+    pub(crate) fn settle(&self, checkpoint: &Checkpoint) -> Result<(), StateFault> {
+        let place = IntakePlace::try_from(checkpoint)?;
+        let mut ends = self.ends.lock();
+        ends.settled = ends.settled.max(place);
+        Ok(())
+    }
+
+    /// Drops the segments whose every record is settled, and older than is to be kept or more than is to be kept.
+    /// Called before a commit, so that what it goes by was flushed by the one before.
+    pub(crate) fn trim(&self, db: &sled::Db, now: UnixMillis) -> Result<(), StateFault> {
+        let segments = self.segments.read().clone();
+        let (keep, settled) = (*self.keep.lock(), self.ends.lock().settled);
+        let is_done = |pair: &&[Segment]| {
+            let too_old = pair[1].first_at.saturating_add(keep.millis) <= now;
+            let too_much = settled.bytes.saturating_sub(pair[0].start.bytes) > keep.bytes;
+            pair[1].start.offset <= settled.offset && (too_old || too_much)
+        };
+        let done = segments.windows(2).take_while(is_done).count();
+        if done == 0 {
+            return Ok(());
+        }
+        *self.segments.write() = segments[done..].into();
+        for segment in &segments[..done] {
+            db.drop_tree(segment.tree.name()).map_err(|error| sled_fault(&self.path, error))?;
+            tracing::debug!(from = segment.start.offset, "dropped a settled part of the intake log");
+        }
+        Ok(())
+    }
+
+    /// Flushed records from offset `from` on, in order, until they have `bytes_max` bytes; at least one if there is one.
+    pub(crate) fn read(&self, from: u64, bytes_max: u64) -> Result<Vec<IntakeRecord>, StateFault> {
+        let end = *self.durable.borrow();
+        let segments = self.segments.read().clone();
+        let newer = segments.partition_point(|segment| segment.start.offset <= from).saturating_sub(1);
+        let (mut records, mut next, mut bytes) = (Vec::new(), from, 0);
+        for segment in &segments[newer..] {
+            if next >= end {
+                break;
+            }
+            for item in segment.tree.range(next.to_be_bytes()..end.to_be_bytes()) {
+                let record = decode(item.map_err(|error| sled_fault(&self.path, error))?)?;
+                if record.offset != next {
+                    return Err(self.missing(next));
+                }
+                next += 1;
+                bytes += record.body.len() as u64;
+                records.push(record);
+                if bytes >= bytes_max {
+                    return Ok(records);
+                }
+            }
+        }
+        if next < end { Err(self.missing(next)) } else { Ok(records) }
+    }
+
+    fn missing(&self, offset: u64) -> StateFault {
+        let detail = format!("record {offset} of the intake log is missing");
+        StateFault::Damaged { path: self.path.to_path_buf(), detail }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn segments(&self) -> Vec<u64> {
+        self.segments.read().iter().map(|segment| segment.start.offset).collect()
+    }
+}
+
+/// sled recovers a beginning of what was written, so only the last post can be cut, and only at its end.
+fn cut_incomplete(tree: &sled::Tree, path: &Path) -> Result<(), StateFault> {
+    let mut cut = 0;
+    while let Some((key, value)) = tree.last().map_err(|error| sled_fault(path, error))? {
+        if codec::decode::<Stored<Vec<u8>>>(TREE, &value)?.left == 0 {
+            break;
+        }
+        tree.remove(key).map_err(|error| sled_fault(path, error))?;
+        cut += 1;
+    }
+    if cut > 0 {
+        tracing::warn!(
+            records = cut,
+            "removed the beginning of a post that was being accepted when the process ended"
+        );
+    }
+    Ok(())
+}
+
+fn end(
+    item: sled::Result<Option<(sled::IVec, sled::IVec)>>,
+    path: &Path,
+) -> Result<Option<IntakeRecord>, StateFault> {
+    item.map_err(|error| sled_fault(path, error))?.map(decode).transpose()
+}
+
+fn decode((key, value): (sled::IVec, sled::IVec)) -> Result<IntakeRecord, StateFault> {
+    let undecodable = |_| StateFault::Undecodable { tree: TREE, detail: format!("key {key:?}") };
+    let offset = u64::from_be_bytes(key.as_ref().try_into().map_err(undecodable)?);
+    let stored: Stored<Vec<u8>> = codec::decode(TREE, &value)?;
+    let next = IntakePlace { offset, bytes: stored.begin }.after(stored.body.len());
+    Ok(IntakeRecord { offset, next, at: stored.at, body: Bytes::from(stored.body) })
+}
+
+impl IntakeRecord {
+    fn begin(&self) -> u64 {
+        self.next.bytes - IntakePlace::default().after(self.body.len()).bytes
+    }
+}
