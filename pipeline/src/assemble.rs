@@ -10,7 +10,7 @@ use stages::{
 use state::{Clock, CommitOptions, Ledger, LedgerThread, StateFault, Store, StoreOptions};
 
 use crate::{
-    config::{BrokerConfig, Config},
+    config::{BrokerConfig, Config, SourceKind},
     line::{Limits, Line, Settling},
 };
 
@@ -80,9 +80,9 @@ pub fn parts(config: &Config) -> Result<Parts, AssembleFault> {
     let commits = CommitOptions {
         commit_max: config.state.commit_max,
         linger: config.state.linger,
-        // A message for each delivery in memory, one for each broker that writes its backlog down, and the
-        // checkpoint's.
-        inbox_max: 2 * limits.in_flight_max + brokers.len() + 64,
+        // A message for each delivery in memory, one for each broker that writes its backlog down, one for each post
+        // that is being committed, and the checkpoint's.
+        inbox_max: 2 * limits.in_flight_max + brokers.len() + posts_max(config) + 64,
     };
     let (ledger, thread) = Ledger::start(store, commits)?;
     let ack = Ack::new(&ledger, clock.clone());
@@ -125,6 +125,13 @@ pub fn store_options(config: &Config) -> StoreOptions {
         dedupe_window: u64::try_from(config.state.dedupe_window.as_millis()).unwrap_or(u64::MAX),
         cache: config.state.cache,
         clock: Clock::System,
+    }
+}
+
+fn posts_max(config: &Config) -> usize {
+    match &config.source.kind {
+        SourceKind::Http(http) => http.connections_max,
+        SourceKind::File { .. } | SourceKind::Stdin => 0,
     }
 }
 

@@ -1,13 +1,18 @@
 //! A whole run: a config enters, the line runs over its source until that ends or the run is stopped, a summary
 //! leaves.
 
-use state::{Clock, StateFault};
+use std::net::SocketAddr;
+
+use state::{Clock, Intake, StateFault};
+use tokio::sync::oneshot;
 
 use crate::{
     assemble::{self, AssembleFault, Parts},
-    config::{Config, SourceConfig, SourceKind},
+    config::{Config, HttpConfig, SourceConfig, SourceKind},
     line::{LineFault, LineReport, Watch, records},
-    source::{FileOptions, FileSource, ReadLimits, Source, SourceFault, StdinSource},
+    source::{
+        FileOptions, FileSource, HttpSource, Listener, ReadLimits, Source, SourceFault, StdinSource, Token,
+    },
     stop::Stop,
     summary::Summary,
 };
@@ -36,6 +41,8 @@ pub struct View {
     pub line: Watch,
     /// All brokers, in config order.
     pub brokers: Vec<std::sync::Arc<stages::models::Broker>>,
+    /// Where producers post, if the source is `http`.
+    pub listening: Option<SocketAddr>,
 }
 
 /// Runs the line that `config` describes until its source ends or `stop` is asked. `started` is given a view into it.
@@ -70,13 +77,42 @@ async fn deliver(
             let checkpoint = parts.ledger.store().sources().checkpoint(&FileSource::name_of(path))?;
             let options = FileOptions { limits, poll: *poll, ..FileOptions::default() };
             let source = FileSource::open(path, *follow, checkpoint, options, clock).await?;
-            over(config, parts, source, stop, started).await
+            over(config, parts, source, stop, None, started).await
         }
+        SourceKind::Http(http) => posted(config, http, parts, stop, started).await,
         SourceKind::Stdin => {
             let source = StdinSource::new(tokio::io::stdin(), clock.now(), limits, clock);
-            over(config, parts, source, stop, started).await
+            over(config, parts, source, stop, None, started).await
         }
     }
+}
+
+/// Runs the line over what producers post; they are answered until it has ended.
+async fn posted(
+    config: &Config,
+    http: &HttpConfig,
+    parts: &Parts,
+    stop: Stop,
+    started: impl FnOnce(View),
+) -> Result<LineReport, RunFault> {
+    let listener = Listener::bind(http.listen).await?;
+    let intake = Intake::new(&parts.ledger, http.intake());
+    let token = http.token.as_ref().map(|token| Token::new(token.expose()));
+    let limits = http.posts(config.source.record_max);
+    let (line_ended, ended) = oneshot::channel::<()>();
+    let source = HttpSource::new(intake.clone(), Clock::System);
+    let addr = listener.addr();
+    let serving = listener.serve(intake, token, limits, stop.clone(), async {
+        // The sender's end is the line's, whether it says so or not.
+        let _gone = ended.await.is_err();
+    });
+    let line = async {
+        let report = over(config, parts, source, stop, Some(addr), started).await;
+        drop(line_ended);
+        report
+    };
+    let (report, ()) = tokio::join!(line, serving);
+    report
 }
 
 async fn over(
@@ -84,10 +120,11 @@ async fn over(
     parts: &Parts,
     source: impl Source,
     stop: Stop,
+    listening: Option<SocketAddr>,
     started: impl FnOnce(View),
 ) -> Result<LineReport, RunFault> {
     let records = records(source, &parts.ledger, config.limits.unsettled_max)?;
     let brokers = parts.brokers.clone();
-    let watch = |line| started(View { line, brokers });
+    let watch = |line| started(View { line, brokers, listening });
     Ok(parts.line(config).run(records, stop, watch).await?)
 }

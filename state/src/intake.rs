@@ -39,6 +39,9 @@ pub enum IntakeRefusal {
         /// Their bytes.
         bytes: u64,
     },
+    /// It alone is more than the backlog may be.
+    #[error("one post is more than the whole backlog may be; post it in parts")]
+    NeverFits,
     /// The state failed; the line is stopping.
     #[error(transparent)]
     State(#[from] StateFault),
@@ -66,7 +69,8 @@ impl Intake {
     /// once they are durable. Dropping the answer changes nothing.
     ///
     /// # Errors
-    /// [`IntakeRefusal::Full`] if the backlog has no room, [`IntakeRefusal::State`] if the ledger has failed.
+    /// [`IntakeRefusal::Full`] if the backlog has no room, [`IntakeRefusal::NeverFits`] if an empty one would not have
+    /// it either, [`IntakeRefusal::State`] if the ledger has failed.
     pub fn accept(
         &self,
         records: Vec<Bytes>,
@@ -77,6 +81,11 @@ impl Intake {
         let first = ends.next;
         let next = records.iter().fold(first, |place, record| place.after(record.len()));
         let backlog = next.bytes.saturating_sub(ends.settled.bytes);
+        if records.len() as u64 > self.options.backlog_max
+            || next.bytes - first.bytes > self.options.backlog_bytes_max
+        {
+            return Err(IntakeRefusal::NeverFits);
+        }
         if next.offset - ends.settled.offset > self.options.backlog_max
             || backlog > self.options.backlog_bytes_max
         {

@@ -18,6 +18,7 @@ mod broker;
 mod delivery;
 mod findings;
 mod headers;
+mod http;
 mod limits;
 mod log;
 mod near;
@@ -37,6 +38,7 @@ mod url;
 
 pub use broker::BrokerConfig;
 pub use delivery::DeliveryConfig;
+pub use http::HttpConfig;
 pub use limits::LimitsConfig;
 pub use log::{LogConfig, LogFormat};
 pub use problem::{ConfigErrors, Problem};

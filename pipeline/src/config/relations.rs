@@ -1,7 +1,8 @@
 //! What must hold between the values of different keys, each with its reason; checked once, at start.
 
 use super::{
-    BreakerConfig, DeliveryConfig, LimitsConfig, RetryConfig, SourceConfig, StateConfig,
+    BreakerConfig, DeliveryConfig, HttpConfig, LimitsConfig, RetryConfig, SourceConfig, SourceKind,
+    StateConfig,
     findings::{
         Findings,
         Order::{AtMost, Below},
@@ -43,7 +44,27 @@ fn sizes(findings: &mut Findings<'_>, Sections { source, limits, .. }: &Sections
     if let Some(source) = source {
         let record = ("source.record_max", &(source.record_max as u64));
         findings.ordered(AtMost, record, broker, &size(), "a record that does not fit could never spill");
+        if let SourceKind::Http(http) = &source.kind {
+            posts(findings, source.record_max, http);
+        }
     }
+}
+
+fn posts(findings: &mut Findings<'_>, record_max: usize, http: &HttpConfig) {
+    let record = ("source.record_max", &(record_max as u64));
+    let body = ("source.body_max", &(http.body_max as u64));
+    let backlog_bytes = ("source.backlog_bytes_max", &http.backlog_bytes_max);
+    findings.ordered(AtMost, record, body, &size(), "a record is part of a body");
+    findings.ordered(
+        AtMost,
+        body,
+        backlog_bytes,
+        &size(),
+        "a body that does not fit could never be accepted",
+    );
+    let records = ("source.records_max", &(http.records_max as u64));
+    let backlog = ("source.backlog_max", &http.backlog_max);
+    findings.ordered(AtMost, records, backlog, &count(), "a body that does not fit could never be accepted");
 }
 
 fn durations(findings: &mut Findings<'_>, Sections { state, delivery, retry, breaker, .. }: &Sections<'_>) {

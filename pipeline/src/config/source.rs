@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
+    http::{HTTP_KEYS, HttpConfig},
     problem::Refusal,
     section::Section,
     units::{DURATION, size},
@@ -11,19 +12,22 @@ use super::{
 const MILLI: Duration = Duration::from_millis(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// The keys that only a file has.
+const FILE_KEYS: [&str; 3] = ["path", "follow", "poll"];
+
 /// Where records come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct SourceConfig {
     /// The source and what it alone needs.
     pub kind: SourceKind,
     /// The longest record that is read whole, in bytes (default 1 MiB, 1 KiB to 16 MiB). A longer one is a dead
-    /// letter with its beginning. Every delivery in flight holds its record: this times `limits.in_flight_max`
-    /// bounds their memory.
+    /// letter with its beginning; posted, it is refused. Every delivery in flight holds its record: this times
+    /// `limits.in_flight_max` bounds their memory.
     pub record_max: usize,
 }
 
 /// The source.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum SourceKind {
     /// NDJSON in a file, resumed by byte offset.
     File {
@@ -36,17 +40,27 @@ pub enum SourceKind {
     },
     /// NDJSON on standard input; cannot be resumed.
     Stdin,
+    /// Events that producers post, kept in the state directory until they are settled.
+    Http(HttpConfig),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    File,
+    Stdin,
+    Http,
 }
 
 impl SourceConfig {
     /// None if the file's path is missing, which has been reported then.
     pub(super) fn read(s: &mut Section<'_, '_>) -> Option<Self> {
-        let is_file = s.choice("kind", ("file", true), &[("stdin", false)]);
+        let others = [("stdin", Kind::Stdin), ("http", Kind::Http)];
+        let kind = s.choice("kind", ("file", Kind::File), &others);
         s.know("path", None, None);
         let path = s.item("path");
         let path = match &path {
             Some(item) => s.path_of(item),
-            None if is_file => {
+            None if kind == Kind::File => {
                 s.report_missing("path", "a file source needs the path of its file");
                 None
             }
@@ -55,23 +69,32 @@ impl SourceConfig {
         let follow = s.flag("follow", false);
         let poll = s.ranged("poll", 250 * MILLI, 10 * MILLI..=MINUTE, &DURATION);
         let record_max = s.ranged("record_max", 1 << 20, 1 << 10..=16 << 20, &size());
-        let kind = if is_file {
-            SourceKind::File { path: path?, follow, poll }
-        } else {
-            for key in ["path", "follow", "poll"] {
-                only_for_files(s, key);
-            }
-            SourceKind::Stdin
+        let http = HttpConfig::read(s);
+        if kind != Kind::File {
+            only_for(s, "file", &FILE_KEYS, kind);
+        }
+        if kind != Kind::Http {
+            only_for(s, "http", &HTTP_KEYS, kind);
+        }
+        let kind = match kind {
+            Kind::File => SourceKind::File { path: path?, follow, poll },
+            Kind::Stdin => SourceKind::Stdin,
+            Kind::Http => SourceKind::Http(http),
         };
         Some(Self { kind, record_max })
     }
 }
 
-fn only_for_files(s: &mut Section<'_, '_>, key: &'static str) {
-    if let Some(item) = s.item(key) {
-        s.report(
-            &item,
-            Refusal::new("has no meaning for kind \"stdin\"", "leave it out, or set kind = \"file\""),
-        );
+fn only_for(s: &mut Section<'_, '_>, owner: &str, keys: &[&'static str], kind: Kind) {
+    let kind = match kind {
+        Kind::File => "file",
+        Kind::Stdin => "stdin",
+        Kind::Http => "http",
+    };
+    for key in keys {
+        if let Some(item) = s.item(key) {
+            let problem = format!("has no meaning for kind \"{kind}\"");
+            s.report(&item, Refusal::new(problem, format!("leave it out, or set kind = \"{owner}\"")));
+        }
     }
 }

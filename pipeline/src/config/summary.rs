@@ -17,7 +17,7 @@ pub struct Summary {
     pub brokers: usize,
     /// What they take together, in attempts a second.
     pub rate: f64,
-    /// The source: `stdin`, or `file` and its path.
+    /// The source: `stdin`, `file` and its path, or `http` and its address.
     pub source: String,
     /// The state directory.
     pub state: String,
@@ -46,6 +46,13 @@ impl From<&Config> for Summary {
                 SourceKind::File { path, follow: true, .. } => format!("file {}, followed", path.display()),
                 SourceKind::File { path, .. } => format!("file {}", path.display()),
                 SourceKind::Stdin => "stdin".to_owned(),
+                SourceKind::Http(http) => format!(
+                    "http {}, {}, at most {} records or {} unsettled",
+                    http.listen,
+                    if http.token.is_some() { "with a token" } else { "without a token" },
+                    http.backlog_max,
+                    show_size(http.backlog_bytes_max),
+                ),
             },
             state: config.state.dir.display().to_string(),
             durability: match config.state.durability {

@@ -25,6 +25,7 @@ fn environment(name: &str) -> Result<String, VarError> {
         "SECOND_KEY" => Ok(KEY.replace("Mf", "Nf")),
         "TOKEN" => Ok("Bearer hunter2".to_owned()),
         "SHORT" => Ok("hunter2".to_owned()),
+        "POSTERS" => Ok("hunter2-hunter2-hunter2".to_owned()),
         _ => Err(VarError::NotPresent),
     }
 }
@@ -83,6 +84,27 @@ fn a_broker_overrides_the_defaults() {
         (&acme.headers["x-tenant"], &acme.headers["authorization"]),
         (&"a".parse().unwrap(), &"Bearer hunter2".parse().unwrap())
     );
+}
+
+#[test]
+fn posted_events_are_taken_on_loopback_or_with_a_token() {
+    let http =
+        |more: &str| parse(&LEAST.replace("path = \"events.ndjson\"", &format!("kind = \"http\"\n{more}")));
+    let of = |more: &str| match http(more).unwrap().source.kind {
+        SourceKind::Http(http) => http,
+        other => panic!("{other:?}"),
+    };
+    let defaults = of("");
+    assert_eq!((defaults.listen, defaults.token.is_none()), (([127, 0, 0, 1], 8080).into(), true));
+    assert_eq!((defaults.body_max, defaults.records_max, defaults.connections_max), (1 << 20, 10_000, 256));
+    for loopback in ["127.0.0.2:0", "[::1]:80", "[::ffff:127.0.0.1]:80"] {
+        assert_eq!(of(&format!("listen = \"{loopback}\"")).listen.to_string(), loopback);
+    }
+    let open = of("listen = \"0.0.0.0:80\"\ntoken = \"env:POSTERS\"");
+    assert_eq!(open.token.as_ref().map(Secret::expose), Some("hunter2-hunter2-hunter2"));
+    assert!(!format!("{open:?}").contains("hunter2"));
+    let shown = Summary::from(&http("token = \"env:POSTERS\"").unwrap()).source;
+    assert_eq!(shown, "http 127.0.0.1:8080, with a token, at most 1000000 records or 1GiB unsettled");
 }
 
 #[test]

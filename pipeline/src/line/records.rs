@@ -13,11 +13,6 @@ use super::{
 };
 use crate::source::{Cursor, Source, SourceRecord};
 
-/// How far ahead of the newest record the horizon is promised, in the source's unit. A promise is one write, and after
-/// a crash everything below it that is not in the ledger counts as a possible repeat; for a file this is some 600
-/// events.
-const HORIZON_STEP: u64 = 256 * 1024;
-
 /// A record with the obligation to settle it, or why there are no more.
 pub type Taken = Result<(RawRecord, Ticket), LineFault>;
 
@@ -40,7 +35,8 @@ pub fn records<S: Source>(
     let name = source.name();
     let tickets = Tickets::new(unsettled_max);
     let earlier = ledger.store().sources().horizon(&name)?;
-    let promise = Promise { ledger: ledger.clone(), source: name.clone(), earlier, promised: earlier };
+    let (ledger, step) = (ledger.clone(), source.horizon_step());
+    let promise = Promise { ledger, source: name.clone(), step, earlier, promised: earlier };
     let state = (Box::pin(source.into_stream()), tickets.clone(), promise, false);
     let stream = futures::stream::unfold(state, |(mut source, tickets, mut promise, ended)| async move {
         if ended {
@@ -67,6 +63,7 @@ pub fn records<S: Source>(
 struct Promise {
     ledger: Ledger,
     source: Arc<str>,
+    step: u64,
     /// As an earlier run left it, if it ended without notice.
     earlier: Option<Horizon>,
     promised: Option<Horizon>,
@@ -90,7 +87,7 @@ impl Promise {
         if self.promised.is_some_and(|promised| reached <= promised) {
             return Ok(());
         }
-        let promised = Horizon { epoch: next.epoch, offset: next.offset.saturating_add(HORIZON_STEP) };
+        let promised = Horizon { epoch: next.epoch, offset: next.offset.saturating_add(self.step) };
         let _proof = self.ledger.record(Record::Horizon(self.source.clone(), Some(promised))).await?;
         self.promised = Some(promised);
         Ok(())

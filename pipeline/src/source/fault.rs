@@ -1,7 +1,9 @@
 //! What can go wrong with a source: each fault names the thing, the value and the way out. The line stops; nothing
 //! that was settled is lost, and the next start resumes at the checkpoint.
 
-use std::{io, path::Path, path::PathBuf, sync::Arc};
+use std::{io, net::SocketAddr, path::Path, path::PathBuf, sync::Arc};
+
+use state::StateFault;
 
 /// A failure of a source.
 ///
@@ -59,6 +61,21 @@ pub enum SourceFault {
         /// Whether it was cancelled, with the runtime, or panicked.
         detail: String,
     },
+    /// The address for posts cannot be had.
+    #[error(
+        "cannot listen on {addr}: {kind}: {detail}; stop what listens there, or give source.listen another address"
+    )]
+    Listen {
+        /// The address as configured.
+        addr: SocketAddr,
+        /// The kind of failure.
+        kind: io::ErrorKind,
+        /// The system's words.
+        detail: String,
+    },
+    /// The intake log cannot be read.
+    #[error(transparent)]
+    State(StateFault),
     /// Standard input, or what stands for it, failed.
     #[error("{source_name} failed after {offset} bytes: {kind}: {detail}; check the program that feeds it")]
     Input {

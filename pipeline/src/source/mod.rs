@@ -4,6 +4,7 @@
 
 mod fault;
 mod file;
+mod http;
 mod lines;
 mod mark;
 mod reader;
@@ -19,6 +20,7 @@ use state::{Checkpoint, Position, UnixMillis};
 
 pub use fault::SourceFault;
 pub use file::{FileCounts, FileOptions, FileSource};
+pub use http::{BLOCK_BYTES, HttpSource, Listener, PostLimits, Token};
 pub use lines::{Line, Lines};
 pub use stdin::StdinSource;
 
@@ -30,6 +32,13 @@ pub use stdin::StdinSource;
 pub trait Source: Send + 'static {
     /// The stable name under which positions and the checkpoint of this source are kept.
     fn name(&self) -> Arc<str>;
+
+    /// How far beyond the newest record the horizon is promised, in the source's unit: one write each so many, and
+    /// after a crash everything below it that is not in the ledger counts as a possible repeat. For a file, in bytes,
+    /// this is some 600 events.
+    fn horizon_step(&self) -> u64 {
+        256 * 1024
+    }
 
     /// The records, from the place the source was opened at.
     fn into_stream(self) -> impl Stream<Item = Result<SourceRecord, SourceFault>> + Send + 'static;
