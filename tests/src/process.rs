@@ -3,10 +3,13 @@
 
 use std::{
     fmt,
+    net::SocketAddr,
     process::{Output, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
@@ -16,7 +19,7 @@ use tokio::{
 };
 
 use crate::{
-    runtime::{PATIENCE, runtime},
+    runtime::{PATIENCE, runtime, until},
     summary::Summary,
 };
 
@@ -25,7 +28,11 @@ pub struct Loadline {
     child: Child,
     stdout: JoinHandle<Vec<u8>>,
     stderr: JoinHandle<Vec<u8>>,
+    log: Said,
 }
+
+/// What a process has said so far.
+type Said = Arc<Mutex<Vec<u8>>>;
 
 /// How a process ended.
 pub struct Ended {
@@ -47,9 +54,10 @@ impl Loadline {
             .kill_on_drop(true)
             .spawn()
             .expect("the process starts");
-        let stdout = tokio::spawn(read(child.stdout.take().expect("a pipe")));
-        let stderr = tokio::spawn(read(child.stderr.take().expect("a pipe")));
-        Self { child, stdout, stderr }
+        let log = Said::default();
+        let stdout = tokio::spawn(read(child.stdout.take().expect("a pipe"), Said::default()));
+        let stderr = tokio::spawn(read(child.stderr.take().expect("a pipe"), log.clone()));
+        Self { child, stdout, stderr, log }
     }
 
     /// Its process id.
@@ -59,6 +67,21 @@ impl Loadline {
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id().expect("a process that has not been waited for")
+    }
+
+    /// Where it listens for posts, once it does.
+    ///
+    /// # Panics
+    /// If it ends before, or after [`PATIENCE`].
+    pub fn listening(&mut self) -> SocketAddr {
+        let mut addr = None;
+        until("it listens", || {
+            let log = String::from_utf8_lossy(&self.log.lock()).into_owned();
+            addr = log.lines().find_map(|line| line.split_once("listening addr=")?.1.trim().parse().ok());
+            assert!(addr.is_some() || self.runs(), "it ended before it listened: {log}");
+            addr.is_some()
+        });
+        addr.expect("checked")
     }
 
     /// Whether it still runs.
@@ -167,8 +190,12 @@ impl fmt::Debug for Ended {
     }
 }
 
-async fn read(mut pipe: impl AsyncRead + Unpin) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    pipe.read_to_end(&mut bytes).await.expect("a readable pipe");
-    bytes
+async fn read(mut pipe: impl AsyncRead + Unpin, said: Said) -> Vec<u8> {
+    let mut block = vec![0; 64 << 10];
+    loop {
+        match pipe.read(&mut block).await.expect("a readable pipe") {
+            0 => return said.lock().clone(),
+            read => said.lock().extend_from_slice(&block[..read]),
+        }
+    }
 }

@@ -57,6 +57,15 @@ impl Site {
         site
     }
 
+    /// A site whose run takes posts, at a free port that its log names.
+    #[must_use]
+    pub fn with_posts(fleet: &Fleet, wants: &[Wants]) -> Self {
+        let mut site = Self::without_source(fleet, wants);
+        site.set("source.kind", "http");
+        site.set("source.listen", "127.0.0.1:0");
+        site
+    }
+
     fn broker(&mut self, fleet: &Fleet, index: usize, wants: &Wants) -> Value {
         let tms = fleet.tms(index);
         let mut broker = Table::new();

@@ -22,6 +22,8 @@ pub struct Summary {
     pub abandoned: u64,
     /// Attempts that may have been repeats.
     pub possible_repeats: PossibleRepeats,
+    /// Commits, each with one flush.
+    pub commits: u64,
 }
 
 /// Attempts that may have been repeats, by why Loadline cannot know.

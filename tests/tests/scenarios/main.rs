@@ -10,6 +10,7 @@ mod conflicts;
 mod exactly_once;
 mod full_disk;
 mod gone;
+mod http_intake;
 mod isolation;
 mod killed;
 mod quota;
