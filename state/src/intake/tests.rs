@@ -137,7 +137,7 @@ async fn settled_segments_are_dropped_when_they_are_old_enough_and_the_offsets_g
     close(unsettled);
 
     // The first segment's records are all older than the second's first, which came in the third hour.
-    for (hour, left) in [(7, vec![0, 2, 4]), (8, vec![2, 4]), (20, vec![4])] {
+    for (hour, left) in [(7, vec![0, 2, 4]), (9, vec![2, 4]), (20, vec![4])] {
         let open = open(dir.path(), hour * HOUR, keeps);
         settle(&open.0, all).await;
         assert_eq!(segments(&open.0), left, "after {hour} hours");
