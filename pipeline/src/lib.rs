@@ -13,3 +13,4 @@ pub mod receive;
 pub mod source;
 pub mod stop;
 pub mod summary;
+pub mod surge;
