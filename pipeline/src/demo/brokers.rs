@@ -8,8 +8,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use http::StatusCode;
 use stages::models::{LoadFilter, Subscription};
 
-use super::{Phase, Script};
-use crate::receive::{Availability, Behaviour};
+use crate::receive::{Availability, Behaviour, Phase, Script};
 
 /// A broker of the demo.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,8 +4,8 @@ use std::{net::SocketAddr, thread};
 
 use tokio::sync::oneshot;
 
-use super::{DemoBroker, play};
-use crate::receive::{Counts, KeyError, Keys, Receiver, SetupError};
+use super::DemoBroker;
+use crate::receive::{Counts, KeyError, Keys, Receiver, SetupError, play};
 
 /// Why the receivers could not be started.
 #[derive(Debug, thiserror::Error)]

@@ -4,10 +4,8 @@ mod brokers;
 mod expect;
 mod fleet;
 mod report;
-mod script;
 
 pub use brokers::{DemoBroker, Loads, brokers};
 pub use expect::expected;
 pub use fleet::{Fleet, FleetFault};
 pub use report::{BrokerTally, write_report};
-pub use script::{Phase, Script, play};

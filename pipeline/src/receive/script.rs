@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time;
 
-use crate::receive::{Behaviour, BehaviourError, Control};
+use super::{Behaviour, BehaviourError, Control};
 
 /// A behaviour for a while.
 #[derive(Clone, Debug, PartialEq)]
