@@ -1,7 +1,7 @@
 //! One request's way through the receiver: the request enters, its answer leaves, or the connection closes.
 //! Guaranteed: the recorder and the counts hear of each request exactly once before anything is answered.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header, request::Parts};
@@ -10,11 +10,14 @@ use hyper::body::{Body, Incoming};
 use parking_lot::Mutex;
 use rand::rngs::Xoshiro256PlusPlus;
 use state::{BodyDigest, Clock};
-use tokio::{sync::watch, time};
+use tokio::{
+    sync::watch,
+    time::{self, Instant},
+};
 
 use super::{
     Availability, Behaviour, Control, Keys, Limits, LostAnswer, Recorder, Refusal, Taken, behaviour::Plan,
-    seen::SeenIds, taken::ID_BYTES_MAX,
+    limit::Bucket, seen::SeenIds, taken::ID_BYTES_MAX,
 };
 
 /// The name of the header that identifies an event across retries, by Standard Webhooks.
@@ -29,6 +32,10 @@ pub(crate) struct Desk {
     pub(crate) recorder: Arc<dyn Recorder>,
     pub(crate) seen: Mutex<SeenIds>,
     pub(crate) dice: Mutex<Xoshiro256PlusPlus>,
+    /// What the behaviour's limit has left.
+    pub(crate) bucket: Mutex<Bucket>,
+    /// Whether a request may come without a `webhook-id`.
+    pub(crate) ids_optional: bool,
     /// Turns true when the receiver stops.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -64,6 +71,11 @@ impl Desk {
     }
 
     async fn carry_out(&self, head: &Parts, body: &Bytes, behaviour: &Behaviour) -> Answer {
+        if let Some(limit) = behaviour.limit
+            && !self.bucket.lock().pass(limit, Instant::now())
+        {
+            return self.turn_away(head, Refusal::Throttled, behaviour);
+        }
         let certain = behaviour.certain_plan();
         let (wait, plan) = certain.unwrap_or_else(|| behaviour.plan(&mut *self.dice.lock()));
         match plan {
@@ -115,8 +127,8 @@ impl Desk {
     fn check(&self, head: &Parts, body: &Bytes) -> Result<(), Refusal> {
         self.keys.verify(&head.headers, body)?;
         match webhook_id(head).len() {
-            0 => Err(Refusal::NoId),
-            1..=ID_BYTES_MAX => Ok(()),
+            0 if !self.ids_optional => Err(Refusal::NoId),
+            0..=ID_BYTES_MAX => Ok(()),
             _ => Err(Refusal::IdTooLong),
         }
     }
@@ -126,7 +138,7 @@ impl Desk {
         let digest = BodyDigest::of(body);
         let times = {
             let mut seen = self.seen.lock();
-            let times = seen.note(path, webhook_id, digest);
+            let times = seen.note(path, &remembered_as(webhook_id, digest), digest);
             self.control.tally().forgotten(seen.forgotten());
             times
         };
@@ -167,6 +179,12 @@ impl Desk {
 
 fn webhook_id(head: &Parts) -> &str {
     head.headers.get(WEBHOOK_ID).and_then(|id| id.to_str().ok()).unwrap_or_default()
+}
+
+/// What a request is known by when it comes again: its id, or else its bytes. A line break is in no header, so the two
+/// are never taken for one another.
+fn remembered_as(webhook_id: &str, digest: BodyDigest) -> Cow<'_, str> {
+    if webhook_id.is_empty() { Cow::Owned(format!("\n{digest:?}")) } else { Cow::Borrowed(webhook_id) }
 }
 
 fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {

@@ -1,17 +1,21 @@
 //! How a receiver treats its callers: a behaviour and dice enter, a plan for one request leaves. Guaranteed: the same
-//! seed and the same order of requests give the same plans, on every machine.
+//! seed and the same order of requests give the same plans, on every machine. (What a rate limit turns away depends on
+//! time and has no plan.)
 
 use std::time::Duration;
 
 use http::StatusCode;
 use rand::{Rng, RngExt};
 
-/// The longest latency, jitter or `Retry-After` a behaviour may ask for: longer than any client waits.
+use super::{LIMIT_RATE_MAX, RateLimit};
+
+/// The longest latency, jitter, tail or `Retry-After` a behaviour may ask for: longer than any client waits.
 pub const WAIT_MAX: Duration = Duration::from_secs(3_600);
 
 /// How a receiver answers. The default takes everything at once.
 ///
-/// The three rates are shares of all requests that were signed well, drawn together: their sum is at most 1.
+/// `fail_rate`, `throttle_rate` and `lost_answer_rate` are shares of all requests that were signed well (and within the
+/// limit, if there is one), drawn together: their sum is at most 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Behaviour {
     /// Whether it can be reached, and whether it answers at all.
@@ -20,6 +24,14 @@ pub struct Behaviour {
     pub latency: Duration,
     /// Added to the latency: uniform between nothing and this; at most [`WAIT_MAX`].
     pub jitter: Duration,
+    /// The share of answers that take `tail` longer, so that most are quick and some are slow, as real ones are. Apart
+    /// from the other shares: it falls on answers of any kind.
+    pub tail_rate: f64,
+    /// Added to latency and jitter of those answers; at most [`WAIT_MAX`].
+    pub tail: Duration,
+    /// How many of the requests that were signed well are let through to what is said here; the others are answered at
+    /// once with 429 and `retry_after`, and not taken. None: all of them. It counts by time and is not drawn.
+    pub limit: Option<RateLimit>,
     /// The share of requests answered with 500, and not taken.
     pub fail_rate: f64,
     /// The share of requests answered with 429 and `retry_after`, and not taken.
@@ -83,6 +95,15 @@ pub enum BehaviourError {
         /// Its value.
         value: Duration,
     },
+    /// The limit lets nothing through, or is beyond what can be kept.
+    #[error(
+        "limit is {} a second and {} at once: give above 0 and at most {LIMIT_RATE_MAX} a second, and at least 1 at once",
+        .limit.per_second, .limit.burst
+    )]
+    Limit {
+        /// The limit.
+        limit: RateLimit,
+    },
     /// The status is not one a final answer can have.
     #[error("status is {status}: give one from 200 to 599")]
     Status {
@@ -112,6 +133,9 @@ impl Default for Behaviour {
             availability: Availability::Up,
             latency: Duration::ZERO,
             jitter: Duration::ZERO,
+            tail_rate: 0.0,
+            tail: Duration::ZERO,
+            limit: None,
             fail_rate: 0.0,
             throttle_rate: 0.0,
             retry_after: Duration::from_secs(1),
@@ -126,14 +150,16 @@ impl Behaviour {
     /// Whether this behaviour can be had.
     ///
     /// # Errors
-    /// A rate outside 0..=1, rates that add up to more than 1, a wait over [`WAIT_MAX`], or a status that is not final.
+    /// A rate outside 0..=1, rates that add up to more than 1, a wait over [`WAIT_MAX`], a limit that
+    /// lets nothing through, or a status that is not final.
     pub fn check(&self) -> Result<(), BehaviourError> {
         let rates = [
             ("fail_rate", self.fail_rate),
             ("throttle_rate", self.throttle_rate),
             ("lost_answer_rate", self.lost_answer_rate),
         ];
-        if let Some((name, value)) = rates.into_iter().find(|(_, rate)| !(0.0..=1.0).contains(rate)) {
+        let shares = rates.into_iter().chain([("tail_rate", self.tail_rate)]);
+        if let Some((name, value)) = shares.into_iter().find(|(_, rate)| !(0.0..=1.0).contains(rate)) {
             return Err(BehaviourError::Rate { name, value });
         }
         let sum: f64 = rates.iter().map(|(_, rate)| rate).sum();
@@ -141,9 +167,17 @@ impl Behaviour {
         if sum > 1.0 + 1e-9 {
             return Err(BehaviourError::Sum { sum });
         }
-        let waits = [("latency", self.latency), ("jitter", self.jitter), ("retry_after", self.retry_after)];
+        let waits = [
+            ("latency", self.latency),
+            ("jitter", self.jitter),
+            ("tail", self.tail),
+            ("retry_after", self.retry_after),
+        ];
         if let Some((name, value)) = waits.into_iter().find(|(_, wait)| *wait > WAIT_MAX) {
             return Err(BehaviourError::Wait { name, value });
+        }
+        if let Some(limit) = self.limit.filter(|limit| !limit.is_fine()) {
+            return Err(BehaviourError::Limit { limit });
         }
         if (200..600).contains(&self.status.as_u16()) {
             Ok(())
@@ -154,8 +188,8 @@ impl Behaviour {
 
     /// The plan for every request, if nothing is left to chance.
     pub(crate) fn certain_plan(&self) -> Option<(Duration, Plan)> {
-        let certain =
-            self.jitter.is_zero() && self.fail_rate + self.throttle_rate + self.lost_answer_rate <= 0.0;
+        let drawn = self.fail_rate + self.throttle_rate + self.lost_answer_rate + self.tail_rate;
+        let certain = self.jitter.is_zero() && drawn <= 0.0;
         certain.then(|| (self.latency, self.otherwise()))
     }
 
@@ -172,7 +206,10 @@ impl Behaviour {
         } else {
             self.otherwise()
         };
-        (self.latency + jitter, plan)
+        // drawn last and only if there is one: behaviours without a tail keep the plans they had
+        let slow = self.tail_rate > 0.0 && dice.random::<f64>() < self.tail_rate;
+        let tail = if slow { self.tail } else { Duration::ZERO };
+        (self.latency + jitter + tail, plan)
     }
 
     fn otherwise(&self) -> Plan {
@@ -214,6 +251,18 @@ mod tests {
     }
 
     #[test]
+    fn a_share_of_the_answers_is_slow() {
+        let (latency, tail) = (Duration::from_millis(20), Duration::from_millis(400));
+        let mixed = Behaviour { latency, fail_rate: 0.5, tail_rate: 0.1, tail, ..Behaviour::default() };
+        let tailed = plans(&mixed, 3, 10_000);
+        let slow = tailed.iter().filter(|(wait, _)| *wait == latency + tail).count();
+        assert!(slow.abs_diff(1_000) < 150, "{slow} of 10,000 instead of about 1,000");
+        assert!(tailed.iter().all(|(wait, _)| *wait == latency || *wait == latency + tail));
+        let always = Behaviour { tail_rate: 1.0, tail, ..Behaviour::default() };
+        assert_eq!((always.certain_plan(), plans(&always, 0, 1)), (None, vec![(tail, Plan::Take)]));
+    }
+
+    #[test]
     fn what_cannot_be_had_is_named() {
         let check = |change: fn(&mut Behaviour)| {
             let mut behaviour = Behaviour::default();
@@ -227,6 +276,11 @@ mod tests {
         );
         assert!(check(|b| (b.fail_rate, b.lost_answer_rate) = (0.75, 0.5)).contains("add up to 1.25"));
         assert!(check(|b| b.latency = Duration::from_secs(3_601)).starts_with("latency is 3601s"));
+        assert!(check(|b| b.tail_rate = -0.1).starts_with("tail_rate is -0.1"));
+        assert!(check(|b| b.tail = Duration::MAX).starts_with("tail is "));
+        assert!(
+            check(|b| b.limit = Some(RateLimit::per_second(0.0))).starts_with("limit is 0 a second and 1")
+        );
         assert!(check(|b| b.status = StatusCode::CONTINUE).starts_with("status is 100"));
         assert_eq!(Behaviour::default().check(), Ok(()));
     }

@@ -5,7 +5,7 @@
 //! request is counted once; connections, bodies, remembered ids and waits are bounded by [`Limits`].
 //!
 //! ```text
-//! accept -> (refuse: no listener) -> (down: no answer) -> POST? size? -> signature -> plan -> record -> wait -> answer
+//! accept -> (refuse: no listener) -> (down: no answer) -> POST? size? -> signature -> limit -> plan -> record -> wait -> answer
 //! ```
 //!
 //! The event is recorded before the wait, as in a real TMS: a client that gives up during the wait has lost the
@@ -18,6 +18,7 @@ mod control;
 mod counts;
 mod door;
 mod keys;
+mod limit;
 mod lines;
 mod recorder;
 mod run;
@@ -32,6 +33,7 @@ pub use behaviour::{Availability, Behaviour, BehaviourError, LostAnswer, WAIT_MA
 pub use control::Control;
 pub use counts::Counts;
 pub use keys::{KEYS_MAX, KeyError, Keys};
+pub use limit::{LIMIT_RATE_MAX, RateLimit};
 pub use lines::Style;
 pub use recorder::{Journal, JournalEntry, Recorder};
 pub use run::{Options, RunError, run};

@@ -42,7 +42,7 @@ pub struct JournalEntry {
     pub at: UnixMillis,
     /// The path it was posted to.
     pub path: String,
-    /// Its `webhook-id`.
+    /// Its `webhook-id`, or empty.
     pub webhook_id: String,
     /// The event's id, or empty.
     pub event_id: String,

@@ -47,6 +47,7 @@ pub struct Receiver {
     clock: Clock,
     recorder: Arc<dyn Recorder>,
     seed: u64,
+    ids_optional: bool,
 }
 
 /// A receiver that serves in a task of its own. Dropping this stops it too, without waiting.
@@ -110,6 +111,7 @@ impl Receiver {
             clock: Clock::System,
             recorder: Arc::new(()),
             seed: 0,
+            ids_optional: false,
         })
     }
 
@@ -138,6 +140,17 @@ impl Receiver {
     #[must_use]
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Taking requests without a `webhook-id` too, as senders that know no Standard Webhooks make them; such a request
+    /// is known again by its bytes, so [`Times::Conflict`] is never said of it. Whether signatures are checked is up to
+    /// the keys: see [`Keys::unchecked`].
+    ///
+    /// [`Times::Conflict`]: super::Times::Conflict
+    #[must_use]
+    pub fn with_ids_optional(mut self) -> Self {
+        self.ids_optional = true;
         self
     }
 
@@ -170,12 +183,14 @@ impl Receiver {
     /// # Errors
     /// The behaviour had the port closed, and it could not be opened again.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), BindError> {
-        let Self { mut door, control, keys, limits, clock, recorder, seed } = self;
+        let Self { mut door, control, keys, limits, clock, recorder, seed, ids_optional } = self;
         let mut behaviour = control.watch();
         let (stop, stopping) = watch::channel(false);
         let desk = Arc::new(Desk {
             seen: Mutex::new(SeenIds::new(limits.ids_max)),
             dice: Mutex::new(Xoshiro256PlusPlus::seed_from_u64(seed)),
+            bucket: Mutex::default(),
+            ids_optional,
             control,
             keys,
             limits,

@@ -14,13 +14,13 @@ pub struct Taken<'a> {
     pub at: UnixMillis,
     /// The path it was posted to.
     pub path: &'a str,
-    /// Its `webhook-id`.
+    /// Its `webhook-id`; empty if it came without, at a receiver that allows that.
     pub webhook_id: &'a str,
     /// The body. A clone shares the bytes.
     pub body: &'a Bytes,
     /// The body's digest.
     pub digest: BodyDigest,
-    /// Whether the id had been taken before, on the same path.
+    /// Whether the id (without one: the same bytes) had been taken before, on the same path.
     pub times: Times,
 }
 
@@ -70,7 +70,7 @@ pub enum Refusal {
     TooSlow,
     /// The body broke off.
     Cut,
-    /// The behaviour's throttle rate.
+    /// The behaviour's throttle rate, or its limit.
     Throttled,
     /// The behaviour's fail rate.
     Failed,

@@ -5,7 +5,7 @@ use std::io;
 use tokio::time::{Instant, timeout};
 
 use super::*;
-use crate::receive::{Availability, LostAnswer, Times};
+use crate::receive::{Availability, LostAnswer, RateLimit, Times};
 
 /// Long enough for an answer over loopback to have come, had there been one.
 const NO_ANSWER: Duration = Duration::from_millis(100);
@@ -31,6 +31,36 @@ async fn a_throttled_request_gets_429_with_whole_seconds_and_is_not_taken() {
     let (status, headers, _) = Client::connect(receiver.addr()).await.send(event("1")).await.unwrap();
     assert_eq!((status.as_u16(), headers["retry-after"].to_str().unwrap()), (429, "2"));
     assert_eq!((journal.entries().len(), receiver.control().counts().throttled), (0, 1));
+}
+
+#[tokio::test]
+async fn what_exceeds_the_limit_gets_429_and_is_not_taken() {
+    let limit = Some(RateLimit { per_second: 0.001, burst: 2 });
+    let (receiver, journal) = start(Behaviour { limit, ..Behaviour::default() });
+    let mut client = Client::connect(receiver.addr()).await;
+    let mut statuses = Vec::new();
+    for id in ["1", "2", "3", "4"] {
+        statuses.push(client.status(event(id)).await);
+    }
+    assert_eq!(statuses, [200, 200, 429, 429]);
+    let (_, headers, text) = client.send(event("5")).await.unwrap();
+    assert_eq!((headers["retry-after"].to_str().unwrap(), &*text), ("1", &b"throttled"[..]));
+    let counts = receiver.control().counts();
+    assert_eq!((journal.entries().len(), counts.taken, counts.throttled), (2, 2, 3));
+
+    receiver.control().set(Behaviour::default()).unwrap();
+    assert_eq!(client.status(event("6")).await, 200, "without a limit there is none");
+}
+
+#[tokio::test]
+async fn a_request_that_is_not_signed_well_does_not_count_towards_the_limit() {
+    let limit = Some(RateLimit { per_second: 0.001, burst: 1 });
+    let (receiver, _) = start(Behaviour { limit, ..Behaviour::default() });
+    let mut client = Client::connect(receiver.addr()).await;
+    let mut unsigned = event("1");
+    unsigned.headers_mut().remove("webhook-signature");
+    assert_eq!(client.status(unsigned).await, 401);
+    assert_eq!(client.status(event("1")).await, 200);
 }
 
 #[tokio::test]

@@ -72,6 +72,41 @@ async fn without_keys_only_the_id_is_asked_for() {
 }
 
 #[tokio::test]
+async fn where_ids_are_optional_a_request_without_one_is_known_by_its_bytes() {
+    let journal = Arc::new(Journal::new(100));
+    let receiver = Receiver::bind(localhost(), Behaviour::default(), Keys::unchecked()).unwrap();
+    let receiver = receiver.with_ids_optional().with_recorder(Arc::<Journal>::clone(&journal)).spawn();
+    let mut client = Client::connect(receiver.addr()).await;
+    let bare = |body: &'static str| {
+        let request = Request::post("/").header("host", "tms.example.com");
+        request.body(Full::new(Bytes::from_static(body.as_bytes()))).unwrap()
+    };
+    for request in [bare("1"), bare("2"), bare("1"), event("evt_1"), event("evt_1")] {
+        assert_eq!(client.status(request).await, 200);
+    }
+    let seen: Vec<_> = journal.entries().into_iter().map(|entry| (entry.webhook_id, entry.times)).collect();
+    let expected = [
+        ("", Times::First),
+        ("", Times::First),
+        ("", Times::Repeat),
+        ("evt_1", Times::First),
+        ("evt_1", Times::Repeat),
+    ];
+    assert_eq!(seen, expected.map(|(id, times)| (id.to_owned(), times)));
+    assert_eq!(receiver.control().counts().received(), 3);
+}
+
+#[tokio::test]
+async fn optional_ids_make_no_signature_optional() {
+    let keys = Keys::new([SECRET]).unwrap();
+    let receiver = Receiver::bind(localhost(), Behaviour::default(), keys).unwrap().with_ids_optional();
+    let receiver = receiver.spawn();
+    let mut unsigned = event("evt_1");
+    unsigned.headers_mut().remove("webhook-id");
+    assert_eq!(Client::connect(receiver.addr()).await.status(unsigned).await, 401);
+}
+
+#[tokio::test]
 async fn a_repeat_is_marked_and_a_repeat_with_other_bytes_is_a_conflict() {
     let (receiver, journal) = start(Behaviour::default());
     let mut client = Client::connect(receiver.addr()).await;
