@@ -7,6 +7,7 @@ pub mod config;
 pub mod dead_list;
 pub mod demo;
 pub mod engine;
+pub mod legacy;
 pub mod line;
 pub mod logging;
 pub mod receive;
