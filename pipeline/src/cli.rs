@@ -48,6 +48,9 @@ pub enum Command {
     /// Look at what could not be delivered.
     #[command(subcommand)]
     Dead(DeadCommand),
+    /// Be the delivery service of INC-4471: what the surge simulator runs beside the line. Wrong on purpose.
+    #[command(hide = true)]
+    Legacy(LegacyArgs),
 }
 
 /// A config file.
@@ -81,6 +84,16 @@ pub struct ReceiveArgs {
     /// How long to go on; until a signal if not given.
     #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub run_for: Option<Duration>,
+}
+
+/// How to be the legacy delivery service.
+#[derive(Clone, Debug, Args)]
+pub struct LegacyArgs {
+    /// The config of the model.
+    pub config: PathBuf,
+    /// How often to report on stdout.
+    #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = humantime::parse_duration)]
+    pub every: Duration,
 }
 
 /// How to show the line at work.

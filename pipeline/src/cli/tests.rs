@@ -35,6 +35,7 @@ fn every_command_of_the_manual_is_understood() {
         "broker enable acme --config loadline.toml",
         "broker disable acme --config loadline.toml",
         "dead list loadline.toml --json",
+        "legacy legacy.toml --every 50ms",
     ];
     for line in lines {
         assert!(read(&format!("loadline {line}")).is_ok(), "{line}");
@@ -50,6 +51,12 @@ fn a_usage_error_ends_with_64_and_help_with_0() {
         assert_eq!(read(&format!("loadline {line}")).unwrap_err(), Exit::Done, "{line}");
     }
     assert_eq!(ExitCode::from(Exit::Usage), ExitCode::from(64));
+}
+
+#[test]
+fn the_legacy_model_is_for_the_simulator_and_not_shown_to_people() {
+    let help = Cli::command().render_long_help().to_string();
+    assert!(help.contains("receive") && !help.contains("legacy"), "{help}");
 }
 
 #[test]

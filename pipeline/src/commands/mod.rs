@@ -3,6 +3,7 @@
 mod broker;
 mod dead;
 mod demo;
+mod legacy;
 mod progress;
 mod receive;
 mod run;
@@ -49,6 +50,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<Exit> {
         }
         Command::Receive(args) => receive::receive(&args, answer),
         Command::Demo(args) => demo::demo(&args, answer),
+        Command::Legacy(args) => legacy::legacy(&args, answer),
     }
 }
 
