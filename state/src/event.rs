@@ -34,7 +34,7 @@ pub struct Event {
 /// The first 128 bits of a body's SHA-256.
 ///
 /// Two different bodies share one by accident with a chance of 2^-128, which stands for "never" here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct BodyDigest([u8; 16]);
 
 impl BodyDigest {

@@ -7,6 +7,7 @@
 //! ```
 
 pub mod evidence;
+pub mod oracle;
 pub mod report;
 pub mod sighting;
 pub mod traffic;

@@ -1,0 +1,52 @@
+//! Conservation: every delivery owed to a broker enters; it was made, given up, waits, or is lost.
+
+use crate::surge::{
+    evidence::{Evidence, Witness},
+    report::BrokerFigures,
+};
+
+use super::{Terms, account::Account, docket::Docket, ground::Ground, takings::Had, violation::Violation};
+
+/// Accounts for everything owed to the broker at `place`: each delivery is counted in exactly one of `delivered`,
+/// `dead_letters`, `waiting` and `lost`, the first that fits.
+pub(super) fn check(
+    place: u16,
+    evidence: &Evidence,
+    (ground, account, had): (&Ground<'_>, &Account, &[Had]),
+    terms: &Terms,
+    figures: &mut BrokerFigures,
+    docket: &mut Docket,
+) {
+    let Some(witness) = evidence.brokers.get(usize::from(place)) else { return };
+    for (event, record) in ground.owed(place) {
+        figures.owed += 1;
+        let had = had[event as usize];
+        let letter = account.given_up(place, event);
+        if let Some(letter) = letter {
+            let appended_ms = ground.log[record].at_ms.saturating_sub(terms.clock_ms);
+            if witness.well && had.told && !refused_since(witness, appended_ms) {
+                docket.note(Violation::GivenUpThoughWell { broker: place, event, letter });
+            }
+        }
+        if had.first.is_some() {
+            figures.delivered += 1;
+        } else if letter.is_some() {
+            figures.dead_letters += 1;
+        } else if account.holds(place, event) {
+            figures.waiting += 1;
+            if witness.well {
+                docket.note(Violation::HeldThoughWell { broker: place, event });
+            }
+        } else if record >= evidence.settled_to {
+            figures.waiting += 1;
+        } else {
+            figures.lost += 1;
+            docket.note(Violation::Lost { broker: place, event });
+        }
+    }
+}
+
+fn refused_since(witness: &Witness, from_ms: u64) -> bool {
+    // they stand in the order of arrival
+    witness.saw.refused.last().is_some_and(|refused| refused.at_ms >= from_ms)
+}

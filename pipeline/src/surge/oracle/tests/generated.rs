@@ -1,0 +1,263 @@
+//! Honest runs made at random: a seed enters, evidence that must be found clean leaves, with everything an honest
+//! system does: repeats it could not avoid, dead letters, deliveries on disk, open records, a kill.
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
+use state::BodyDigest;
+
+use super::{
+    planting::{FAULTS, plant},
+    run::{event, letter, refused, taking, told, witness},
+};
+use crate::{
+    receive::Refusal,
+    surge::{
+        evidence::{DeadClaim, Evidence, Witness},
+        oracle::{Terms, judge},
+        sighting::Sighting,
+        traffic::{Entry, Form, SimEvent, Traffic},
+    },
+};
+
+type Dice = Xoshiro256PlusPlus;
+
+/// A log of `events` events of some loads for `brokers` brokers, with repeats, conflicts and garbage among them.
+fn traffic(dice: &mut Dice, events: u32, brokers: u16) -> Traffic {
+    let loads = dice.random_range(1..6);
+    let mut made: Vec<SimEvent> = Vec::new();
+    let mut log: Vec<Entry> = Vec::new();
+    let mut at_ms = 100;
+    for place in 0..events {
+        // a load's events are wanted by the same brokers, as they are in life
+        let load: u16 = dice.random_range(0..loads);
+        let wanted: Vec<_> =
+            (0..brokers).filter(|broker| *broker == 0 || !(broker + load).is_multiple_of(3)).collect();
+        made.push(event(place, &format!("LD-{load}"), &wanted));
+        at_ms += dice.random_range(0..30);
+        let mut append = |event: Option<u32>, form, body: &Bytes| {
+            log.push(Entry { at_ms, event, form, body: body.clone() });
+        };
+        append(Some(place), Form::First, &made[place as usize].body);
+        let old = dice.random_range(0..=place);
+        match dice.random_range(0..10) {
+            0 => append(Some(old), Form::ProducerRetry, &made[old as usize].body),
+            1 => append(Some(old), Form::Replay, &made[old as usize].body),
+            2 => append(Some(old), Form::Conflict, &format!("other bytes {place}").into()),
+            3 => append(None, Form::Garbage, &format!("garbage {place}").into()),
+            _ => {}
+        }
+    }
+    Traffic { events: made, log }
+}
+
+/// Someone who delivers one load's events to one broker, honestly.
+struct Sender<'a> {
+    dice: &'a mut Dice,
+    place: u16,
+    kill_ms: Option<u64>,
+    now_ms: u64,
+    witness: &'a mut Witness,
+    dead: &'a mut Vec<DeadClaim>,
+}
+
+impl Sender<'_> {
+    fn deliver(&mut self, event: u32, sim: &SimEvent) {
+        self.now_ms += self.dice.random_range(1..30);
+        let trouble = if self.witness.well { 9 } else { self.dice.random_range(0..10) };
+        if trouble < 2 {
+            for _ in 0..=trouble {
+                self.witness.saw.refused.push(refused(self.now_ms, Refusal::Failed));
+                self.now_ms += self.dice.random_range(1..30);
+            }
+        }
+        if trouble == 2 || trouble == 3 {
+            let unclear = if trouble == 2 { None } else { told(500, self.now_ms + 3) };
+            self.witness.saw.taken.push(Sighting { told: unclear, ..self.taking(event) });
+            self.now_ms += self.dice.random_range(1..2_000);
+        }
+        if trouble == 1 || (trouble == 3 && self.dice.random()) {
+            self.witness.saw.refused.push(refused(self.now_ms, Refusal::Failed));
+            self.dead.push(letter(Some(self.place), Some(event), &sim.body));
+            return;
+        }
+        let last = self.taking(event);
+        self.witness.saw.taken.push(last.clone());
+        self.now_ms += 11;
+        let answered_ms = last.at_ms + 10;
+        let killed = |kill: &u64| (last.at_ms..=answered_ms + 2_000).contains(kill);
+        if let Some(kill) = self.kill_ms.filter(killed)
+            && self.dice.random()
+        {
+            self.now_ms = self.now_ms.max(kill) + self.dice.random_range(0..500);
+            let again = self.taking(event);
+            self.witness.saw.taken.push(again);
+            self.now_ms += 11;
+        }
+    }
+
+    fn taking(&self, event: u32) -> Sighting {
+        taking(self.place, event, self.now_ms)
+    }
+}
+
+/// An honest run.
+pub(super) fn honest_run(seed: u64, events: u32, brokers: u16) -> Evidence {
+    let mut dice = Dice::seed_from_u64(seed);
+    let traffic = traffic(&mut dice, events, brokers);
+    let appended = traffic.log.len();
+    let settled_to = appended - dice.random_range(0..=appended / 4);
+    let kill_ms = dice.random::<bool>().then(|| dice.random_range(100..4_000));
+    let mut run = Evidence {
+        traffic,
+        appended,
+        brokers: Vec::new(),
+        dead: Vec::new(),
+        spilled: Vec::new(),
+        settled_to,
+        kills_ms: kill_ms.into_iter().collect(),
+    };
+    for place in 0..brokers {
+        let well = place == 0 || dice.random();
+        let mut witness = Witness { rate: 20_000.0, burst: 500, ..witness(&format!("b{place}"), well) };
+        for load in 0..6 {
+            serve_load(&mut run, &mut dice, (place, &mut witness), &format!("LD-{load}"));
+        }
+        witness.saw.taken.sort_by_key(|taking| taking.at_ms);
+        witness.saw.refused.sort_by_key(|refused| refused.at_ms);
+        run.brokers.push(witness);
+    }
+    bury_the_faulty(&mut run, &mut dice);
+    run
+}
+
+/// Delivers the events of a load in the order of the log, until one has to wait: then all later ones wait, too.
+fn serve_load(run: &mut Evidence, dice: &mut Dice, (place, witness): (u16, &mut Witness), load: &str) {
+    let kill_ms = run.kills_ms.first().copied();
+    let (mut waits, mut now_ms) = (false, 0);
+    for (record, entry) in run.traffic.log.iter().enumerate().filter(|(_, entry)| entry.form == Form::First) {
+        let Some(event) = entry.event else { continue };
+        let sim = &run.traffic.events[event as usize];
+        if &*sim.load_id != load || !sim.wanted_by.contains(&place) {
+            continue;
+        }
+        let open = record >= run.settled_to;
+        waits |= dice.random_ratio(1, 20) && (open || !witness.well);
+        if waits && !open {
+            run.spilled.push((place, event));
+        } else if !waits {
+            let now = entry.at_ms.max(now_ms);
+            let dead = &mut run.dead;
+            let mut sender = Sender { dice, place, kill_ms, now_ms: now, witness, dead };
+            sender.deliver(event, sim);
+            now_ms = sender.now_ms;
+        }
+    }
+}
+
+/// Dead letters for conflicts and garbage; for those not settled yet, perhaps.
+fn bury_the_faulty(run: &mut Evidence, dice: &mut Dice) {
+    for (record, entry) in run.traffic.log.iter().enumerate() {
+        let mut due = || record < run.settled_to || dice.random();
+        match (entry.form, entry.event) {
+            (Form::Garbage, _) if due() => run.dead.push(letter(None, None, &entry.body)),
+            (Form::Conflict, Some(event)) => {
+                for &broker in &run.traffic.events[event as usize].wanted_by {
+                    if !run.spilled.contains(&(broker, event)) && due() {
+                        // some accounts tell whose id it was, some cannot
+                        let claimed = Some(event).filter(|_| record % 2 == 0);
+                        run.dead.push(letter(Some(broker), claimed, &entry.body));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A run without any trouble, for three brokers.
+pub(super) fn long_run(events: u32) -> Evidence {
+    let made: Vec<_> =
+        (0..events).map(|place| event(place, &format!("LD-{}", place % 5_000), &[0, 1, 2])).collect();
+    let log: Vec<_> = (0..)
+        .zip(&made)
+        .map(|(place, event)| Entry {
+            at_ms: u64::from(place) / 10,
+            event: Some(place),
+            form: Form::First,
+            body: event.body.clone(),
+        })
+        .collect();
+    let brokers = (0..3).map(|broker| {
+        let mut witness = Witness { rate: 10_000.0, burst: 1_000, ..witness(&format!("b{broker}"), true) };
+        let at_ms = |event| u64::from(event) / 10 + 5 + u64::from(broker);
+        witness.saw.taken = (0..events).map(|event| taking(broker, event, at_ms(event))).collect();
+        witness
+    });
+    let brokers = brokers.collect();
+    Evidence {
+        appended: log.len(),
+        settled_to: log.len(),
+        traffic: Traffic { events: made, log },
+        brokers,
+        dead: Vec::new(),
+        spilled: Vec::new(),
+        kills_ms: Vec::new(),
+    }
+}
+
+fn told_all() -> Terms {
+    Terms { told_per_kind: usize::MAX, ..Terms::default() }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn an_honest_run_is_clean_and_one_planted_fault_is_named(
+        seed: u64, events in 1..60_u32, brokers in 1..5_u16, fault in 0..FAULTS,
+    ) {
+        let mut run = honest_run(seed, events, brokers);
+        let judgement = judge(&run, &told_all());
+        prop_assert!(judgement.is_clean(), "{}", judgement.findings[0]);
+        for (broker, figures) in run.brokers.iter().zip(&judgement.brokers) {
+            let sum = figures.delivered + figures.dead_letters + figures.waiting + figures.lost;
+            prop_assert_eq!(figures.owed, sum, "{}", broker.id);
+        }
+        // what a run offers no place for, another one does
+        let Some(planted) = plant(&mut run, fault, seed) else { return Ok(()) };
+        let judgement = judge(&run, &told_all());
+        let caught = judgement.findings.iter().find(|finding| {
+            let violation = &finding.violation;
+            (violation.kind(), violation.broker(), violation.event()) == (planted.kind, planted.broker, planted.event)
+        });
+        let Some(caught) = caught else {
+            return Err(TestCaseError::fail(format!("{planted:?} not caught: {:#?}", judgement.findings)));
+        };
+        let named = caught.event.as_ref().map(|event| event.id.clone());
+        prop_assert_eq!(named, planted.event.map(|event| format!("e-{event}")), "{}", caught);
+    }
+}
+
+#[test]
+fn every_fault_finds_its_place_in_some_run() {
+    for fault in 0..FAULTS {
+        let planted =
+            (0..200).filter(|seed| plant(&mut honest_run(*seed, 40, 3), fault, *seed).is_some()).count();
+        assert!(planted >= 10, "fault {fault} was planted in {planted} of 200 runs");
+    }
+}
+
+#[test]
+fn honest_runs_have_everything_an_honest_system_does() {
+    let runs: Vec<_> = (0..50).map(|seed| honest_run(seed, 40, 3)).collect();
+    let some = |what: fn(&Evidence) -> bool| assert!(runs.iter().filter(|run| what(run)).count() >= 5);
+    some(|run| judge(run, &told_all()).figures.explained_duplicates > 0);
+    some(|run| {
+        !run.kills_ms.is_empty()
+            && judge(&Evidence { kills_ms: Vec::new(), ..run.clone() }, &told_all()).counts.total() > 0
+    });
+    some(|run| !run.spilled.is_empty() && run.settled_to < run.appended);
+    some(|run| run.dead.iter().any(|claim| claim.broker.is_some() && claim.event.is_some()));
+    some(|run| run.dead.iter().any(|claim| claim.digest != BodyDigest::of(b"") && claim.broker.is_none()));
+}
