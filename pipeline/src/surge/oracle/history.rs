@@ -62,9 +62,9 @@ fn of_event(event: u32, broker: Option<u16>, evidence: &Evidence) -> Vec<Moment>
         let takings = witness.saw.taken.iter().filter(|taking| taking.event == Some(event));
         moments.extend(takings.map(|taking| at(taking.at_ms, by.clone() + &taken(taking))));
     }
-    if moments.len() > 1 {
-        moments.extend(evidence.kills_ms.iter().map(|kill| at(*kill, "the system was killed".to_owned())));
-    }
+    let since_ms = moments.iter().filter_map(|moment| moment.at_ms).min();
+    let kills = evidence.kills_ms.iter().filter(|kill| since_ms.is_some_and(|since_ms| **kill >= since_ms));
+    moments.extend(kills.map(|kill| at(*kill, "the system was killed".to_owned())));
     moments.sort_by_key(|moment| moment.at_ms);
     let here = |claimed: Option<u16>| broker.is_none() || claimed == broker || claimed.is_none();
     let letters = evidence.dead.iter().filter(|claim| claim.event == Some(event) && here(claim.broker));

@@ -17,7 +17,7 @@ impl Display for Violation {
                 write!(out, "not for it: taken at {at_ms} ms, though the broker does not want it")
             }
             Self::Duplicate { at_ms, .. } => {
-                write!(out, "doubled: taken again at {at_ms} ms, though the sender knew that it had been taken")
+                write!(out, "doubled: taken again at {at_ms} ms, though the sender was told in time that it had it")
             }
             Self::OutOfOrder { at_ms, repeat, .. } => {
                 let what = if *repeat { "a repeat, " } else { "" };
