@@ -9,6 +9,7 @@ use state::BodyDigest;
 use crate::surge::evidence::{DeadClaim, Evidence};
 
 use super::{
+    Terms,
     docket::Docket,
     ground::{Ground, Record},
     letters::Letters,
@@ -42,9 +43,9 @@ type FaultyRecords = FxHashMap<BodyDigest, Faulty>;
 
 impl Account {
     /// Reads the account and notes what in it cannot be, and which faulty records it does not account for.
-    pub(super) fn of(evidence: &Evidence, ground: &Ground<'_>, docket: &mut Docket) -> Self {
+    pub(super) fn of(evidence: &Evidence, ground: &Ground<'_>, terms: &Terms, docket: &mut Docket) -> Self {
         let mut account = Self::default();
-        let faulty = faulty_records(evidence, ground);
+        let faulty = faulty_records(evidence, ground, terms);
         for (letter, claim) in evidence.dead.iter().enumerate() {
             if let Err(why) = account.read_letter(letter, claim, evidence, ground, &faulty) {
                 let (broker, event) = (claim.broker, claim.event);
@@ -169,11 +170,17 @@ fn owed(broker: u16, event: u32, evidence: &Evidence, ground: &Ground<'_>) -> Re
     if ground.wants(broker, event) { Ok(()) } else { Err(Stray::NotWanted) }
 }
 
-fn faulty_records(evidence: &Evidence, ground: &Ground<'_>) -> FaultyRecords {
+fn faulty_records(evidence: &Evidence, ground: &Ground<'_>, terms: &Terms) -> FaultyRecords {
     let mut all = FaultyRecords::default();
     for &place in &ground.faulty {
+        let body = &ground.log[place].body;
+        let kept = &body[..body.len().min(terms.letter_bytes_max)];
+        if kept.is_empty() {
+            // an empty line is no record: there is nothing that could be kept of it
+            continue;
+        }
         let settled = u64::from(place < evidence.settled_to);
-        match all.entry(BodyDigest::of(&ground.log[place].body)) {
+        match all.entry(BodyDigest::of(kept)) {
             Entry::Occupied(mut known) => {
                 let known = known.get_mut();
                 known.records += 1;

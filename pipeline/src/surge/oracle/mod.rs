@@ -81,7 +81,7 @@ pub fn judge(evidence: &Evidence, terms: &Terms) -> Judgement {
     let mut docket = Docket::new(terms.told_per_kind);
     let ground = Ground::of(evidence);
     check_account(evidence, &mut docket);
-    let account = Account::of(evidence, &ground, &mut docket);
+    let account = Account::of(evidence, &ground, terms, &mut docket);
     let mut brokers = Vec::with_capacity(evidence.brokers.len());
     for (place, witness) in (0..).zip(&evidence.brokers) {
         let (had, mut figures) = takings::judge(place, evidence, &ground, terms, &mut docket);

@@ -91,7 +91,7 @@ impl Bench<'_, '_> {
         }
         let first = self.ground.first(event);
         let appended_ms = first.map(|place| self.ground.log[place].at_ms);
-        if appended_ms.is_none_or(|appended_ms| at_ms + self.terms.clock_ms < appended_ms) {
+        if appended_ms.is_none_or(|appended_ms| at_ms.saturating_add(self.terms.clock_ms) < appended_ms) {
             self.docket.note(Violation::TooEarly { broker, event, at_ms, appended_ms });
         }
         Some((event, first?))

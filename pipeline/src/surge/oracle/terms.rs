@@ -19,6 +19,9 @@ pub struct Terms {
     /// How long, in milliseconds, requests can be held up on their way and then arrive at once. Default 50: what a
     /// busy machine takes to let a receiver run again.
     pub bunch_ms: u64,
+    /// How many bytes of a record a dead letter keeps: a longer record is known by so many. Default 1 MiB, that of
+    /// `source.record_max`.
+    pub letter_bytes_max: usize,
     /// How many violations of each kind are told with their history. Default 5: there are twenty kinds, and a report
     /// shows at most a hundred. All are counted.
     pub told_per_kind: usize,
@@ -59,6 +62,7 @@ impl Default for Terms {
             clock_ms: 20,
             quota_slack: 0.1,
             bunch_ms: 50,
+            letter_bytes_max: 1 << 20,
             told_per_kind: 5,
         }
     }

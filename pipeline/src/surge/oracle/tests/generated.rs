@@ -14,7 +14,7 @@ use crate::{
     receive::Refusal,
     surge::{
         evidence::{DeadClaim, Evidence, Witness},
-        oracle::{Terms, judge},
+        oracle::{Terms, delays, judge},
         sighting::Sighting,
         traffic::{Entry, Form, SimEvent, Traffic},
     },
@@ -236,6 +236,31 @@ proptest! {
         };
         let named = caught.event.as_ref().map(|event| event.id.clone());
         prop_assert_eq!(named, planted.event.map(|event| format!("e-{event}")), "{}", caught);
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_evidence_makes_it_panic(
+        (seed, appended, settled_to) in any::<(u64, usize, usize)>(),
+        takings in proptest::collection::vec((any::<u64>(), any::<Option<u32>>(), any::<Option<(u16, u64)>>()), 0..9),
+        claims in proptest::collection::vec((any::<Option<u16>>(), any::<Option<u32>>()), 0..9),
+        spilled in proptest::collection::vec(any::<(u16, u32)>(), 0..9),
+        kills_ms in proptest::collection::vec(any::<u64>(), 0..3),
+    ) {
+        let mut run = Evidence { appended, settled_to, spilled, kills_ms, ..honest_run(seed, 10, 2) };
+        run.dead.extend(claims.into_iter().map(|(broker, event)| letter(broker, event, b"?")));
+        for (at_ms, event, answer) in takings {
+            let told = answer.and_then(|(status, at_ms)| told(status, at_ms));
+            run.brokers[0].saw.taken.push(Sighting { at_ms, event, webhook_id: None, told });
+            run.brokers[1].saw.refused.push(refused(at_ms, Refusal::Unsigned));
+        }
+        for terms in [Terms::default(), Terms { clock_ms: u64::MAX, bunch_ms: u64::MAX, ..Terms::default() }] {
+            let judgement = judge(&run, &terms);
+            prop_assert_eq!(judgement.is_clean(), judgement.findings.is_empty());
+            prop_assert!(judgement.findings.iter().all(|finding| !finding.to_string().is_empty()));
+        }
+        prop_assert!(delays(&run).count() < 1_000);
     }
 }
 

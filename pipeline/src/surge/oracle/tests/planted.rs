@@ -3,7 +3,10 @@
 use super::run::{
     ACME, BIRCH, CEDAR, CONFLICT, GARBAGE, honest, judged, letter, only, refused, taking, told,
 };
-use crate::{receive::Refusal, surge::oracle::Kind};
+use crate::{
+    receive::Refusal,
+    surge::{oracle::Kind, sighting::Sighting},
+};
 
 #[test]
 fn an_honest_run_is_clean_and_counted() {
@@ -48,9 +51,18 @@ fn two_that_were_swapped_are_out_of_order() {
     let mut run = honest();
     let taken = &mut run.brokers[usize::from(CEDAR)].saw.taken;
     let late = taken.remove(1);
-    taken.push(crate::surge::sighting::Sighting { at_ms: 450, ..late });
+    taken.push(Sighting { at_ms: 450, ..late });
     let words = only(&run, Kind::OutOfOrder, Some(CEDAR), Some(2));
     assert!(words.contains("after a newer event of its load (event e-4 of load LD-1)"), "{words}");
+}
+
+#[test]
+fn all_that_come_after_the_newest_are_out_of_order() {
+    let mut run = honest();
+    let taken = &mut run.brokers[usize::from(CEDAR)].saw.taken;
+    *taken = vec![taking(CEDAR, 4, 420), taking(CEDAR, 0, 430), taking(CEDAR, 2, 440)];
+    let judgement = judged(&run);
+    assert_eq!((judgement.counts.of(Kind::OutOfOrder), judgement.counts.total()), (2, 2));
 }
 
 #[test]
@@ -86,6 +98,15 @@ fn every_taking_needs_an_excuse_of_its_own() {
     only(&run, Kind::Duplicate, Some(BIRCH), Some(1));
     run.brokers[usize::from(BIRCH)].saw.taken[2].told = told(500, 1_210);
     assert!(judged(&run).is_clean());
+}
+
+#[test]
+fn an_unclear_answer_does_not_excuse_what_was_clear_before_it() {
+    let mut run = honest();
+    let unclear = Sighting { told: None, ..taking(ACME, 5, 600) };
+    run.brokers[usize::from(ACME)].saw.taken.extend([unclear, taking(ACME, 5, 700)]);
+    let judgement = judged(&run);
+    assert_eq!((judgement.counts.of(Kind::Duplicate), judgement.counts.total()), (2, 2));
 }
 
 #[test]
@@ -197,6 +218,19 @@ fn garbage_and_conflicts_must_not_vanish() {
 }
 
 #[test]
+fn of_a_record_too_long_to_keep_the_beginning_is_enough_and_of_an_empty_one_nothing() {
+    let mut run = honest();
+    let long = vec![b'['; (1 << 20) + 1];
+    run.traffic.log[GARBAGE].body = long.clone().into();
+    run.dead[3] = letter(None, None, &long[1..]);
+    assert!(judged(&run).is_clean());
+    run.dead.remove(3);
+    only(&run, Kind::GarbageVanished, None, None);
+    run.traffic.log[GARBAGE].body = bytes::Bytes::new();
+    assert!(judged(&run).is_clean());
+}
+
+#[test]
 fn a_record_has_one_dead_letter() {
     for (place, broker, event) in [(0, Some(ACME), Some(2)), (3, None, None), (4, Some(BIRCH), Some(2))] {
         let mut run = honest();
@@ -247,6 +281,11 @@ fn a_well_broker_has_nothing_given_up_and_nothing_waiting() {
     let judgement = judged(&run);
     assert!(judgement.is_clean());
     assert_eq!((judgement.letters.at_well, judgement.brokers[usize::from(ACME)].dead_letters), (1, 1));
+    let mut run = honest();
+    run.dead.push(letter(Some(ACME), Some(4), &run.traffic.events[4].body.clone()));
+    only(&run, Kind::GivenUpThoughWell, Some(ACME), Some(4));
+    run.brokers[usize::from(ACME)].saw.taken[4].told = None;
+    assert!(judged(&run).is_clean(), "its sender could not know");
     let mut run = honest();
     run.brokers[usize::from(ACME)].saw.taken.remove(5);
     run.spilled.push((ACME, 5));

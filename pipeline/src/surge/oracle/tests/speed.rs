@@ -20,4 +20,5 @@ fn a_delay_is_from_the_first_append_to_the_first_taking() {
     let birch: Vec<_> = delays(&run).filter(|delay| delay.broker == 1).collect();
     let of = |event| birch.iter().find(|delay| delay.event == event).map(|delay| delay.delay_ms);
     assert_eq!((of(1), of(3), of(2)), (Some(20), Some(1_000), None));
+    assert_eq!(birch.len(), 4, "the repeat of the event 1 does not count");
 }
