@@ -2,6 +2,7 @@
 
 pub mod assemble;
 pub mod cli;
+pub mod columns;
 pub mod commands;
 pub mod config;
 pub mod dead_list;

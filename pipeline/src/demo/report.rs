@@ -9,8 +9,8 @@ use std::{
 
 use state::DeadLetter;
 
-/// The longest detail shown of a dead letter, in characters.
-const DETAIL_MAX: usize = 90;
+use crate::columns::{shown, write_columns};
+
 /// What stands for the broker of a record that never became an event.
 const NO_BROKER: &str = "(none)";
 
@@ -36,10 +36,10 @@ pub struct BrokerTally {
 pub fn write_report(out: &mut impl Write, brokers: &[BrokerTally], dead: &[DeadLetter]) -> io::Result<()> {
     let delivered: u64 = brokers.iter().map(|broker| broker.received).sum();
     let missing: u64 = brokers.iter().map(|broker| missing(broker, dead)).sum();
-    write_table(out, &broker_rows(brokers, dead), &[2, 3, 4, 5, 6])?;
+    write_columns(out, &broker_rows(brokers, dead), &[2, 3, 4, 5, 6])?;
     if !dead.is_empty() {
         writeln!(out, "\nwhy the rest did not go")?;
-        write_table(out, &dead_rows(brokers, dead), &[3])?;
+        write_columns(out, &dead_rows(brokers, dead), &[3])?;
     }
     let letters = dead.len();
     if missing == 0 {
@@ -102,35 +102,6 @@ fn letters_of(broker: &BrokerTally, dead: &[DeadLetter]) -> u64 {
 /// A delivery that was taken although its answer got lost can be a dead letter too: then there are more than expected.
 fn missing(broker: &BrokerTally, dead: &[DeadLetter]) -> u64 {
     broker.expected.saturating_sub(broker.received).saturating_sub(letters_of(broker, dead))
-}
-
-/// Prints rows in columns two spaces apart, those in `right` flush right, the last one as long as it is.
-fn write_table(out: &mut impl Write, rows: &[Vec<String>], right: &[usize]) -> io::Result<()> {
-    let columns = rows.first().map_or(0, Vec::len);
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    for row in rows {
-        let mut line = String::new();
-        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            let gap = if column == 0 { "" } else { "  " };
-            line += &if right.contains(&column) {
-                format!("{gap}{cell:>width$}")
-            } else {
-                format!("{gap}{cell:<width$}")
-            };
-        }
-        writeln!(out, "{}", line.trim_end())?;
-    }
-    Ok(())
-}
-
-/// Text that may come from outside, fit for a terminal and for a line.
-fn shown(text: &str) -> String {
-    let mut shown: String = text.chars().take(DETAIL_MAX).collect();
-    if shown.len() < text.len() {
-        shown.push('…');
-    }
-    shown.replace(char::is_control, "\u{fffd}")
 }
 
 #[cfg(test)]
@@ -217,7 +188,7 @@ amber   deliver  too-old      1  file:events.ndjson@0:1  {}…
 
 7 delivered, 1 dead-lettered, 2 MISSING
 ",
-            "x".repeat(90)
+            "x".repeat(89)
         );
         assert_eq!(report(&[tally("amber", "well", [10, 7, 0])], &dead), expected);
     }
