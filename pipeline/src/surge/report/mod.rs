@@ -1,6 +1,18 @@
 //! A run's outcome as data: what the table, the JSON file and the HTML page are made of. Plain numbers, no logic.
 
+mod figures;
+mod html;
+mod sample;
+mod table;
+mod units;
+mod verdict;
+
 use serde::Serialize;
+
+pub use html::write_html;
+#[doc(hidden)]
+pub use sample::sample;
+pub use table::write_table;
 
 /// The outcome of `loadline surge`.
 #[derive(Clone, Debug, Serialize)]

@@ -1,0 +1,154 @@
+//! The comparison, row by row, for the terminal and for the page alike: the numbers of each system enter, labelled
+//! text leaves. Guaranteed: every row has one cell for each system, in the report's order.
+
+use super::{
+    Figures, Latency, Report, SystemReport,
+    units::{NONE, bytes, count, duration, ratio},
+};
+
+/// Rows that belong together.
+pub(super) struct Group {
+    /// What they are about.
+    pub(super) title: &'static str,
+    /// The rows.
+    pub(super) rows: Vec<Row>,
+}
+
+/// One line of the comparison.
+pub(super) struct Row {
+    /// What is compared.
+    pub(super) label: String,
+    /// Whether it says more of the row above it.
+    pub(super) part: bool,
+    /// One for each system.
+    pub(super) cells: Vec<Cell>,
+}
+
+/// One number of one system.
+pub(super) struct Cell {
+    /// The number, with its unit.
+    pub(super) text: String,
+    /// Whether it breaks a promise.
+    pub(super) broken: bool,
+}
+
+impl Cell {
+    fn plain(text: String) -> Self {
+        Self { text, broken: false }
+    }
+
+    /// A count that should be zero.
+    fn none_of(number: u64) -> Self {
+        Self { text: count(number), broken: number > 0 }
+    }
+}
+
+/// What a system is called.
+pub(super) fn title(system: &SystemReport) -> &str {
+    if system.name == "loadline" { "Loadline" } else { &system.name }
+}
+
+/// The whole comparison.
+pub(super) fn comparison(report: &Report) -> Vec<Group> {
+    vec![
+        Group { title: "Lag", rows: lag(report) },
+        Group { title: "Deliveries", rows: deliveries(report) },
+        Group { title: "From event to delivery, well brokers", rows: latencies(report) },
+        Group { title: "Resources", rows: resources(report) },
+    ]
+}
+
+fn row(report: &Report, label: &str, cell: impl Fn(&Figures) -> Cell) -> Row {
+    let cells = report.systems.iter().map(|system| cell(&system.figures)).collect();
+    Row { label: label.to_owned(), part: false, cells }
+}
+
+fn part(report: &Report, label: &str, cell: impl Fn(&Figures) -> Cell) -> Row {
+    Row { part: true, ..row(report, label, cell) }
+}
+
+fn lag(report: &Report) -> Vec<Row> {
+    let drained = |figures: &Figures| match figures.drain_ms {
+        Some(ms) => Cell::plain(duration(ms as f64)),
+        None => Cell { text: format!("never, {} left", count(figures.lag_at_end)), broken: true },
+    };
+    vec![
+        row(report, "peak lag, in events", |figures| Cell::plain(count(figures.peak_lag))),
+        part(report, "age of the oldest", |figures| Cell::plain(duration(figures.peak_age_ms as f64))),
+        row(report, "time to drain after the surge", drained),
+    ]
+}
+
+fn deliveries(report: &Report) -> Vec<Row> {
+    let owed = report.issued.deliveries;
+    let duplicates = |figures: &Figures| Cell {
+        text: count(figures.duplicates),
+        broken: figures.duplicates > figures.explained_duplicates,
+    };
+    vec![
+        row(report, "deliveries made / owed", |figures| Cell::plain(of(figures.delivered, owed))),
+        row(report, "taken by the TMSs, repeats included", |figures| Cell::plain(count(figures.taken))),
+        row(report, "not taken by the TMSs", |figures| Cell::plain(count(figures.refused))),
+        row(report, "duplicates at the TMS", duplicates),
+        part(report, "of which the answer never came", |figures| {
+            Cell::plain(count(figures.explained_duplicates))
+        }),
+        row(report, "out of order", |figures| Cell::none_of(figures.out_of_order)),
+        row(report, "lost", |figures| Cell::none_of(figures.lost)),
+        row(report, "dead letters", |figures| Cell::plain(count(figures.dead_letters))),
+        row(report, "still waiting at the end", |figures| Cell::plain(count(figures.waiting))),
+    ]
+}
+
+fn latencies(report: &Report) -> Vec<Row> {
+    let mut rows: Vec<Row> = report
+        .phases
+        .iter()
+        .enumerate()
+        .map(|(phase, of)| {
+            row(report, &format!("p50 / p99 {} the surge", of.name), |figures| {
+                Cell::plain(spread(figures.latency.get(phase).copied().flatten()))
+            })
+        })
+        .collect();
+    rows.push(row(report, "p99 during / before", |figures| {
+        let p99 = |name| p99_in(report, &figures.latency, name).unwrap_or(f64::NAN);
+        Cell::plain(ratio(p99("during"), p99("before")))
+    }));
+    rows
+}
+
+fn resources(report: &Report) -> Vec<Row> {
+    vec![
+        row(report, "backpressure held the intake for", |figures| {
+            Cell::plain(duration(figures.held_ms as f64))
+        }),
+        row(report, "most deliveries spilled to disk", |figures| Cell::plain(count(figures.peak_spilled))),
+        row(report, "peak memory", |figures| {
+            Cell::plain(figures.peak_memory.map_or_else(|| NONE.to_owned(), bytes))
+        }),
+    ]
+}
+
+/// The 99th percentile in the phase of that name, in milliseconds.
+pub(super) fn p99_in(report: &Report, latency: &[Option<Latency>], phase: &str) -> Option<f64> {
+    let place = report.phases.iter().position(|of| of.name == phase)?;
+    latency.get(place).copied().flatten().map(|latency| latency.p99_ms)
+}
+
+/// `30,112 / 30,112`.
+pub(super) fn of(made: u64, owed: u64) -> String {
+    format!("{} / {}", count(made), count(owed))
+}
+
+/// `1 event`, `12,031 events`.
+pub(super) fn events(number: u64) -> String {
+    format!("{} event{}", count(number), if number == 1 { "" } else { "s" })
+}
+
+fn spread(latency: Option<Latency>) -> String {
+    latency.map_or_else(
+        || NONE.to_owned(),
+        |Latency { p50_ms, p99_ms }| format!("{} / {}", duration(p50_ms), duration(p99_ms)),
+    )
+}
