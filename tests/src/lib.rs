@@ -9,6 +9,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod binary;
+mod browser;
 mod events;
 mod fleet;
 mod oracle;
@@ -19,6 +20,7 @@ mod site;
 mod summary;
 
 pub use binary::loadline;
+pub use browser::Browser;
 pub use events::{Events, ShipmentEvent, lines};
 pub use fleet::{Arrival, Fleet, Tms};
 pub use oracle::{Given, Oracle, Wants};
