@@ -20,7 +20,7 @@ pub struct LimitsConfig {
     /// Records between the oldest unsettled and the newest read (default 65536, 1 to 16777216): what is read again
     /// after a crash.
     pub unsettled_max: usize,
-    /// Under pressure, a broker whose oldest delivery waited longer than this spills (default 2 s, 10 ms to 10 min).
+    /// A broker whose oldest delivery waited longer than this spills, unless all lag (default 2 s, 10 ms to 10 min).
     pub spill_after: Duration,
     /// What one broker may hold on disk, in bytes (default 256 MiB, 64 KiB to 1 TiB).
     pub spill_broker_max: u64,

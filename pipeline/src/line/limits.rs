@@ -23,7 +23,7 @@ pub struct Limits {
     pub spill_broker_max: u64,
     /// Bytes on disk for all brokers.
     pub spill_total_max: u64,
-    /// A broker whose deliveries wait longer than this in memory spills when its queue or memory is full.
+    /// A broker whose deliveries wait longer than this in memory spills, unless all brokers lag.
     pub spill_after: Duration,
     /// A broker that cannot take anything for longer than this spills at once.
     pub hold_min: Duration,

@@ -209,6 +209,22 @@ impl Queue {
         self.lanes.values().flat_map(|lane| [running(lane), waiting(lane)]).flatten().min()
     }
 
+    /// Since when the oldest of those that keep their record open is in memory; visits every load.
+    pub(super) fn oldest_live(&self) -> Option<Instant> {
+        // The source's come behind the disk's, so the first of them is the oldest of its load.
+        let first = |lane: &Lane| {
+            let mut items = lane.running.iter().chain(&lane.waiting);
+            items.find(|item| matches!(item.origin, Origin::Live(_))).map(|item| item.since)
+        };
+        self.lanes.values().filter_map(first).min()
+    }
+
+    /// The running deliveries that keep their record open.
+    pub(super) fn running_live(&self) -> impl Iterator<Item = &Item> {
+        let running = self.lanes.values().filter_map(|lane| lane.running.as_ref());
+        running.filter(|item| matches!(item.origin, Origin::Live(_)))
+    }
+
     /// Whether the source vouches for a delivery of `load`: then none behind it may go to disk without it.
     pub(super) fn holds_live(&self, load: &Arc<str>) -> bool {
         let live = |item: &Item| matches!(item.origin, Origin::Live(_));

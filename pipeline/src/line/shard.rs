@@ -237,15 +237,18 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
             self.slots[index].wake = None;
             self.advance(index);
         }
-        if self.timers.look_around(now) && self.shared.is_pressed() {
-            self.relieve_pressure(now);
+        if self.timers.look_around(now) {
+            self.relieve(now);
         }
     }
 
-    /// Memory is full and the intake is held. If some brokers keep up, those that do not make room.
-    fn relieve_pressure(&mut self, now: Instant) {
+    /// If some brokers keep up, those that do not go to disk: when memory is full and the intake is held, and when they
+    /// hold the watermark.
+    fn relieve(&mut self, now: Instant) {
+        let pressed = self.shared.is_pressed();
         for slot in &mut self.slots {
-            let lags = slot.lags(&self.limits, now) || slot.has_lagged(&self.limits, now);
+            let lags = slot.holds_watermark(&self.limits, now)
+                || (pressed && (slot.lags(&self.limits, now) || slot.has_lagged(&self.limits, now)));
             if lags != std::mem::replace(&mut slot.lagging, lags) {
                 let change = if lags { 1 } else { usize::MAX };
                 self.shared.lagging.fetch_add(change, Ordering::Relaxed);
@@ -258,8 +261,10 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
             if self.slots[index].lagging {
                 let mut write = Write::default();
                 let slot = &mut self.slots[index];
-                // What waits for its own next attempt would only come back and wait in memory again.
-                slot.hold_until = slot.queue.next_unpark();
+                if pressed {
+                    // What waits for its own next attempt would only come back and wait in memory again.
+                    slot.hold_until = slot.queue.next_unpark();
+                }
                 slot.set_aside(&self.clock, &mut write);
                 self.submit(index, write);
                 self.advance(index);

@@ -110,6 +110,19 @@ impl Slot {
         self.queue.oldest().is_some_and(|since| now.saturating_duration_since(since) > limits.spill_after)
     }
 
+    /// Whether it keeps a record of the source open for longer than `spill_after`, and could do without: the log's lag
+    /// must not show one broker's trouble. Visits every load.
+    pub(super) fn holds_watermark(&self, limits: &Limits, now: Instant) -> bool {
+        let since = self.queue.oldest_live();
+        since.is_some_and(|since| now.saturating_duration_since(since) > limits.spill_after)
+            && self.has_room_for_running()
+    }
+
+    /// Whether the disk has room for those on their way that the source vouches for.
+    fn has_room_for_running(&self) -> bool {
+        self.account.has_room(self.queue.running_live().map(cost).sum())
+    }
+
     /// Takes in a delivery from the source. What has to go to disk for it is added to `write`.
     pub(super) fn arrive(
         &mut self,
@@ -147,13 +160,7 @@ impl Slot {
     /// what finds no room waits in the overflow. What the disk vouches for needs no room: it is always moved, and
     /// written again if it has changed. If those that run find no room, nothing live goes to disk ahead of them.
     pub(super) fn set_aside(&mut self, clock: &Clock, write: &mut Write) {
-        let running: u64 = self
-            .queue
-            .running_mut()
-            .filter(|item| matches!(item.origin, Origin::Live(_)))
-            .map(|item| cost(item))
-            .sum();
-        let room = self.account.has_room(running);
+        let room = self.has_room_for_running();
         self.account.void_loads();
         let Self { queue, account, .. } = self;
         for item in queue.running_mut() {

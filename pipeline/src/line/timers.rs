@@ -45,7 +45,8 @@ impl Timers {
     /// sleeps longer than a look-around.
     pub(super) fn next_wake(&self, give_up: Option<Instant>) -> Instant {
         let broker = self.due.first().map(|(at, _)| *at);
-        let around = Instant::now() + LOOK_AROUND;
+        // From the last look and not from now: a shard with enough to do never sleeps for so long.
+        let around = self.looked_around + LOOK_AROUND;
         [broker, give_up].into_iter().flatten().fold(around, Instant::min)
     }
 
@@ -80,6 +81,12 @@ mod tests {
         let later = now + Duration::from_millis(20);
         assert_eq!((timers.due(later), timers.due(later), timers.due(later)), (Some(1), Some(2), None));
         assert_eq!(timers.next_wake(None), now + LOOK_AROUND, "a look-around, if there is nothing else");
+        tokio::time::advance(LOOK_AROUND / 2).await;
+        assert_eq!(
+            timers.next_wake(None),
+            now + LOOK_AROUND,
+            "also of a shard that is woken for other things"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -298,13 +298,12 @@ impl World {
         }
     }
 
-    /// As `Shard::relieve_pressure`, with the first broker as the one that lags.
+    /// As `Shard::relieve`, with the first broker as the one that lags.
     pub(super) fn look_around(&mut self) {
-        if self.place.is_none() {
-            return;
-        }
         let (slot, mut write) = (&mut self.sides[0].slot, Write::default());
-        slot.hold_until = slot.queue.next_unpark();
+        if self.place.is_some() {
+            slot.hold_until = slot.queue.next_unpark();
+        }
         slot.set_aside(&self.clock, &mut write);
         self.submit(0, write);
         self.advance(0);
