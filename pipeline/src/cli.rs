@@ -24,7 +24,7 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
     /// Answer in JSON on stdout.
-    #[arg(long, global = true)]
+    #[arg(long)]
     pub json: bool,
     /// Say nothing but what went wrong.
     #[arg(long, global = true)]
@@ -35,13 +35,15 @@ pub struct Cli {
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Deliver, until the source ends or a signal comes.
-    Run(ConfigArg),
+    Run(RunArgs),
     /// Check a config and its secrets, and say everything that is wrong with them.
     Check(ConfigArg),
     /// Be a broker: take deliveries, check their signatures, and misbehave as told.
     Receive(ReceiveArgs),
     /// Show the line at work: a file of events, brokers that misbehave, on this machine alone.
     Demo(DemoArgs),
+    /// Replay a surge: the same traffic through a model of the legacy service and through Loadline, judged by an oracle.
+    Surge(SurgeArgs),
     /// Enable or disable a broker.
     #[command(subcommand)]
     Broker(BrokerCommand),
@@ -53,11 +55,36 @@ pub enum Command {
     Legacy(LegacyArgs),
 }
 
+/// How to answer; the same before the command and after it.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Form {
+    /// Answer in JSON on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// A config file.
 #[derive(Clone, Debug, Args)]
 pub struct ConfigArg {
     /// The config file.
     pub config: PathBuf,
+    /// How to answer.
+    #[command(flatten)]
+    pub form: Form,
+}
+
+/// What to deliver, and what to tell meanwhile.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// The config file.
+    pub config: PathBuf,
+    /// Print the status so often, one JSON object a line on stdout; the run ends in good order when nobody reads it
+    /// any more.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub status_every: Option<Duration>,
+    /// How to answer.
+    #[command(flatten)]
+    pub form: Form,
 }
 
 /// How to be a broker.
@@ -84,6 +111,9 @@ pub struct ReceiveArgs {
     /// How long to go on; until a signal if not given.
     #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub run_for: Option<Duration>,
+    /// How to answer.
+    #[command(flatten)]
+    pub form: Form,
 }
 
 /// How to be the legacy delivery service.
@@ -105,6 +135,66 @@ pub struct DemoArgs {
     /// Replay these events (NDJSON) instead of the demo's own.
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
+    /// How to answer.
+    #[command(flatten)]
+    pub form: Form,
+}
+
+/// How to replay a surge.
+#[derive(Clone, Debug, Args)]
+pub struct SurgeArgs {
+    /// The profile: one of Loadline's own (see --list) or the path of a TOML file.
+    #[arg(long, value_name = "NAME|FILE", default_value = "inc-4471")]
+    pub profile: String,
+    /// Name the profiles that are built in.
+    #[arg(long)]
+    pub list: bool,
+    /// Print the profile's text and do nothing else: a file to copy and change.
+    #[arg(long)]
+    pub show: bool,
+    /// The seed of the traffic, instead of the profile's.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Events a second before and after the surge, instead of the profile's.
+    #[arg(long, value_name = "EVENTS/S", value_parser = rate)]
+    pub rate: Option<f64>,
+    /// How long events are appended: the profile's times are stretched to it.
+    #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub run_for: Option<Duration>,
+    /// Run only one of the two.
+    #[arg(long)]
+    pub only: Option<OnlySystem>,
+    /// Put a pipeline that already runs through it, instead of starting one: the URL of its intake, http://…/events, or
+    /// the file it follows, file:PATH. Needs --config.
+    #[arg(long, value_name = "URL|file:PATH", requires = "config", conflicts_with = "only")]
+    pub target: Option<String>,
+    /// The config of that pipeline: its brokers are simulated on the ports it names.
+    #[arg(long, value_name = "FILE", requires = "target")]
+    pub config: Option<PathBuf>,
+    /// The token the intake asks for: env:NAME or file:PATH.
+    #[arg(long, value_name = "REF", requires = "target")]
+    pub token: Option<SecretArg>,
+    /// Write the outcome as JSON, samples included.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write the outcome as a page with plots.
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
+    /// Keep logs, configs and state in this directory; it must not exist or be empty.
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+    /// Fail (exit code 1) on missed goals of time too, not only on violations.
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// One of the two systems.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum OnlySystem {
+    /// Loadline.
+    Loadline,
+    /// The model of the legacy service.
+    Legacy,
 }
 
 /// Enable or disable a broker.
@@ -124,6 +214,9 @@ pub struct BrokerArgs {
     /// The config file.
     #[arg(long)]
     pub config: PathBuf,
+    /// How to answer.
+    #[command(flatten)]
+    pub form: Form,
 }
 
 /// Look at what could not be delivered.
@@ -175,6 +268,25 @@ impl From<Exit> for ExitCode {
     }
 }
 
+impl Command {
+    /// Whether JSON was asked for after the command.
+    fn json(&self) -> bool {
+        match self {
+            Self::Run(RunArgs { form, .. })
+            | Self::Check(ConfigArg { form, .. })
+            | Self::Receive(ReceiveArgs { form, .. })
+            | Self::Demo(DemoArgs { form, .. })
+            | Self::Broker(
+                BrokerCommand::Enable(BrokerArgs { form, .. })
+                | BrokerCommand::Disable(BrokerArgs { form, .. }),
+            )
+            | Self::Dead(DeadCommand::List(ConfigArg { form, .. })) => form.json,
+            // A surge is asked for a file.
+            Self::Surge(_) | Self::Legacy(_) => false,
+        }
+    }
+}
+
 impl Cli {
     /// Reads the command line; clap's own answers (help, version, usage) are printed here.
     ///
@@ -191,13 +303,24 @@ impl Cli {
     }
 
     /// What clap would say wrongly: its own errors repeat the value.
-    fn judged(self) -> Result<Self, clap::Error> {
-        if let Command::Receive(ReceiveArgs { secret: Some(SecretArg(Err(fault))), .. }) = &self.command {
-            let message = format!("the value of --secret {fault}; {}", fault.remedy());
+    fn judged(mut self) -> Result<Self, clap::Error> {
+        let secret = match &self.command {
+            Command::Receive(ReceiveArgs { secret: Some(secret), .. }) => Some(("--secret", secret)),
+            Command::Surge(SurgeArgs { token: Some(token), .. }) => Some(("--token", token)),
+            _ => None,
+        };
+        if let Some((name, SecretArg(Err(fault)))) = secret {
+            let message = format!("the value of {name} {fault}; {}", fault.remedy());
             return Err(Self::command().error(ErrorKind::ValueValidation, message));
         }
+        self.json |= self.command.json();
         Ok(self)
     }
+}
+
+fn rate(text: &str) -> Result<f64, &'static str> {
+    let above_zero = |rate: &f64| rate.is_finite() && *rate > 0.0;
+    text.parse().ok().filter(above_zero).ok_or("give a number above 0")
 }
 
 fn share(text: &str) -> Result<f64, &'static str> {

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use state::{Clock, Intake, StateFault};
+use state::{Clock, EmbeddedLog, StateFault};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -41,6 +41,8 @@ pub struct View {
     pub line: Watch,
     /// All brokers, in config order.
     pub brokers: Vec<std::sync::Arc<stages::models::Broker>>,
+    /// Where the run took up its source, if an earlier one had left a checkpoint.
+    pub resumed_at: Option<u64>,
     /// Where producers post, if the source is `http`.
     pub listening: Option<SocketAddr>,
 }
@@ -76,13 +78,16 @@ async fn deliver(
         SourceKind::File { path, follow, poll } => {
             let checkpoint = parts.ledger.store().sources().checkpoint(&FileSource::name_of(path))?;
             let options = FileOptions { limits, poll: *poll, ..FileOptions::default() };
+            let resumed_at = checkpoint.as_ref().map(|checkpoint| checkpoint.offset);
             let source = FileSource::open(path, *follow, checkpoint, options, clock).await?;
-            over(config, parts, source, stop, None, started).await
+            let source = Opened { source, resumed_at, listening: None };
+            over(config, parts, source, stop, started).await
         }
         SourceKind::Http(http) => posted(config, http, parts, stop, started).await,
         SourceKind::Stdin => {
             let source = StdinSource::new(tokio::io::stdin(), clock.now(), limits, clock);
-            over(config, parts, source, stop, None, started).await
+            let source = Opened { source, resumed_at: None, listening: None };
+            over(config, parts, source, stop, started).await
         }
     }
 }
@@ -96,18 +101,19 @@ async fn posted(
     started: impl FnOnce(View),
 ) -> Result<LineReport, RunFault> {
     let listener = Listener::bind(http.listen).await?;
-    let intake = Intake::new(&parts.ledger, http.intake());
+    let intake = EmbeddedLog::new(&parts.ledger, http.intake());
     let token = http.token.as_ref().map(|token| Token::new(token.expose()));
     let limits = http.posts(config.source.record_max);
     let (line_ended, ended) = oneshot::channel::<()>();
     let source = HttpSource::new(intake.clone(), Clock::System);
-    let addr = listener.addr();
+    let (addr, resumed_at) = (listener.addr(), Some(intake.settled().offset));
     let serving = listener.serve(intake, token, limits, stop.clone(), async {
         // The sender's end is the line's, whether it says so or not.
         let _gone = ended.await.is_err();
     });
     let line = async {
-        let report = over(config, parts, source, stop, Some(addr), started).await;
+        let source = Opened { source, resumed_at, listening: Some(addr) };
+        let report = over(config, parts, source, stop, started).await;
         drop(line_ended);
         report
     };
@@ -115,16 +121,22 @@ async fn posted(
     report
 }
 
+/// A source that is open, and what a watcher may want to know of it.
+struct Opened<S> {
+    source: S,
+    resumed_at: Option<u64>,
+    listening: Option<SocketAddr>,
+}
+
 async fn over(
     config: &Config,
     parts: &Parts,
-    source: impl Source,
+    Opened { source, resumed_at, listening }: Opened<impl Source>,
     stop: Stop,
-    listening: Option<SocketAddr>,
     started: impl FnOnce(View),
 ) -> Result<LineReport, RunFault> {
     let records = records(source, &parts.ledger, config.limits.unsettled_max)?;
     let brokers = parts.brokers.clone();
-    let watch = |line| started(View { line, brokers, listening });
+    let watch = |line| started(View { line, brokers, resumed_at, listening });
     Ok(parts.line(config).run(records, stop, watch).await?)
 }

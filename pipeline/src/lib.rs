@@ -13,6 +13,7 @@ pub mod line;
 pub mod logging;
 pub mod receive;
 pub mod source;
+pub mod status;
 pub mod stop;
 pub mod summary;
 pub mod surge;

@@ -104,6 +104,11 @@ impl Breaker {
         PhaseMark { generation: self.generation, closed: matches!(self.phase, Phase::Closed { .. }) }
     }
 
+    /// Whether a probe is under way.
+    pub(crate) fn is_probing(&self) -> bool {
+        matches!(self.phase, Phase::Probing { .. })
+    }
+
     /// Takes the probe; false if there is none to take.
     pub(crate) fn begin_probe(&mut self, now: Instant) -> bool {
         match self.phase {

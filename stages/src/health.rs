@@ -33,6 +33,35 @@ pub enum Gate {
     Disabled,
 }
 
+/// How a broker is doing, as an operator would say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HealthState {
+    /// It takes what it is given.
+    Healthy,
+    /// It has asked for a pause (429 with Retry-After).
+    Limited,
+    /// It failed too often and is left alone for a while.
+    Open,
+    /// One delivery is or will be sent to find out whether it is back.
+    HalfOpen,
+    /// Nothing is sent until an operator enables it.
+    Disabled,
+}
+
+impl HealthState {
+    /// The state's name as it stands in status, logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Limited => "limited",
+            Self::Open => "open",
+            Self::HalfOpen => "half-open",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
 /// The last failed attempt at a broker, for its status page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastError {
@@ -100,6 +129,23 @@ impl Health {
             (Leave::NoneBefore(end), None) | (_, Some(end)) => Gate::HeldUntil(end),
             (Leave::Probe, None) => Gate::Probe,
             (Leave::Any, None) => Gate::Open,
+        }
+    }
+
+    /// How the broker is doing.
+    #[must_use]
+    pub fn state(&self, now: Instant) -> HealthState {
+        let state = self.state.lock();
+        if state.disabled.is_some() {
+            HealthState::Disabled
+        } else if state.breaker.is_probing() || state.breaker.leave(now) == Leave::Probe {
+            HealthState::HalfOpen
+        } else if state.breaker.leave(now) != Leave::Any {
+            HealthState::Open
+        } else if state.paused_until.is_some_and(|until| now < until) {
+            HealthState::Limited
+        } else {
+            HealthState::Healthy
         }
     }
 

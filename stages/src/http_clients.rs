@@ -128,7 +128,7 @@ fn client(
 }
 
 /// Makes `ring` the process's crypto provider, unless it has one: the HTTP client asks for the process's.
-fn install_crypto() {
+pub fn install_crypto() {
     if CryptoProvider::get_default().is_none() && ring::default_provider().install_default().is_err() {
         tracing::debug!("another thread has installed a crypto provider first; that one is used");
     }

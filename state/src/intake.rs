@@ -49,12 +49,12 @@ pub enum IntakeRefusal {
 
 /// A handle on the intake log; clones share it.
 #[derive(Clone, Debug)]
-pub struct Intake {
+pub struct EmbeddedLog {
     ledger: Ledger,
     options: IntakeOptions,
 }
 
-impl Intake {
+impl EmbeddedLog {
     /// The name under which the log's positions and its checkpoint are kept.
     pub const SOURCE: &'static str = "intake";
 

@@ -49,7 +49,7 @@ pub struct IntakeRecord {
     pub body: Bytes,
 }
 
-/// One post on its way to the log. Only [`Intake`](crate::Intake) makes one, with a place nobody else has.
+/// One post on its way to the log. Only [`EmbeddedLog`](crate::EmbeddedLog) makes one, with a place nobody else has.
 #[derive(Clone, Debug)]
 pub struct IntakePost {
     pub(crate) first: IntakePlace,

@@ -41,7 +41,7 @@ pub use dead_letters::DeadLetters;
 pub use durability::Durability;
 pub use event::{BodyDigest, Event};
 pub use fault::StateFault;
-pub use intake::{Intake, IntakeOptions, IntakeRefusal};
+pub use intake::{EmbeddedLog, IntakeOptions, IntakeRefusal};
 pub use intake_log::{IntakePost, IntakeRecord};
 pub use intake_place::IntakePlace;
 pub use ledger::Ledger;

@@ -10,7 +10,7 @@ use crate::{
     dead::DeadLetter,
     event::BodyDigest,
     fault::StateFault,
-    intake::Intake,
+    intake::EmbeddedLog,
     intake_log::IntakePost,
     outcome::{LedgerEntry, LedgerKey, Outcome},
     spilled::{SpillSeq, SpilledDelivery},
@@ -98,7 +98,7 @@ impl Record {
             Self::Accepted(post) => store.intake.write(&store.db, post),
             Self::Checkpoint(source, checkpoint) => {
                 store.sources.put_checkpoint(source, checkpoint)?;
-                if source.as_ref() == Intake::SOURCE { store.intake.settle(checkpoint) } else { Ok(()) }
+                if source.as_ref() == EmbeddedLog::SOURCE { store.intake.settle(checkpoint) } else { Ok(()) }
             }
             Self::Horizon(source, horizon) => store.sources.put_horizon(source, horizon.as_ref()),
             Self::DrainHorizon(broker, seq) => store.brokers.put_drain_horizon(broker, *seq),

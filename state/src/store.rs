@@ -10,6 +10,8 @@ use std::{
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
+    time::Duration,
 };
 
 use parking_lot::{Mutex, MutexGuard};
@@ -21,7 +23,7 @@ use crate::{
     dead_letters::DeadLetters,
     durability::{Durability, Syncer},
     fault::StateFault,
-    intake::Intake,
+    intake::EmbeddedLog,
     intake_log::IntakeLog,
     seal::Seal,
     sources::Sources,
@@ -80,7 +82,7 @@ impl Store {
         check_format(&meta, &path)?;
         let seal = Seal::open(meta, &path, options.durability)?;
         let sources = Sources::new(open("sources")?);
-        let settled = sources.checkpoint(Intake::SOURCE)?;
+        let settled = sources.checkpoint(EmbeddedLog::SOURCE)?;
         Ok(Self {
             buckets: Arc::new(Buckets::open(&db, &path, options.dedupe_window, options.clock.now())?),
             spill: Spill::new(open("spill")?),
@@ -147,8 +149,25 @@ impl Store {
     }
 }
 
-/// sled reports most damage as an error, but panics on some of it; both mean the same to the caller.
+/// How often to ask for a database that is still being closed, a hundredth of a second apart.
+const CLOSING_MAX: u32 = 200;
+
+/// Opens the database. Whoever holds the directory's own lock is alone with it; but sled's helper threads can keep a
+/// database for a moment after this process has dropped it, and sled then says that it is locked.
 fn open_database(path: &Path, database: &Path, cache: u64) -> Result<sled::Db, StateFault> {
+    for _ in 1..CLOSING_MAX {
+        match try_open_database(path, database, cache) {
+            Err(StateFault::Io { detail, .. }) if detail.contains("could not acquire lock") => {
+                thread::park_timeout(Duration::from_millis(10));
+            }
+            opened => return opened,
+        }
+    }
+    try_open_database(path, database, cache)
+}
+
+/// sled reports most damage as an error, but panics on some of it; both mean the same to the caller.
+fn try_open_database(path: &Path, database: &Path, cache: u64) -> Result<sled::Db, StateFault> {
     let config = sled::Config::new().path(database).cache_capacity(cache).flush_every_ms(None);
     match panic::catch_unwind(AssertUnwindSafe(|| config.open())) {
         Ok(opened) => opened.map_err(|error| sled_fault(path, error)),

@@ -235,3 +235,17 @@ async fn an_oversized_body_is_kept_whole_under_power_durability() {
     let _proof = ledger.record(Record::Spilled(Box::new(delivery.clone()))).await.unwrap();
     assert_eq!(ledger.store().spill().read(&Arc::from("acme"), 0..9, 1).unwrap(), [delivery]);
 }
+
+#[test]
+fn a_database_that_is_still_being_closed_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(Store::open(dir.path(), options(Durability::Process)).unwrap());
+    // As if sled's helper threads held it: its own lock, without the directory's.
+    let held = sled::Config::new().path(dir.path().join("sled")).open().unwrap();
+    let closing = std::thread::spawn(move || {
+        std::thread::park_timeout(Duration::from_millis(100));
+        drop(held);
+    });
+    assert!(Store::open(dir.path(), options(Durability::Process)).is_ok());
+    closing.join().unwrap();
+}

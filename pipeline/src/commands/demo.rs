@@ -8,17 +8,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use state::{DeadLetter, Store};
 
-use super::{Answer, run::deliver};
+use super::{Answer, directory::Directory, run::deliver};
 use crate::{
     assemble::store_options,
     cli::{DemoArgs, Exit},
     config::Config,
     dead_list,
-    demo::{BrokerTally, DemoBroker, Fleet, Loads, brokers, expected, write_report},
+    demo::{BrokerTally, DemoBroker, Loads, brokers, expected, write_report},
     logging,
+    receive::Fleet,
     summary::Summary,
 };
 
@@ -59,9 +60,9 @@ pub(super) fn demo(args: &DemoArgs, answer: Answer) -> anyhow::Result<Exit> {
         None => EVENTS.to_vec(),
         Some(path) => fs::read(path).with_context(|| format!("events {}", path.display()))?,
     };
-    let dir = Directory::make(args.keep.as_deref())?;
+    let dir = Directory::make("demo", args.keep.as_deref())?;
     let brokers = brokers();
-    let fleet = Fleet::start(&brokers)?;
+    let fleet = Fleet::start(brokers.iter().map(DemoBroker::part).collect(), 0)?;
     let config = write_files(&dir.path, &brokers, &fleet, &events)?;
     if !answer.quiet && !answer.json {
         let (count, lines) = (brokers.len(), events.split_inclusive(|byte| *byte == b'\n').count());
@@ -71,8 +72,9 @@ pub(super) fn demo(args: &DemoArgs, answer: Answer) -> anyhow::Result<Exit> {
     let config =
         Config::load(&config).map_err(|errors| anyhow::anyhow!("the demo's own config: {errors}"))?;
     logging::init(config.log.format, &config.log.level)?;
-    let summary = deliver(&config, answer)?;
-    let counts = fleet.stop()?;
+    let receivers = fleet.begin();
+    let summary = deliver(&config, None, answer)?;
+    let counts = receivers.stop()?;
     let dead: Vec<DeadLetter> = Store::open(&config.state.dir, store_options(&config))?
         .dead_letters()
         .iter()
@@ -137,34 +139,4 @@ fn write_files(dir: &Path, brokers: &[DemoBroker], fleet: &Fleet, events: &[u8])
         }
     }
     put("loadline.toml", config.as_bytes())
-}
-
-/// The demo's directory; removed at the end unless it is to be kept.
-struct Directory {
-    path: PathBuf,
-    keep: bool,
-}
-
-impl Directory {
-    fn make(keep: Option<&Path>) -> anyhow::Result<Self> {
-        let path = match keep {
-            Some(path) => path.to_owned(),
-            None => std::env::temp_dir().join(format!("loadline-demo-{}", std::process::id())),
-        };
-        if fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some()) {
-            bail!("{} is not empty; give --keep a new directory", path.display());
-        }
-        fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
-        Ok(Self { path, keep: keep.is_some() })
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        if !self.keep
-            && let Err(error) = fs::remove_dir_all(&self.path)
-        {
-            tracing::warn!(directory = %self.path.display(), %error, "the demo's files stay");
-        }
-    }
 }

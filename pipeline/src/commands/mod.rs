@@ -3,11 +3,14 @@
 mod broker;
 mod dead;
 mod demo;
+mod directory;
 mod legacy;
 mod progress;
 mod receive;
 mod run;
 mod signals;
+mod status_lines;
+mod surge;
 
 use std::{
     io::{self, IsTerminal},
@@ -43,13 +46,16 @@ pub fn execute(cli: Cli) -> anyhow::Result<Exit> {
     let answer = Answer { json: cli.json, quiet: cli.quiet };
     match cli.command {
         Command::Check(arg) => Ok(check(&arg.config, cli.json, cli.quiet, &mut io::stdout().lock())),
-        Command::Run(arg) => with_config(&arg.config, answer, |config| run::run(config, answer)),
+        Command::Run(args) => {
+            with_config(&args.config, answer, |config| run::run(config, args.status_every, answer))
+        }
         Command::Broker(command) => broker::broker(&command, answer),
         Command::Dead(DeadCommand::List(arg)) => {
             with_config(&arg.config, answer, |config| dead::list(config, answer))
         }
         Command::Receive(args) => receive::receive(&args, answer),
         Command::Demo(args) => demo::demo(&args, answer),
+        Command::Surge(args) => surge::surge(&args, answer),
         Command::Legacy(args) => legacy::legacy(&args, answer),
     }
 }

@@ -1,10 +1,14 @@
 //! `loadline run`: delivers until the source ends or a signal comes, and says what was done.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
 
 use state::{Clock, Store, UnixMillis};
+use tokio::task::JoinSet;
 
-use super::{Answer, progress, runtime, signals};
+use super::{Answer, progress, runtime, signals, status_lines};
 use crate::{
     assemble::store_options, cli::Exit, config::Config, dead_list, engine, logging, stop::stop,
     summary::Summary,
@@ -13,10 +17,10 @@ use crate::{
 /// How many dead letters of the run are listed at its end; `loadline dead list` has them all.
 const LISTED_MAX: usize = 20;
 
-pub(super) fn run(config: &Config, answer: Answer) -> anyhow::Result<Exit> {
+pub(super) fn run(config: &Config, status_every: Option<Duration>, answer: Answer) -> anyhow::Result<Exit> {
     logging::init(config.log.format, &config.log.level)?;
     let began = Clock::System.now();
-    let summary = deliver(config, answer)?;
+    let summary = deliver(config, status_every, answer)?;
     let mut out = io::stdout().lock();
     if answer.json {
         writeln!(out, "{}", serde_json::to_string(&summary)?)?;
@@ -28,18 +32,25 @@ pub(super) fn run(config: &Config, answer: Answer) -> anyhow::Result<Exit> {
 }
 
 /// Runs the line until its source ends or a signal comes, with progress for whoever looks on.
-pub(super) fn deliver(config: &Config, answer: Answer) -> anyhow::Result<Summary> {
+pub(super) fn deliver(
+    config: &Config,
+    status_every: Option<Duration>,
+    answer: Answer,
+) -> anyhow::Result<Summary> {
     runtime()?.block_on(async {
         let (stopper, stop) = stop();
-        signals::follow(stopper)?;
-        let mut shown = None;
+        signals::follow(stopper.clone())?;
+        let mut watching = JoinSet::new();
         let summary = engine::run(config, stop, |view| {
-            shown = answer.shows_progress().then(|| tokio::spawn(progress::show(view)));
+            if let Some(every) = status_every {
+                watching.spawn(status_lines::print(view.clone(), every, stopper));
+            }
+            if answer.shows_progress() {
+                watching.spawn(progress::show(view));
+            }
         });
         let summary = summary.await;
-        if let Some(shown) = shown {
-            shown.abort();
-        }
+        watching.shutdown().await;
         Ok(summary?)
     })
 }

@@ -2,13 +2,13 @@
 //! Guaranteed: nobody wants the events of `SEA-` loads with status `matched`, so that `examples/events.ndjson` has
 //! one event that goes nowhere.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::StatusCode;
 use stages::models::{LoadFilter, Subscription};
 
-use crate::receive::{Availability, Behaviour, Phase, Script};
+use crate::receive::{Availability, Behaviour, Part, Phase, Script};
 
 /// A broker of the demo.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +41,13 @@ impl DemoBroker {
     #[must_use]
     pub fn secret(&self) -> String {
         format!("whsec_{}", STANDARD.encode(format!("{:-<32}", format!("demo-secret-of-{}", self.id))))
+    }
+
+    /// Its receiver, on any free port.
+    #[must_use]
+    pub fn part(&self) -> Part {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        Part { listen, secrets: vec![self.secret()], script: self.script.clone(), recorder: Arc::new(()) }
     }
 
     /// Which events it gets.

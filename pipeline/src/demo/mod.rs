@@ -2,10 +2,8 @@
 
 mod brokers;
 mod expect;
-mod fleet;
 mod report;
 
 pub use brokers::{DemoBroker, Loads, brokers};
 pub use expect::expected;
-pub use fleet::{Fleet, FleetFault};
 pub use report::{BrokerTally, write_report};

@@ -7,7 +7,6 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{StatusCode, header::CONTENT_TYPE};
 use reqwest::{Client, Response, redirect};
-use rustls::crypto::{CryptoProvider, ring};
 use stages::{Index, Statuses};
 use url::Url;
 
@@ -110,9 +109,7 @@ impl Service {
 /// A client with its default pool; the timeout is for the whole exchange. No proxy: an environment that names one must
 /// not come between the model and its brokers.
 fn client(timeout: Duration) -> Result<Client, reqwest::Error> {
-    if CryptoProvider::get_default().is_none() && ring::default_provider().install_default().is_err() {
-        tracing::debug!("another thread has installed a crypto provider first; that one is used");
-    }
+    stages::install_crypto();
     let redirects = redirect::Policy::limited(REDIRECTS_MAX);
     Client::builder().timeout(timeout).redirect(redirects).no_proxy().tls_certs_only([]).build()
 }

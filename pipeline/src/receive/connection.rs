@@ -24,7 +24,12 @@ const HEADERS_MAX: usize = 16 << 10;
 
 /// Serves one connection to its end.
 pub(crate) async fn serve(stream: TcpStream, desk: Arc<Desk>) {
-    let looked = time::timeout(desk.limits.idle_max, speaks_http2(&stream)).await;
+    let mut stopping = desk.stopping.clone();
+    let looked = tokio::select! {
+        looked = time::timeout(desk.limits.idle_max, speaks_http2(&stream)) => looked,
+        // A client keeps connections in hand on which it has not said anything yet.
+        _ = stopping.wait_for(|stop| *stop) => return,
+    };
     let served = match looked {
         Err(_) | Ok(Err(_)) => return,
         Ok(Ok(true)) => serve_http2(stream, desk).await,

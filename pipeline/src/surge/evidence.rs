@@ -23,6 +23,10 @@ pub struct Evidence {
     pub settled_to: usize,
     /// When the system was killed with no warning, in milliseconds from the start of the run.
     pub kills_ms: Vec<u64>,
+    /// Whether the system was stopped because, by its own account, nothing was left to do.
+    pub done: bool,
+    /// When the run was ended, in milliseconds from its start.
+    pub ended_ms: u64,
 }
 
 /// One broker: what was agreed with it, and what its receiver saw.

@@ -6,8 +6,21 @@
 //! profile -> traffic -> log -> system (legacy | loadline) -> brokers' receivers -> evidence -> oracle -> report
 //! ```
 
+mod body;
 pub mod evidence;
+pub mod figures;
+pub mod generate;
+pub mod live;
 pub mod oracle;
+pub mod play;
+pub mod post;
+pub mod profile;
 pub mod report;
+pub mod run;
+pub mod sample;
 pub mod sighting;
+pub mod stage;
+pub mod system;
+pub mod target;
 pub mod traffic;
+pub mod witness;

@@ -15,14 +15,14 @@ const HOUR: UnixMillis = 3_600_000;
 const BOUNDS: IntakeOptions = IntakeOptions { backlog_max: 1_000, backlog_bytes_max: 1 << 30, retention: 0 };
 
 /// Opens the store at `dir` at a time of day.
-fn open(dir: &Path, now: UnixMillis, options: IntakeOptions) -> (Intake, LedgerThread) {
+fn open(dir: &Path, now: UnixMillis, options: IntakeOptions) -> (EmbeddedLog, LedgerThread) {
     let store = StoreOptions { clock: Clock::simulated(now), ..self::options(Durability::Process) };
     let commits = CommitOptions { commit_max: 64, linger: Duration::ZERO, inbox_max: 10_000 };
     let (ledger, thread) = Ledger::start(Store::open(dir, store).unwrap(), commits).unwrap();
-    (Intake::new(&ledger, options), thread)
+    (EmbeddedLog::new(&ledger, options), thread)
 }
 
-fn close((intake, thread): (Intake, LedgerThread)) {
+fn close((intake, thread): (EmbeddedLog, LedgerThread)) {
     drop(intake);
     thread.join().unwrap();
 }
@@ -31,18 +31,19 @@ fn bodies(texts: &[&'static str]) -> Vec<Bytes> {
     texts.iter().map(|text| Bytes::from_static(text.as_bytes())).collect()
 }
 
-async fn accept(intake: &Intake, texts: &[&'static str]) -> Range<u64> {
+async fn accept(intake: &EmbeddedLog, texts: &[&'static str]) -> Range<u64> {
     intake.accept(bodies(texts)).unwrap().await.unwrap()
 }
 
-fn texts(intake: &Intake, from: u64) -> Vec<(u64, String)> {
+fn texts(intake: &EmbeddedLog, from: u64) -> Vec<(u64, String)> {
     let records = intake.read(from, u64::MAX).unwrap();
     records.into_iter().map(|r| (r.offset, String::from_utf8(r.body.to_vec()).unwrap())).collect()
 }
 
-async fn settle(intake: &Intake, place: IntakePlace) {
+async fn settle(intake: &EmbeddedLog, place: IntakePlace) {
     let checkpoint = Checkpoint { epoch: 0, offset: place.offset, mark: place.mark().to_vec() };
-    let _proof = intake.ledger.record(Record::Checkpoint(Intake::SOURCE.into(), checkpoint)).await.unwrap();
+    let _proof =
+        intake.ledger.record(Record::Checkpoint(EmbeddedLog::SOURCE.into(), checkpoint)).await.unwrap();
 }
 
 #[tokio::test]
@@ -128,7 +129,7 @@ async fn settled_segments_are_dropped_when_they_are_old_enough_and_the_offsets_g
         all = open.0.read(0, u64::MAX).unwrap().last().unwrap().next;
         close(open);
     }
-    let segments = |intake: &Intake| intake.ledger.store().intake.segments();
+    let segments = |intake: &EmbeddedLog| intake.ledger.store().intake.segments();
     let unsettled = open(dir.path(), 100 * HOUR, keeps);
     settle(&unsettled.0, IntakePlace::default().after(1)).await;
     settle(&unsettled.0, IntakePlace::default().after(1)).await;

@@ -91,6 +91,8 @@ impl Log {
             spilled: Vec::new(),
             settled_to: records,
             kills_ms,
+            done: false,
+            ended_ms: u64::MAX,
         }
     }
 

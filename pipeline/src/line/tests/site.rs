@@ -150,7 +150,6 @@ impl Site {
             match Store::open(&self.dir, options.clone()) {
                 // The run before gives its last handles up a moment after it has reported.
                 Err(StateFault::Locked { .. }) => {}
-                Err(StateFault::Io { detail, .. }) if detail.contains("acquire lock") => {}
                 opened => return opened.unwrap(),
             }
             let _moment = std::sync::mpsc::sync_channel::<()>(1).1.recv_timeout(ms(10));

@@ -22,9 +22,11 @@ async fn stopping_lets_a_request_under_way_end() {
 }
 
 #[tokio::test]
-async fn stopping_does_not_wait_for_an_idle_or_hanging_connection() {
-    let limits = Limits { grace: Duration::from_secs(3_600), ..Limits::default() };
+async fn stopping_does_not_wait_for_a_silent_idle_or_hanging_connection() {
+    let hour = Duration::from_secs(3_600);
+    let limits = Limits { grace: hour, idle_max: hour, ..Limits::default() };
     let (receiver, _) = start_with(Behaviour::default(), limits);
+    let silent = TcpStream::connect(receiver.addr()).await.unwrap();
     let mut idle = Client::connect(receiver.addr()).await;
     assert_eq!(idle.status(event("1")).await, 200);
     let down = Behaviour { availability: crate::receive::Availability::Down, ..Behaviour::default() };
@@ -34,8 +36,9 @@ async fn stopping_does_not_wait_for_an_idle_or_hanging_connection() {
     while receiver.control().counts().unanswered == 0 {
         tokio::task::yield_now().await;
     }
-    receiver.stop().await.unwrap();
+    tokio::time::timeout(hour / 60, receiver.stop()).await.expect("it waits for the silent one").unwrap();
     assert!(asked.await.unwrap());
+    drop(silent);
 }
 
 #[tokio::test]

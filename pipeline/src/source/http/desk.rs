@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, header, request::Parts};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use state::{Intake, IntakeRefusal};
+use state::{EmbeddedLog, IntakeRefusal};
 use tokio::sync::Semaphore;
 
 use super::{
@@ -30,7 +30,7 @@ const PATH: &str = "/events";
 
 /// Where posts are judged; one for a listener, shared by its connections.
 pub(super) struct Desk {
-    intake: Intake,
+    intake: EmbeddedLog,
     token: Option<Token>,
     limits: PostLimits,
     stop: Stop,
@@ -41,7 +41,7 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    pub(super) fn new(intake: Intake, token: Option<Token>, limits: PostLimits, stop: Stop) -> Self {
+    pub(super) fn new(intake: EmbeddedLog, token: Option<Token>, limits: PostLimits, stop: Stop) -> Self {
         let commits = Arc::new(Semaphore::new(limits.connections_max));
         Self { intake, token, limits, stop, commits, full: AtomicBool::new(false) }
     }

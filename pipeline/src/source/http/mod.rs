@@ -1,7 +1,7 @@
 //! The `http` source: producers' posts enter, are kept in the intake log in the state directory, and leave as records
 //! in the order of their offsets, across restarts. It waits for more for ever; only stopping the line ends it.
 //!
-//! Two halves that meet in [`state::Intake`] alone: the [`Listener`] puts posts into the log and answers 202 once they
+//! Two halves that meet in [`state::EmbeddedLog`] alone: the [`Listener`] puts posts into the log and answers 202 once they
 //! are durable; the [`HttpSource`] reads the log. So accepting goes on while the line is slow, up to the bounds of the
 //! backlog, and a full backlog is answered with 503: backpressure reaches the producer.
 //!
@@ -20,7 +20,7 @@ use std::{sync::Arc, vec};
 
 use futures::{Stream, stream};
 use stages::models::RawRecord;
-use state::{Clock, Intake, IntakeRecord, Position};
+use state::{Clock, EmbeddedLog, IntakeRecord, Position};
 use tokio::{sync::watch, task::spawn_blocking};
 
 pub use serve::{Listener, PostLimits};
@@ -37,21 +37,21 @@ const HORIZON_STEP: u64 = 1024;
 /// The intake log, read from the first record that is not settled.
 #[derive(Debug)]
 pub struct HttpSource {
-    intake: Intake,
+    intake: EmbeddedLog,
     clock: Clock,
 }
 
 impl HttpSource {
     /// Reads `intake` from where its checkpoint stands.
     #[must_use]
-    pub fn new(intake: Intake, clock: Clock) -> Self {
+    pub fn new(intake: EmbeddedLog, clock: Clock) -> Self {
         Self { intake, clock }
     }
 }
 
 impl Source for HttpSource {
     fn name(&self) -> Arc<str> {
-        Arc::from(Intake::SOURCE)
+        Arc::from(EmbeddedLog::SOURCE)
     }
 
     fn horizon_step(&self) -> u64 {
@@ -75,7 +75,7 @@ impl Source for HttpSource {
 /// The log being read: the block being given out, and where the next one begins.
 struct Feed {
     name: Arc<str>,
-    intake: Intake,
+    intake: EmbeddedLog,
     clock: Clock,
     durable: watch::Receiver<u64>,
     next: u64,

@@ -6,7 +6,7 @@ use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use state::Intake;
+use state::EmbeddedLog;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
@@ -75,7 +75,7 @@ impl Listener {
     /// nothing is being committed any more.
     pub async fn serve(
         self,
-        intake: Intake,
+        intake: EmbeddedLog,
         token: Option<Token>,
         limits: PostLimits,
         stop: Stop,

@@ -36,7 +36,7 @@ const BOUNDS: IntakeOptions = IntakeOptions { backlog_max: 1_000, backlog_bytes_
 struct House {
     ledger: Ledger,
     thread: LedgerThread,
-    intake: Intake,
+    intake: EmbeddedLog,
     addr: std::net::SocketAddr,
     stopper: Stopper,
     end: oneshot::Sender<()>,
@@ -62,7 +62,7 @@ impl House {
         };
         let commits = CommitOptions { commit_max: 64, linger: Duration::from_millis(1), inbox_max: 100 };
         let (ledger, thread) = Ledger::start(Store::open(dir.path(), options).unwrap(), commits).unwrap();
-        let intake = Intake::new(&ledger, bounds);
+        let intake = EmbeddedLog::new(&ledger, bounds);
         let listener = Listener::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
         let (addr, (stopper, stop), (end, ended)) = (listener.addr(), stop(), oneshot::channel());
         let serving = listener.serve(intake.clone(), token, limits, stop, async { drop(ended.await) });
@@ -79,7 +79,7 @@ impl House {
     }
 
     async fn settle(&self, next: &Cursor) {
-        let record = Record::Checkpoint(Intake::SOURCE.into(), Checkpoint::from(next));
+        let record = Record::Checkpoint(EmbeddedLog::SOURCE.into(), Checkpoint::from(next));
         let _proof = self.ledger.record(record).await.unwrap();
     }
 

@@ -34,7 +34,7 @@ pub(super) fn check(
             figures.dead_letters += 1;
         } else if account.holds(place, event) {
             figures.waiting += 1;
-            if witness.well {
+            if witness.well && was_idle(witness, evidence.ended_ms) {
                 docket.note(Violation::HeldThoughWell { broker: place, event });
             }
         } else if record >= evidence.settled_to {
@@ -46,7 +46,37 @@ pub(super) fn check(
     }
 }
 
+/// How long a broker may have been asked nothing at the end of a run before what is held for it is held for nothing:
+/// several breaker pauses and retries of any profile.
+const IDLE_MAX_MS: u64 = 5_000;
+
+/// Whether nobody had asked anything of the broker for long when the run was ended at `ended_ms`. One that was still
+/// being served may have been given more than it can take.
+fn was_idle(witness: &Witness, ended_ms: u64) -> bool {
+    let taken = witness.saw.taken.last().map(|taken| taken.at_ms);
+    let refused = witness.saw.refused.last().map(|refused| refused.at_ms);
+    let last = taken.max(refused).unwrap_or_default();
+    ended_ms.saturating_sub(last) > IDLE_MAX_MS
+}
+
 fn refused_since(witness: &Witness, from_ms: u64) -> bool {
     // they stand in the order of arrival
     witness.saw.refused.last().is_some_and(|refused| refused.at_ms >= from_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        receive::Refusal,
+        surge::sighting::{RefusedRequest, Witnessed},
+    };
+
+    #[test]
+    fn a_broker_that_was_asked_to_the_end_was_not_idle() {
+        let refused = vec![RefusedRequest { at_ms: 10_000, why: Refusal::Throttled }];
+        let saw = Witnessed { taken: Vec::new(), refused };
+        let witness = Witness { id: String::new(), rate: 1.0, burst: 1, timeout_ms: 1, well: true, saw };
+        assert!(!was_idle(&witness, 15_000) && was_idle(&witness, 15_001));
+    }
 }

@@ -101,13 +101,17 @@ pub fn judge(evidence: &Evidence, terms: &Terms) -> Judgement {
 }
 
 fn check_account(evidence: &Evidence, docket: &mut Docket) {
-    let Evidence { appended, settled_to, .. } = *evidence;
+    let Evidence { appended, settled_to, done, .. } = *evidence;
     let log = evidence.traffic.log.len();
     if appended > log {
         docket.note(Violation::Contradiction(Contradiction::AppendedBeyondLog { appended, log }));
     }
     if settled_to > appended {
         docket.note(Violation::Contradiction(Contradiction::SettledBeyondAppended { settled_to, appended }));
+    }
+    let held = evidence.spilled.len();
+    if done && held > 0 {
+        docket.note(Violation::Contradiction(Contradiction::HeldThoughDone { held }));
     }
 }
 

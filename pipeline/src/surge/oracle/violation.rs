@@ -84,6 +84,9 @@ pub enum Contradiction {
     SettledBeyondAppended { settled_to: usize, appended: usize },
     /// More was appended than there is.
     AppendedBeyondLog { appended: usize, log: usize },
+    /// It said that nothing was left to do, and so many deliveries were on its disk: forgotten, as nobody is to wait
+    /// for.
+    HeldThoughDone { held: usize },
 }
 
 /// Why a run proves nothing.

@@ -96,6 +96,9 @@ impl Display for Contradiction {
                 write!(out, "{settled_to} records settled of {appended} appended")
             }
             Self::AppendedBeyondLog { appended, log } => write!(out, "{appended} records appended of {log}"),
+            Self::HeldThoughDone { held } => {
+                write!(out, "it said that nothing was left to do, and {held} deliveries wait on its disk")
+            }
         }
     }
 }

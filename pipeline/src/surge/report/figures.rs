@@ -72,11 +72,28 @@ fn lag(report: &Report) -> Vec<Row> {
         Some(ms) => Cell::plain(duration(ms as f64)),
         None => Cell { text: format!("never, {} left", count(figures.lag_at_end)), broken: true },
     };
-    vec![
+    let label = if surges(report) { "time to drain after the surge" } else { "time to drain" };
+    let mut rows = vec![
         row(report, "peak lag, in events", |figures| Cell::plain(count(figures.peak_lag))),
         part(report, "age of the oldest", |figures| Cell::plain(duration(figures.peak_age_ms as f64))),
-        row(report, "time to drain after the surge", drained),
-    ]
+        row(report, label, drained),
+    ];
+    let disk = |figures: &Figures| match figures.spill_drain_ms {
+        Some(ms) => Cell::plain(duration(ms as f64)),
+        None if figures.peak_spilled == 0 => Cell::plain(NONE.to_owned()),
+        None => Cell::plain("never".to_owned()),
+    };
+    rows.push(part(report, "until nothing waited on disk", disk));
+    if !surges(report) {
+        let pace = |figures: &Figures| Cell::plain(count(figures.settled_per_second.round() as u64));
+        rows.push(part(report, "events settled a second", pace));
+    }
+    rows
+}
+
+/// Whether the run has a surge, and so a time before it and a time during it.
+fn surges(report: &Report) -> bool {
+    report.phases.len() > 1
 }
 
 fn deliveries(report: &Report) -> Vec<Row> {
@@ -85,19 +102,24 @@ fn deliveries(report: &Report) -> Vec<Row> {
         text: count(figures.duplicates),
         broken: figures.duplicates > figures.explained_duplicates,
     };
-    vec![
+    let mut rows = vec![
         row(report, "deliveries made / owed", |figures| Cell::plain(of(figures.delivered, owed))),
         row(report, "taken by the TMSs, repeats included", |figures| Cell::plain(count(figures.taken))),
         row(report, "not taken by the TMSs", |figures| Cell::plain(count(figures.refused))),
         row(report, "duplicates at the TMS", duplicates),
-        part(report, "of which the answer never came", |figures| {
+        part(report, "of which could not be helped", |figures| {
             Cell::plain(count(figures.explained_duplicates))
         }),
         row(report, "out of order", |figures| Cell::none_of(figures.out_of_order)),
         row(report, "lost", |figures| Cell::none_of(figures.lost)),
         row(report, "dead letters", |figures| Cell::plain(count(figures.dead_letters))),
         row(report, "still waiting at the end", |figures| Cell::plain(count(figures.waiting))),
-    ]
+    ];
+    if report.issued.faulty > 0 {
+        let kept = |figures: &Figures| Cell::plain(count(figures.faulty_letters));
+        rows.push(row(report, "dead letters of faulty records", kept));
+    }
+    rows
 }
 
 fn latencies(report: &Report) -> Vec<Row> {
@@ -106,15 +128,19 @@ fn latencies(report: &Report) -> Vec<Row> {
         .iter()
         .enumerate()
         .map(|(phase, of)| {
-            row(report, &format!("p50 / p99 {} the surge", of.name), |figures| {
+            let when =
+                if surges(report) { format!("{} the surge", of.name) } else { "of the run".to_owned() };
+            row(report, &format!("p50 / p99 {when}"), |figures| {
                 Cell::plain(spread(figures.latency.get(phase).copied().flatten()))
             })
         })
         .collect();
-    rows.push(row(report, "p99 during / before", |figures| {
-        let p99 = |name| p99_in(report, &figures.latency, name).unwrap_or(f64::NAN);
-        Cell::plain(ratio(p99("during"), p99("before")))
-    }));
+    if surges(report) {
+        rows.push(row(report, "p99 during / before", |figures| {
+            let p99 = |name| p99_in(report, &figures.latency, name).unwrap_or(f64::NAN);
+            Cell::plain(ratio(p99("during"), p99("before")))
+        }));
+    }
     rows
 }
 
@@ -134,6 +160,11 @@ fn resources(report: &Report) -> Vec<Row> {
 pub(super) fn p99_in(report: &Report, latency: &[Option<Latency>], phase: &str) -> Option<f64> {
     let place = report.phases.iter().position(|of| of.name == phase)?;
     latency.get(place).copied().flatten().map(|latency| latency.p99_ms)
+}
+
+/// The phase whose 99th percentile a broker's row shows: the surge, or the whole run.
+pub(super) fn hard_phase(report: &Report) -> &str {
+    if surges(report) { "during" } else { report.phases.first().map_or("", |phase| &phase.name) }
 }
 
 /// `30,112 / 30,112`.

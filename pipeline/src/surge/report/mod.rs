@@ -120,6 +120,8 @@ pub struct Figures {
     pub peak_age_ms: u64,
     /// From the end of the surge until the lag was gone, in milliseconds; none if it never was.
     pub drain_ms: Option<u64>,
+    /// The same until nothing waited on disk any more; none if nothing ever did, or it was never gone.
+    pub spill_drain_ms: Option<u64>,
     /// Events in the log and not settled when the run was ended.
     pub lag_at_end: u64,
     /// Requests the brokers took, repeats included.
@@ -130,7 +132,7 @@ pub struct Figures {
     pub delivered: u64,
     /// Of those taken: the broker had taken the same event before.
     pub duplicates: u64,
-    /// Of the duplicates: the answer to every earlier one had never reached the sender.
+    /// Of the duplicates: the sender could not know, because no answer to an earlier one had reached it, or it was killed.
     pub explained_duplicates: u64,
     /// Taken after a newer event of the same load had been taken.
     pub out_of_order: u64,
@@ -138,6 +140,10 @@ pub struct Figures {
     pub lost: u64,
     /// Deliveries given up with a dead letter.
     pub dead_letters: u64,
+    /// Dead letters of records that are no event, or another event under a used id.
+    pub faulty_letters: u64,
+    /// Events settled a second, from the start until the last of them was.
+    pub settled_per_second: f64,
     /// Deliveries that still waited at the end, on disk or in the log.
     pub waiting: u64,
     /// From the append to the taking, for brokers that were well; per phase, in the phases' order; none if a phase had
@@ -171,7 +177,7 @@ pub struct BrokerFigures {
     pub delivered: u64,
     /// Taken although it had been taken before.
     pub duplicates: u64,
-    /// Of those: the answer to every earlier one had never reached the sender.
+    /// Of those: the sender could not know, because no answer to an earlier one had reached it, or it was killed.
     pub explained_duplicates: u64,
     /// Taken after a newer one of the same load.
     pub out_of_order: u64,

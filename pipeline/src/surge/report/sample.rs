@@ -205,6 +205,7 @@ fn reported(name: &str, samples: Vec<Sample>, repeats: u64) -> SystemReport {
         peak_lag: samples.iter().map(|sample| sample.lag).max().unwrap_or(0),
         peak_age_ms: samples.iter().map(|sample| sample.oldest_age_ms).max().unwrap_or(0),
         drain_ms: Some(if is_legacy { 17_200 } else { 200 }),
+        spill_drain_ms: (!is_legacy).then_some(9_000),
         lag_at_end: 0,
         taken: sum(|broker| broker.delivered) + duplicates,
         refused: if is_legacy { 9_311 } else { 143 },

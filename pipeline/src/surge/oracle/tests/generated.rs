@@ -116,6 +116,8 @@ pub(super) fn honest_run(seed: u64, events: u32, brokers: u16) -> Evidence {
         spilled: Vec::new(),
         settled_to,
         kills_ms: kill_ms.into_iter().collect(),
+        done: false,
+        ended_ms: u64::MAX,
     };
     for place in 0..brokers {
         let well = place == 0 || dice.random();
@@ -203,6 +205,8 @@ pub(super) fn long_run(events: u32) -> Evidence {
         dead: Vec::new(),
         spilled: Vec::new(),
         kills_ms: Vec::new(),
+        done: false,
+        ended_ms: u64::MAX,
     }
 }
 

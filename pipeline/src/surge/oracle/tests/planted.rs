@@ -293,6 +293,17 @@ fn a_well_broker_has_nothing_given_up_and_nothing_waiting() {
 }
 
 #[test]
+fn what_waits_although_nothing_was_left_to_do_is_forgotten() {
+    let mut run = honest();
+    run.brokers[usize::from(ACME)].well = false;
+    run.brokers[usize::from(ACME)].saw.taken.remove(5);
+    run.spilled.push((ACME, 5));
+    assert!(judged(&run).is_clean(), "it was stopped while the broker could not be served");
+    run.done = true;
+    only(&run, Kind::Contradiction, None, None);
+}
+
+#[test]
 fn an_account_of_more_than_there_is_contradicts_itself() {
     let mut run = honest();
     run.settled_to = 11;

@@ -110,6 +110,8 @@ pub(super) fn honest() -> Evidence {
         spilled: vec![(BIRCH, 5)],
         settled_to: appended,
         kills_ms: Vec::new(),
+        done: false,
+        ended_ms: u64::MAX,
     }
 }
 

@@ -1,0 +1,253 @@
+//! `loadline surge`: the same traffic through the legacy model and through Loadline, judged by what the brokers saw.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufWriter, IsTerminal, Write},
+    path::Path,
+};
+
+use anyhow::Context;
+
+use super::{Answer, directory::Directory, runtime, signals};
+use crate::{
+    cli::{Exit, OnlySystem, SurgeArgs},
+    config::{Config, LogFormat},
+    logging,
+    stop::{Stop, stop},
+    surge::{
+        figures,
+        generate::traffic,
+        live::{Live, Plain, Quiet, plain_on_stderr},
+        profile::{BUILTIN, BrokerProfile, Profile, ProfileFault},
+        report::{Report, write_html, write_table},
+        run::{SurgeFault, run},
+        stage::Watcher,
+        system::Which,
+        target::{Target, cast, run_against, subscriptions},
+        traffic::Traffic,
+    },
+};
+
+pub(super) fn surge(args: &SurgeArgs, answer: Answer) -> anyhow::Result<Exit> {
+    if args.list {
+        return list();
+    }
+    let profile = match Profile::load(&args.profile) {
+        Ok(profile) => profile,
+        Err(fault) => return refuse(&fault),
+    };
+    if args.show {
+        return show(&args.profile);
+    }
+    logging::init(LogFormat::Text, "warn")?;
+    let profile = match adjusted(profile, args) {
+        Ok(profile) => profile,
+        Err(fault) => return refuse(&fault),
+    };
+    let config = match args.config.as_deref().map(Config::load) {
+        None => None,
+        Some(Ok(config)) => Some(config),
+        Some(Err(errors)) => {
+            writeln!(io::stderr().lock(), "{errors}")?;
+            return Ok(Exit::Usage);
+        }
+    };
+    let mut directory = Directory::make("surge", args.keep.as_deref())?;
+    let report: anyhow::Result<Report> = runtime()?.block_on(async {
+        let (stopper, stop) = stop();
+        signals::follow(stopper)?;
+        match (&args.target, &config) {
+            (Some(target), Some(config)) => against(target, config, (args, &profile), stop, answer).await,
+            _ => compare(args, &profile, &directory.path, stop, answer).await,
+        }
+    });
+    // What went wrong with a system is in its log, which the fault may name.
+    directory.keep |=
+        matches!(&report, Err(error) if matches!(error.downcast_ref(), Some(SurgeFault::System(_))));
+    tell(&report?, args, answer)
+}
+
+/// Puts each of the two systems through the profile, one after the other.
+async fn compare(
+    args: &SurgeArgs,
+    profile: &Profile,
+    dir: &Path,
+    stop: Stop,
+    answer: Answer,
+) -> anyhow::Result<Report> {
+    let subscriptions: Vec<_> = profile.brokers.iter().map(BrokerProfile::subscription).collect();
+    let traffic = traffic(profile, &subscriptions);
+    let mut report = blank(args, profile, &traffic);
+    let loadline = std::env::current_exe().context("the path of this program")?;
+    for which in systems(args.only) {
+        let traffic = of(which, traffic.clone());
+        let dir = dir.join(which.as_str());
+        fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
+        let mut watcher = Shown::new(answer, profile);
+        let ran =
+            run(which, profile, &traffic, (&loadline, &dir), watcher.as_dyn(), asked(stop.clone())).await;
+        watcher.close();
+        let ran = ran?;
+        let interrupted = ran.interrupted;
+        report.systems.push(figures::system_report(profile, ran));
+        if interrupted {
+            break;
+        }
+    }
+    Ok(report)
+}
+
+/// Puts a pipeline that already runs through the profile.
+async fn against(
+    target: &str,
+    config: &Config,
+    (args, profile): (&SurgeArgs, &Profile),
+    stop: Stop,
+    answer: Answer,
+) -> anyhow::Result<Report> {
+    let target = Target::parse(target)?;
+    let token = args.token.as_ref().and_then(|token| token.reference().ok());
+    let profile = &cast(profile, config)?;
+    let traffic = traffic(profile, &subscriptions(config));
+    let mut report = blank(args, profile, &traffic);
+    let mut watcher = Shown::new(answer, profile);
+    let part = (profile, config);
+    let ran = run_against(&target, token, part, &traffic, watcher.as_dyn(), asked(stop)).await;
+    watcher.close();
+    report.systems.push(figures::system_report(profile, ran?));
+    Ok(report)
+}
+
+async fn asked(mut stop: Stop) {
+    stop.asked().await;
+}
+
+/// Whatever shows the run to whoever looks on.
+enum Shown {
+    Nothing(Quiet),
+    Lines(Plain<io::Stderr>),
+    View(Box<Live>),
+}
+
+impl Shown {
+    fn new(answer: Answer, profile: &Profile) -> Self {
+        if answer.quiet {
+            Self::Nothing(Quiet)
+        } else if io::stderr().is_terminal() {
+            Self::View(Box::new(Live::new(profile)))
+        } else {
+            Self::Lines(plain_on_stderr())
+        }
+    }
+
+    fn as_dyn(&mut self) -> &mut dyn Watcher {
+        match self {
+            Self::Nothing(quiet) => quiet,
+            Self::Lines(lines) => lines,
+            Self::View(view) => &mut **view,
+        }
+    }
+
+    fn close(&self) {
+        if let Self::View(view) = self {
+            view.close();
+        }
+    }
+}
+
+/// The report before anything has been run.
+fn blank(args: &SurgeArgs, profile: &Profile, traffic: &Traffic) -> Report {
+    Report {
+        profile: args.profile.clone(),
+        about: profile.about.clone(),
+        seed: profile.seed,
+        version: env!("CARGO_PKG_VERSION"),
+        issued: figures::issued(traffic),
+        phases: figures::phases(profile),
+        incidents: figures::incidents(profile),
+        brokers: figures::brokers(profile),
+        systems: Vec::new(),
+    }
+}
+
+fn systems(only: Option<OnlySystem>) -> Vec<Which> {
+    match only {
+        None => vec![Which::Legacy, Which::Loadline],
+        Some(OnlySystem::Legacy) => vec![Which::Legacy],
+        Some(OnlySystem::Loadline) => vec![Which::Loadline],
+    }
+}
+
+/// The traffic as `which` is given it: the legacy model's own rebalance makes it read again, so its log does not.
+fn of(which: Which, traffic: Traffic) -> Traffic {
+    match which {
+        Which::Legacy => traffic.without_replays(),
+        Which::Loadline => traffic,
+    }
+}
+
+/// The profile as the arguments want it: no less checked than the file.
+fn adjusted(mut profile: Profile, args: &SurgeArgs) -> Result<Profile, ProfileFault> {
+    profile.seed = args.seed.unwrap_or(profile.seed);
+    profile.load.base = args.rate.unwrap_or(profile.load.base);
+    if let Some(length) = args.run_for {
+        profile = profile.lasting(length);
+    }
+    profile.checked(&args.profile)
+}
+
+fn list() -> anyhow::Result<Exit> {
+    let mut out = io::stdout().lock();
+    for builtin in BUILTIN {
+        let profile = Profile::load(builtin.name)?;
+        writeln!(out, "{:<20} {}", builtin.name, profile.about)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn show(name: &str) -> anyhow::Result<Exit> {
+    let builtin = BUILTIN.iter().find(|builtin| builtin.name == name);
+    let text = match builtin {
+        Some(builtin) => builtin.toml.to_owned(),
+        None => fs::read_to_string(name).with_context(|| name.to_owned())?,
+    };
+    io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(Exit::Done)
+}
+
+fn refuse(fault: &ProfileFault) -> anyhow::Result<Exit> {
+    writeln!(io::stderr().lock(), "loadline: {fault}")?;
+    Ok(Exit::Usage)
+}
+
+/// Writes what came of it to the files it was asked for.
+fn write_files(report: &Report, args: &SurgeArgs) -> anyhow::Result<()> {
+    if let Some(path) = &args.json {
+        let file = File::create(path).with_context(|| path.display().to_string())?;
+        serde_json::to_writer(BufWriter::new(file), report).with_context(|| path.display().to_string())?;
+    }
+    if let Some(path) = &args.report {
+        let file = File::create(path).with_context(|| path.display().to_string())?;
+        let mut out = BufWriter::new(file);
+        write_html(&mut out, report)
+            .and_then(|()| out.flush())
+            .with_context(|| path.display().to_string())?;
+    }
+    Ok(())
+}
+
+/// Prints and writes what came of it.
+fn tell(report: &Report, args: &SurgeArgs, answer: Answer) -> anyhow::Result<Exit> {
+    // A file that cannot be written must not take the table with it, nor a reader that has gone the files.
+    let written = write_files(report, args);
+    if !answer.quiet {
+        write_table(&mut io::stdout().lock(), report)?;
+    }
+    written?;
+    // The legacy model is there to fail.
+    let loadline = report.systems.iter().filter(|system| system.name == Which::Loadline.as_str());
+    let failed = |system: &crate::surge::report::SystemReport| {
+        system.violation_count > 0 || (args.strict && !system.missed_goals.is_empty())
+    };
+    Ok(if loadline.clone().any(failed) { Exit::Failed } else { Exit::Done })
+}

@@ -1,0 +1,164 @@
+//! The stage on which a run is played: the producer appends, deeds are done to the system in their time, and the run is
+//! looked at until all has settled.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::{
+    play::{Appended, Producer, ProducerFault},
+    profile::Profile,
+    report::Sample,
+    run::SurgeFault,
+    sample::Sampler,
+    system::{System, SystemFault, Which},
+    traffic::Traffic,
+    witness::RunClock,
+};
+
+/// How often the run is looked at: ten points a second are as many as a plot of a minute can show.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Is shown each sample as it is taken.
+pub trait Watcher {
+    /// A system's run begins.
+    fn begins(&mut self, which: Which);
+    /// A sample was taken; `lasts_ms` is how long events are appended.
+    fn sees(&mut self, sample: &Sample, lasts_ms: u64);
+}
+
+/// What is done to the system, and when.
+#[derive(Clone, Copy, Debug)]
+enum Deed {
+    Scale(u32),
+    Kill,
+}
+
+/// Where a run is played.
+pub(super) struct Stage<'s> {
+    profile: &'s Profile,
+    which: Which,
+    clock: RunClock,
+    appended: Appended,
+    sampler: Sampler,
+    /// The run over time.
+    pub(super) samples: Vec<Sample>,
+    /// When the system was killed, in milliseconds from the start.
+    pub(super) kills: Vec<u64>,
+    /// Whether the system has said that nothing is left to do.
+    pub(super) done: bool,
+}
+
+impl<'s> Stage<'s> {
+    pub(super) fn new(
+        profile: &'s Profile,
+        which: Which,
+        clock: RunClock,
+        appended: Appended,
+        sampler: Sampler,
+    ) -> Self {
+        let (samples, kills) = (Vec::new(), Vec::new());
+        Self { profile, which, clock, appended, sampler, samples, kills, done: false }
+    }
+
+    /// Plays until all has settled, the profile's patience ends, or `stop`; true if it was stopped.
+    pub(super) async fn play(
+        &mut self,
+        mut system: Option<&mut System>,
+        mut log: Producer,
+        traffic: &Traffic,
+        watcher: &mut dyn Watcher,
+        stop: impl Future<Output = ()>,
+    ) -> Result<bool, SurgeFault> {
+        let mut stop = std::pin::pin!(stop);
+        let (clock, all) = (self.clock.clone(), traffic.log.len());
+        let shared = Arc::new(traffic.clone());
+        let mut producer = tokio::spawn(async move { log.play(&shared, &clock).await });
+        let mut deeds = self.deeds();
+        let mut ticks = interval(LOOK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut producing = true;
+        let mut patience: Option<Instant> = None;
+        let mut calm = 0;
+        loop {
+            tokio::select! {
+                () = &mut stop => {
+                    producer.abort();
+                    return Ok(true);
+                }
+                produced = &mut producer, if producing => {
+                    producing = false;
+                    match produced {
+                        Ok(Ok(())) => patience = Some(Instant::now() + self.patience()),
+                        Ok(Err(fault)) => return Err(fault.into()),
+                        Err(_) => return Err(ProducerFault::Ended.into()),
+                    }
+                }
+                _ = ticks.tick() => {
+                    let sample = match system.as_deref_mut() {
+                        Some(system) => {
+                            if system.has_ended() {
+                                return Err(system.gone().into());
+                            }
+                            self.sampler.look(&system.heard(), system.memory())
+                        }
+                        None => self.sampler.look_on(),
+                    };
+                    watcher.sees(&sample, self.lasts_ms());
+                    let done = self.appended.count() == all && sample.lag + sample.in_flight + sample.spilled == 0;
+                    calm = if done { calm + 1 } else { 0 };
+                    self.samples.push(sample);
+                }
+            }
+            while deeds.first().is_some_and(|(at_ms, _)| *at_ms <= self.clock.now_ms()) {
+                let deed = deeds.remove(0).1;
+                if let Some(system) = system.as_deref_mut() {
+                    self.perform(deed, system).await?;
+                }
+            }
+            // Twice in a row: what it says may be a moment old.
+            if !producing
+                && deeds.is_empty()
+                && (calm > 1 || patience.is_some_and(|end| end <= Instant::now()))
+            {
+                self.done = calm > 1;
+                return Ok(false);
+            }
+        }
+    }
+
+    /// When it was looked at last, in milliseconds from the start.
+    pub(super) fn ended_ms(&self) -> u64 {
+        self.samples.last().map_or(0, |sample| sample.at_ms)
+    }
+
+    fn lasts_ms(&self) -> u64 {
+        u64::try_from(self.profile.length().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn patience(&self) -> Duration {
+        match self.which {
+            Which::Legacy => self.profile.settle.legacy,
+            Which::Loadline => self.profile.settle.loadline,
+        }
+    }
+
+    fn deeds(&self) -> Vec<(u64, Deed)> {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let scale = self.profile.scale_out.iter().map(|scale| (millis(scale.at), Deed::Scale(scale.to)));
+        let kills = self.profile.kills.iter().map(|kill| (millis(kill.at), Deed::Kill));
+        let mut deeds: Vec<_> = scale.chain(kills).collect();
+        deeds.sort_by_key(|(at_ms, _)| *at_ms);
+        deeds
+    }
+
+    async fn perform(&mut self, deed: Deed, system: &mut System) -> Result<(), SystemFault> {
+        match deed {
+            Deed::Scale(consumers) => system.scale(consumers).await,
+            Deed::Kill => {
+                self.kills.push(self.clock.now_ms());
+                system.kill_and_restart().await
+            }
+        }
+    }
+}
