@@ -3,7 +3,8 @@
 
 use serde::Serialize;
 
-use super::{sighting::Witnessed, traffic::Traffic};
+use super::{millis, profile::BrokerProfile, sighting::Witnessed, traffic::Traffic};
+use crate::config::BrokerConfig;
 
 /// The evidence of one run.
 #[derive(Clone, Debug)]
@@ -44,6 +45,21 @@ pub struct Witness {
     pub well: bool,
     /// What it saw.
     pub saw: Witnessed,
+}
+
+impl Witness {
+    /// What Loadline's config says was agreed with `broker`, whose part in the run is `part`, and what it saw.
+    #[must_use]
+    pub fn of(broker: &BrokerConfig, part: &BrokerProfile, saw: Witnessed) -> Self {
+        Self {
+            id: broker.id.clone(),
+            rate: broker.rate,
+            burst: broker.burst,
+            timeout_ms: millis(broker.timeout),
+            well: part.is_well(),
+            saw,
+        }
+    }
 }
 
 /// Something a system says it gave up.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{
+    millis,
     oracle::{self, Judgement, Promised, Surge, Terms},
     profile::Profile,
     report::{BrokerInfo, Figures, Incident, Issued, Latency, Phase, Sample, SystemReport},
@@ -19,10 +20,6 @@ const P99_FLOOR_MS: f64 = 5.0;
 /// How much of a second's base load may still be in the log when the lag counts as gone: twice what stands there by
 /// itself if offsets are committed twice a second.
 const CALM_SHARE: f64 = 1.0;
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
 
 /// Whether the profile has a surge.
 fn surges(profile: &Profile) -> bool {

@@ -12,6 +12,7 @@ use state::BodyDigest;
 
 use super::{
     body::{Content, write_body},
+    millis,
     profile::Profile,
     traffic::{Entry, Form, SimEvent, Traffic},
 };
@@ -61,10 +62,6 @@ pub fn traffic(profile: &Profile, brokers: &[Subscription]) -> Traffic {
         }
     }
     producer.finish(profile)
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A load under way.

@@ -24,3 +24,10 @@ pub mod system;
 pub mod target;
 pub mod traffic;
 pub mod witness;
+
+use std::time::Duration;
+
+/// A time of a run in whole milliseconds, the unit of everything that is kept of one.
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

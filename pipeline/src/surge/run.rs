@@ -5,17 +5,18 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use state::StateFault;
 
 use super::{
     evidence::{self, Evidence},
+    millis,
     play::{Appended, LogFile, Producer, ProducerFault, records_before},
-    profile::Profile,
+    profile::{BrokerProfile, Profile},
     report::Sample,
     sample::Sampler,
+    sighting::Witnessed,
     stage::{Stage, Watcher},
     system::{
         Book, System, SystemFault, Which, read_book, secret, write_legacy_config, write_loadline_config,
@@ -121,21 +122,17 @@ pub async fn run(
         None => usize::try_from(stopped.heard.settled_to).unwrap_or(usize::MAX).min(appended.count()),
     };
     let saw = witnesses.iter().map(|witness| witness.testify());
-    let brokers = profile.brokers.iter().zip(saw).map(|(broker, saw)| {
-        let timeout = timeout_of(which, profile);
-        evidence::Witness {
-            id: broker.id.clone(),
-            rate: broker.rate,
-            burst: broker.burst.unwrap_or(broker.rate.ceil() as u32),
-            timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
-            well: broker.is_well(),
-            saw,
+    let brokers = match &config_of_loadline {
+        None => profile.brokers.iter().zip(saw).map(|(part, saw)| of_legacy(profile, part, saw)).collect(),
+        Some(config) => {
+            let cast = config.brokers.iter().zip(&profile.brokers).zip(saw);
+            cast.map(|((broker, part), saw)| evidence::Witness::of(broker, part, saw)).collect()
         }
-    });
+    };
     let evidence = Evidence {
         traffic: as_appended(traffic, &appended),
         appended: appended.count(),
-        brokers: brokers.collect(),
+        brokers,
         dead: book.dead,
         spilled: book.spilled,
         settled_to,
@@ -146,14 +143,15 @@ pub async fn run(
     Ok(Ran { which, evidence, samples: stage.samples, memory_max: stopped.memory_max, interrupted })
 }
 
-/// How long `which` waits for an answer.
-fn timeout_of(which: Which, profile: &Profile) -> Duration {
-    let loadline = profile.loadline.get("delivery").and_then(|delivery| delivery.get("timeout"));
-    match which {
-        Which::Legacy => profile.legacy.timeout,
-        Which::Loadline => loadline
-            .and_then(|timeout| humantime::parse_duration(timeout.as_str()?).ok())
-            .unwrap_or(Duration::from_secs(5)),
+/// What was agreed with a broker of the legacy model, which keeps to no quota, and what its receiver saw.
+fn of_legacy(profile: &Profile, part: &BrokerProfile, saw: Witnessed) -> evidence::Witness {
+    evidence::Witness {
+        id: part.id.clone(),
+        rate: part.rate,
+        burst: part.burst.unwrap_or(part.rate.ceil() as u32),
+        timeout_ms: millis(profile.legacy.timeout),
+        well: part.is_well(),
+        saw,
     }
 }
 

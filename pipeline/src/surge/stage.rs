@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::{
+    millis,
     play::{Appended, Producer, ProducerFault},
     profile::Profile,
     report::Sample,
@@ -133,7 +134,7 @@ impl<'s> Stage<'s> {
     }
 
     fn lasts_ms(&self) -> u64 {
-        u64::try_from(self.profile.length().as_millis()).unwrap_or(u64::MAX)
+        millis(self.profile.length())
     }
 
     fn patience(&self) -> Duration {
@@ -144,7 +145,6 @@ impl<'s> Stage<'s> {
     }
 
     fn deeds(&self) -> Vec<(u64, Deed)> {
-        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let scale = self.profile.scale_out.iter().map(|scale| (millis(scale.at), Deed::Scale(scale.to)));
         let kills = self.profile.kills.iter().map(|kill| (millis(kill.at), Deed::Kill));
         let mut deeds: Vec<_> = scale.chain(kills).collect();

@@ -144,15 +144,12 @@ pub async fn run_against(
     let interrupted = stage.play(None, producer, traffic, watcher, stop).await?;
     let _counts = brokers.stop()?;
     let saw = witnesses.iter().map(|witness| witness.testify());
-    let brokers =
-        config.brokers.iter().zip(&profile.brokers).zip(saw).map(|((broker, part), saw)| evidence::Witness {
-            id: broker.id.clone(),
-            rate: broker.rate,
-            burst: broker.burst,
-            timeout_ms: u64::try_from(broker.timeout.as_millis()).unwrap_or(u64::MAX),
-            well: part.is_well(),
-            saw,
-        });
+    let brokers = config
+        .brokers
+        .iter()
+        .zip(&profile.brokers)
+        .zip(saw)
+        .map(|((broker, part), saw)| evidence::Witness::of(broker, part, saw));
     let evidence = Evidence {
         traffic: as_appended(traffic, &appended),
         appended: appended.count(),

@@ -13,6 +13,7 @@ use state::{BodyDigest, UnixMillis};
 use tokio::time::Instant;
 
 use super::{
+    millis,
     sighting::{RefusedRequest, Sighting, Told, Witnessed},
     traffic::Traffic,
 };
@@ -31,8 +32,7 @@ impl RunClock {
     /// Milliseconds since the run began.
     #[must_use]
     pub fn now_ms(&self) -> u64 {
-        let since = self.0.get().map(|start| start.elapsed().as_millis());
-        since.and_then(|millis| u64::try_from(millis).ok()).unwrap_or_default()
+        self.0.get().map_or(0, |start| millis(start.elapsed()))
     }
 }
 
