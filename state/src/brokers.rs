@@ -1,4 +1,5 @@
-//! What is remembered of a broker itself: whether it is disabled and why, and how far its spill may have been sent.
+//! What is remembered of a broker itself: whether it is disabled and why, whether it is paused, and how far its spill
+//! may have been sent.
 
 use bincode::{Decode, Encode};
 
@@ -17,6 +18,13 @@ pub struct Disabled {
     pub reason: String,
 }
 
+/// A broker that is sent nothing until someone lets it go on; what comes for it waits.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Paused {
+    /// Since when.
+    pub since: UnixMillis,
+}
+
 impl Brokers {
     pub(crate) fn new(table: Table) -> Self {
         Self(table)
@@ -28,6 +36,14 @@ impl Brokers {
     /// A fault of the store.
     pub fn disabled(&self, broker: &str) -> Result<Option<Disabled>, StateFault> {
         self.0.get(&key(b'd', broker))
+    }
+
+    /// Whether `broker` is paused.
+    ///
+    /// # Errors
+    /// A fault of the store.
+    pub fn paused(&self, broker: &str) -> Result<Option<Paused>, StateFault> {
+        self.0.get(&key(b'p', broker))
     }
 
     /// The number below which `broker`'s spilled deliveries may have been on the wire in a run that ended without
@@ -43,6 +59,14 @@ impl Brokers {
         let key = key(b'd', broker);
         match disabled {
             Some(disabled) => self.0.put(&key, disabled),
+            None => self.0.remove(&key),
+        }
+    }
+
+    pub(crate) fn put_paused(&self, broker: &str, paused: Option<&Paused>) -> Result<(), StateFault> {
+        let key = key(b'p', broker);
+        match paused {
+            Some(paused) => self.0.put(&key, paused),
             None => self.0.remove(&key),
         }
     }

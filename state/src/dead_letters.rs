@@ -1,32 +1,119 @@
-//! The dead letters on disk, in the order of their positions; writing is the ledger thread's alone.
+//! The dead letters on disk, in the order of their positions, and how many there are by cause; writing is the ledger
+//! thread's alone.
 //!
 //! A letter's key is its position and its broker, so that a record read again after a crash replaces its own letter
 //! and never adds a second one.
+//!
+//! The counts begin with one pass over what is there, made in steps by whoever wants to know, and are kept from then on
+//! with each letter written: at any moment they are the letters up to where the pass has come.
 
-use crate::{dead::DeadLetter, fault::StateFault, position::Position, table::Table};
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+
+use parking_lot::Mutex;
+
+use crate::{
+    dead::{DeadLetter, StageName},
+    fault::StateFault,
+    position::Position,
+    table::Table,
+};
 
 /// All dead letters.
 #[derive(Clone, Debug)]
-pub struct DeadLetters(Table);
+pub struct DeadLetters {
+    table: Table,
+    tally: Arc<Mutex<Tally>>,
+}
+
+/// How many dead letters there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeadCounts {
+    /// By stage and cause, both bounded sets.
+    pub by_cause: BTreeMap<(StageName, String), u64>,
+    /// Whether all have been counted; if not, there are at least so many.
+    pub complete: bool,
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    counts: DeadCounts,
+    /// The last key counted; none before the first.
+    reached: Option<Vec<u8>>,
+}
 
 impl DeadLetters {
     pub(crate) fn new(table: Table) -> Self {
-        Self(table)
+        Self { table, tally: Arc::default() }
     }
 
     /// Every letter, ordered by source, epoch, offset and broker; read one at a time.
     pub fn iter(&self) -> impl Iterator<Item = Result<DeadLetter, StateFault>> + '_ {
-        self.0.range(..).map(|item| self.0.decode(&item?.1))
+        self.table.range(..).map(|item| self.table.decode(&item?.1))
     }
 
     /// How many letters there are; visits every one.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.0.len()
+        self.table.len()
+    }
+
+    /// The counts, as far as they have come.
+    #[must_use]
+    pub fn counts(&self) -> DeadCounts {
+        self.tally.lock().counts.clone()
+    }
+
+    /// Counts up to `max` letters that have not been counted; true once there are none left. The ledger thread waits
+    /// for it when it has a letter to write, so `max` should be some hundreds.
+    ///
+    /// # Errors
+    /// A fault of the store, or [`StateFault::Undecodable`].
+    pub fn count_on(&self, max: usize) -> Result<bool, StateFault> {
+        let mut tally = self.tally.lock();
+        if tally.counts.complete {
+            return Ok(true);
+        }
+        let from = tally.reached.clone().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut visited = 0;
+        for item in self.table.range((from, Bound::Unbounded)).take(max) {
+            let (key, value) = item?;
+            let letter: DeadLetter = self.table.decode(&value)?;
+            tally.add(&letter);
+            tally.reached = Some(key.to_vec());
+            visited += 1;
+        }
+        tally.counts.complete = visited < max;
+        Ok(tally.counts.complete)
     }
 
     pub(crate) fn put(&self, letter: &DeadLetter) -> Result<(), StateFault> {
-        self.0.put(&key(&letter.position, letter.broker.as_deref()), letter)
+        let key = key(&letter.position, letter.broker.as_deref());
+        // Held while writing: a count under way sees the letter either here or there.
+        let mut tally = self.tally.lock();
+        let replaced: Option<DeadLetter> = self.table.replace(&key, letter)?;
+        if tally.counts.complete || tally.reached.as_ref().is_some_and(|reached| key <= *reached) {
+            if let Some(replaced) = replaced {
+                tally.remove(&replaced);
+            }
+            tally.add(letter);
+        }
+        Ok(())
+    }
+}
+
+impl Tally {
+    fn add(&mut self, letter: &DeadLetter) {
+        *self.counts.by_cause.entry((letter.stage, letter.cause.clone())).or_default() += 1;
+    }
+
+    fn remove(&mut self, letter: &DeadLetter) {
+        let cause = (letter.stage, letter.cause.clone());
+        if let Some(count) = self.counts.by_cause.get_mut(&cause) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.counts.by_cause.remove(&cause);
+            }
+        }
     }
 }
 
@@ -39,4 +126,60 @@ fn key(position: &Position, broker: Option<&str>) -> Vec<u8> {
     key.extend_from_slice(&position.offset.to_be_bytes());
     key.extend_from_slice(broker.as_bytes());
     key
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{Clock, Durability, History, Store, StoreOptions};
+
+    fn letter(offset: u64, cause: &str) -> DeadLetter {
+        DeadLetter {
+            position: Position::new("file:e".into(), 0, offset),
+            broker: None,
+            stage: StageName::Decode,
+            cause: cause.to_owned(),
+            detail: String::new(),
+            at: 0,
+            history: History::default(),
+            event_id: None,
+            load_id: None,
+            status: None,
+            body: Vec::new(),
+            body_len: 0,
+        }
+    }
+
+    fn counted(letters: &DeadLetters) -> BTreeMap<String, u64> {
+        letters.counts().by_cause.into_iter().map(|((_, cause), count)| (cause, count)).collect()
+    }
+
+    #[test]
+    fn the_counts_are_right_whatever_is_written_before_behind_and_ahead_of_the_count() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = StoreOptions {
+            durability: Durability::Process,
+            dedupe_window: 3_600_000,
+            cache: 16 << 20,
+            clock: Clock::System,
+        };
+        let store = Store::open(dir.path(), options).unwrap();
+        let letters = store.dead_letters();
+        for offset in [10, 20, 30, 40, 50] {
+            letters.put(&letter(offset, "not-json")).unwrap();
+        }
+        assert!(!letters.count_on(3).unwrap() && !letters.counts().complete);
+        assert_eq!(counted(letters), BTreeMap::from([("not-json".to_owned(), 3)]));
+        // One behind the count, one ahead of it, and one each that replaces its own.
+        for (offset, cause) in [(15, "too-long"), (45, "too-long"), (20, "too-long"), (50, "too-long")] {
+            letters.put(&letter(offset, cause)).unwrap();
+        }
+        while !letters.count_on(1).unwrap() {}
+        letters.put(&letter(50, "not-json")).unwrap();
+        let expected = BTreeMap::from([("not-json".to_owned(), 4), ("too-long".to_owned(), 3)]);
+        assert_eq!(counted(letters), expected);
+        assert_eq!(letters.count(), 7);
+    }
 }

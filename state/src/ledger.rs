@@ -113,6 +113,12 @@ impl Ledger {
         &self.stats
     }
 
+    /// Whether the ledger thread has ended, which while a line runs means that it met a fault.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.inbox.is_closed()
+    }
+
     /// How many entries the ledger holds; visits every one.
     #[must_use]
     pub fn len(&self) -> usize {

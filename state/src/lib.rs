@@ -31,13 +31,13 @@ mod table;
 mod tests;
 
 pub use attempt::{FailedAttempt, HISTORY_MAX, History};
-pub use brokers::{Brokers, Disabled};
+pub use brokers::{Brokers, Disabled, Paused};
 pub use checkpoint::{Checkpoint, Horizon, MARK_MAX};
 pub use claims::Claim;
 pub use clock::{Clock, UnixMillis};
 pub use commit::{CommitOptions, CommitStats, LedgerThread, Recorded};
 pub use dead::{DeadLetter, StageName};
-pub use dead_letters::DeadLetters;
+pub use dead_letters::{DeadCounts, DeadLetters};
 pub use durability::Durability;
 pub use event::{BodyDigest, Event};
 pub use fault::StateFault;

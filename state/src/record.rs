@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    brokers::Disabled,
+    brokers::{Disabled, Paused},
     checkpoint::{Checkpoint, Horizon},
     clock::UnixMillis,
     codec,
@@ -60,6 +60,8 @@ pub enum Record {
     DrainHorizon(Arc<str>, SpillSeq),
     /// A broker gets nothing any more, or again.
     Disabled(Arc<str>, Option<Disabled>),
+    /// A broker is sent nothing for now, or again.
+    Paused(Arc<str>, Option<Paused>),
 }
 
 impl Record {
@@ -103,6 +105,7 @@ impl Record {
             Self::Horizon(source, horizon) => store.sources.put_horizon(source, horizon.as_ref()),
             Self::DrainHorizon(broker, seq) => store.brokers.put_drain_horizon(broker, *seq),
             Self::Disabled(broker, disabled) => store.brokers.put_disabled(broker, disabled.as_ref()),
+            Self::Paused(broker, paused) => store.brokers.put_paused(broker, paused.as_ref()),
         }
     }
 }

@@ -23,6 +23,20 @@ impl Sources {
         self.0.get(&key(b'c', source))
     }
 
+    /// Every source that has ever been settled somewhere, and where it resumes.
+    ///
+    /// # Errors
+    /// A fault of the store.
+    pub fn checkpoints(&self) -> Result<Vec<(String, Checkpoint)>, StateFault> {
+        let settled = self.0.range(vec![b'c']..vec![b'd']);
+        settled
+            .map(|item| {
+                let (key, value) = item?;
+                Ok((String::from_utf8_lossy(&key[1..]).into_owned(), self.0.decode(&value)?))
+            })
+            .collect()
+    }
+
     /// How far `source` may have been read by a run that ended without notice; none after a run in good order.
     ///
     /// # Errors

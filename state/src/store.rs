@@ -17,7 +17,7 @@ use std::{
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::{
-    brokers::{Brokers, Disabled},
+    brokers::{Brokers, Disabled, Paused},
     buckets::Buckets,
     clock::Clock,
     dead_letters::DeadLetters,
@@ -134,6 +134,27 @@ impl Store {
     pub fn disable_broker(&self, broker: &str, disabled: Option<&Disabled>) -> Result<(), StateFault> {
         self.brokers.put_disabled(broker, disabled)?;
         self.flush()
+    }
+
+    /// Pauses a broker, or lets it go on, durably; for tools that work while no line runs.
+    ///
+    /// # Errors
+    /// A fault of the store.
+    pub fn pause_broker(&self, broker: &str, paused: Option<&Paused>) -> Result<(), StateFault> {
+        self.brokers.put_paused(broker, paused)?;
+        self.flush()
+    }
+
+    /// The offset behind the last record producers have handed over.
+    #[must_use]
+    pub fn intake_end(&self) -> u64 {
+        *self.intake.durable.borrow()
+    }
+
+    /// The state directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// A syncer that makes flushed writes as durable as the options say.

@@ -33,6 +33,17 @@ impl Table {
         self.tree.insert(key, value).map(drop).map_err(|error| sled_fault(&self.path, error))
     }
 
+    /// Puts `value` under `key` and gives what stood there before; none if that cannot be read, for it is gone now.
+    pub(crate) fn replace<T: Encode + Decode<()>>(
+        &self,
+        key: &[u8],
+        value: &T,
+    ) -> Result<Option<T>, StateFault> {
+        let value = codec::encode(self.name, value)?;
+        let old = self.tree.insert(key, value).map_err(|error| sled_fault(&self.path, error))?;
+        Ok(old.and_then(|old| self.decode(&old).ok()))
+    }
+
     pub(crate) fn remove(&self, key: &[u8]) -> Result<(), StateFault> {
         self.tree.remove(key).map(drop).map_err(|error| sled_fault(&self.path, error))
     }
