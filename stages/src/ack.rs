@@ -100,7 +100,11 @@ impl Ack {
     /// The fault that keeps it from being recorded.
     pub async fn settle(&self, delivery: &Delivery, end: Result<Receipt, Verdict>) -> Result<Settled, Fault> {
         let recorded = match end {
-            Ok(receipt) => self.ledger.record(self.delivered(delivery, receipt.failed_attempts)),
+            Ok(receipt) => {
+                let event = delivery.event();
+                delivery.broker.tally.latency.note(receipt.at.saturating_sub(event.read_at));
+                self.ledger.record(self.delivered(delivery, receipt.failed_attempts))
+            }
             Err(Verdict::Delivered { failed_attempts }) => {
                 self.ledger.record(self.delivered(delivery, failed_attempts))
             }
@@ -157,6 +161,7 @@ impl Ack {
         tracing::warn!(position = %event.position, broker = %broker.id, event = %event.event_id,
             load = %event.load_id, verdict = "undeliverable", cause = why.cause(), attempts = history.attempts);
         let conflict = matches!(why, Undeliverable::Conflict { .. });
+        broker.tally.conflicts.add(u64::from(conflict));
         let key = LedgerKey::new(&broker.id, &event.event_id);
         let mut records = Vec::with_capacity(2);
         if *why == Undeliverable::BrokerDisabled {

@@ -6,7 +6,7 @@
 
 mod counts;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -18,6 +18,10 @@ use crate::{
     models::Failure,
     retry_budget::{RetryBudget, RetryBudgetPolicy},
 };
+
+/// How far off the gate of a paused broker says it will be asked again: longer than any pause that is waited out in
+/// memory, so that what comes for the broker goes to disk. Who resumes it sees to it that the gate is asked.
+const PAUSE_LOOK: Duration = Duration::from_secs(3_600);
 
 /// What may be started at a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +48,10 @@ pub enum HealthState {
     Open,
     /// One delivery is or will be sent to find out whether it is back.
     HalfOpen,
-    /// Nothing is sent until an operator enables it.
+    /// Nothing is sent until an operator enables it; what comes for it becomes dead letters.
     Disabled,
+    /// Nothing is sent until an operator resumes it; what comes for it waits.
+    Paused,
 }
 
 impl HealthState {
@@ -58,6 +64,7 @@ impl HealthState {
             Self::Open => "open",
             Self::HalfOpen => "half-open",
             Self::Disabled => "disabled",
+            Self::Paused => "paused",
         }
     }
 }
@@ -100,6 +107,8 @@ struct State {
     breaker: Breaker,
     paused_until: Option<Instant>,
     disabled: Option<Arc<str>>,
+    /// Whether an operator has paused it.
+    paused: bool,
     last_error: Option<LastError>,
 }
 
@@ -109,7 +118,13 @@ impl Health {
     pub fn new(breaker: BreakerPolicy, budget: RetryBudgetPolicy) -> Self {
         let breaker = Breaker::new(breaker);
         Self {
-            state: Mutex::new(State { breaker, paused_until: None, disabled: None, last_error: None }),
+            state: Mutex::new(State {
+                breaker,
+                paused_until: None,
+                disabled: None,
+                paused: false,
+                last_error: None,
+            }),
             budget: RetryBudget::new(budget),
             counters: Counters::default(),
         }
@@ -122,6 +137,9 @@ impl Health {
         let state = self.state.lock();
         if state.disabled.is_some() {
             return Gate::Disabled;
+        }
+        if state.paused {
+            return Gate::HeldUntil(now + PAUSE_LOOK);
         }
         let pause = state.paused_until.filter(|until| now < *until);
         match (state.breaker.leave(now), pause) {
@@ -138,6 +156,8 @@ impl Health {
         let state = self.state.lock();
         if state.disabled.is_some() {
             HealthState::Disabled
+        } else if state.paused {
+            HealthState::Paused
         } else if state.breaker.is_probing() || state.breaker.leave(now) == Leave::Probe {
             HealthState::HalfOpen
         } else if state.breaker.leave(now) != Leave::Any {
@@ -157,7 +177,8 @@ impl Health {
     #[must_use = "without the probe nothing may be started"]
     pub fn begin_probe(&self, now: Instant) -> bool {
         let mut state = self.state.lock();
-        let held = state.disabled.is_some() || state.paused_until.is_some_and(|until| now < until);
+        let held =
+            state.disabled.is_some() || state.paused || state.paused_until.is_some_and(|until| now < until);
         !held && state.breaker.begin_probe(now)
     }
 
@@ -189,6 +210,18 @@ impl Health {
     #[must_use]
     pub fn disabled_reason(&self) -> Option<Arc<str>> {
         self.state.lock().disabled.clone()
+    }
+
+    /// Nothing is started while an operator has it paused; disabling goes before it. What is on the wire ends as it
+    /// would.
+    pub fn set_paused(&self, paused: bool) {
+        self.state.lock().paused = paused;
+    }
+
+    /// Whether an operator has it paused.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.state.lock().paused
     }
 
     /// Nothing is started before `until`. A pause that ends later stands.

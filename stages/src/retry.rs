@@ -67,6 +67,7 @@ impl<A: Stage<In = Fresh, Out = Attempt>> Stage for Retry<A> {
         loop {
             fresh = self.still_due(fresh)?;
             count_repeat(fresh.delivery(), first);
+            broker.tally.retries.add(u64::from(fresh.delivery().history.attempts > 0));
             first = false;
             let mark = health.on_attempt();
             let failure = match self.attempt.run(fresh).await? {

@@ -86,6 +86,21 @@ fn a_disabled_broker_starts_nothing_and_keeps_its_first_reason() {
 }
 
 #[test]
+fn a_paused_broker_starts_nothing_until_it_is_resumed_and_disabling_goes_before() {
+    let (health, now) = health();
+    health.set_paused(true);
+    assert!(matches!(health.gate(now), Gate::HeldUntil(until) if until > now + 60 * S));
+    assert_eq!(health.state(now), HealthState::Paused);
+    fail(&health, now);
+    assert!(!health.begin_probe(now + 5 * S), "a probe is a delivery too");
+    health.disable("by the operator");
+    assert_eq!((health.gate(now), health.state(now)), (Gate::Disabled, HealthState::Disabled));
+    health.enable();
+    health.set_paused(false);
+    assert_eq!((health.gate(now + 5 * S), health.state(now + 5 * S)), (Gate::Probe, HealthState::HalfOpen));
+}
+
+#[test]
 fn each_outcome_is_counted_once_and_the_last_error_is_kept() {
     let (health, now) = health();
     assert_eq!(health.last_error(), None);

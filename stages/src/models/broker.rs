@@ -30,10 +30,16 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Notes that an earlier run has recorded the broker as disabled.
+    /// Disables the broker, which is on record or is put there by whoever calls this.
     pub fn disabled_before(&self, reason: String) {
         self.health.disable(reason);
         self.tally.note_disabled();
+    }
+
+    /// Takes a disabled broker back; whoever calls this puts it on record.
+    pub fn enable(&self) {
+        self.health.enable();
+        self.tally.note_enabled();
     }
 }
 
