@@ -68,6 +68,16 @@ impl Account {
         }
     }
 
+    /// How many deliveries are on disk.
+    pub(super) fn deliveries(&self) -> u64 {
+        self.deliveries
+    }
+
+    /// The bytes they take, estimated.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// The number of the next arrival.
     pub(super) fn number(&mut self) -> SpillSeq {
         self.next_seq += 1;

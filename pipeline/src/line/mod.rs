@@ -19,6 +19,7 @@ mod ending;
 mod event;
 mod fault;
 mod follow;
+mod gauge;
 mod intake;
 mod limits;
 mod load;

@@ -227,6 +227,7 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Plan<Stages> {
             if let Some(disabled) = store.brokers().disabled(&broker.id)? {
                 broker.disabled_before(disabled.reason);
             }
+            broker.health.set_paused(store.brokers().paused(&broker.id)?.is_some());
             let horizon = store.brokers().drain_horizon(&broker.id)?;
             let usage = usage.remove(&broker.id).unwrap_or_default();
             let account = Account::new(self.shared.clone(), &self.limits, usage, horizon);

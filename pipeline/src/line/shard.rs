@@ -238,7 +238,18 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
             self.advance(index);
         }
         if self.timers.look_around(now) {
+            self.look_around(now);
             self.relieve(now);
+        }
+    }
+
+    /// Writes down what waits, and looks at brokers that an operator has paused, resumed, disabled or enabled.
+    fn look_around(&mut self, now: Instant) {
+        for index in 0..self.slots.len() {
+            self.slots[index].gauge_oldest(now, &self.clock);
+            if self.slots[index].was_turned(now) {
+                self.advance(index);
+            }
         }
     }
 
@@ -317,6 +328,7 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
             _ => slot.queue.next_unpark(),
         };
         self.timers.set(index, &mut slot.wake, wake);
+        slot.gauge();
         self.submit(index, write);
         self.refill(index, gate);
     }

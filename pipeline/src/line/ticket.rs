@@ -13,8 +13,11 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use state::{Position, Recorded};
-use tokio::sync::{Notify, watch};
+use state::{Horizon, Position, Recorded};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 
 use super::watermark::Watermark;
 use crate::source::Cursor;
@@ -25,7 +28,7 @@ pub struct Tickets(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    watermark: Mutex<Watermark<Cursor>>,
+    open: Mutex<Open>,
     reached: watch::Sender<Option<Cursor>>,
     issued: AtomicU64,
     settled: AtomicU64,
@@ -34,6 +37,14 @@ struct Inner {
     stopping: AtomicBool,
     room: Notify,
     span_max: usize,
+}
+
+/// The records between the watermark and the newest.
+#[derive(Debug, Default)]
+struct Open {
+    /// With each record's end, when it was read.
+    watermark: Watermark<(Cursor, Instant)>,
+    newest: Option<Horizon>,
 }
 
 /// The obligation to settle one record.
@@ -65,7 +76,7 @@ impl Tickets {
     #[must_use]
     pub fn new(span_max: usize) -> Self {
         Self(Arc::new(Inner {
-            watermark: Mutex::default(),
+            open: Mutex::default(),
             reached: watch::Sender::new(None),
             issued: AtomicU64::new(0),
             settled: AtomicU64::new(0),
@@ -91,7 +102,12 @@ impl Tickets {
     /// Opens a place for the next record of the source; `may_repeat` if a run that ended without notice may have read
     /// it before.
     pub fn issue(&self, position: Position, next: Cursor, may_repeat: bool) -> Ticket {
-        let number = self.0.watermark.lock().open(next);
+        let newest = Horizon { epoch: next.epoch, offset: next.offset };
+        let number = {
+            let mut open = self.0.open.lock();
+            open.newest = Some(newest);
+            open.watermark.open((next, Instant::now()))
+        };
         self.0.issued.fetch_add(1, Ordering::Relaxed);
         let record = Record { tickets: self.0.clone(), number, position, open_shares: AtomicU32::new(1) };
         Ticket { share: Share { record: Arc::new(record), settled: false }, may_repeat }
@@ -122,7 +138,19 @@ impl Tickets {
     /// Records between the watermark and the newest.
     #[must_use]
     pub fn span(&self) -> usize {
-        self.0.watermark.lock().span()
+        self.0.open.lock().watermark.span()
+    }
+
+    /// The place behind the newest record that was read; none before the first.
+    #[must_use]
+    pub fn newest(&self) -> Option<Horizon> {
+        self.0.open.lock().newest
+    }
+
+    /// When the oldest unsettled record was read; none if all are settled.
+    #[must_use]
+    pub fn oldest(&self) -> Option<Instant> {
+        self.0.open.lock().watermark.oldest().map(|(_, at)| *at)
     }
 
     /// Whether so many records are unsettled that no more may be read.
@@ -187,9 +215,9 @@ impl Share {
 impl Inner {
     fn close(&self, number: u64) {
         let moved = {
-            let mut watermark = self.watermark.lock();
-            let moved = watermark.close(number);
-            if let Some(place) = &moved {
+            let mut open = self.open.lock();
+            let moved = open.watermark.close(number);
+            if let Some((place, _)) = &moved {
                 // Under the lock, so that the watermark is never seen to go back.
                 self.reached.send_replace(Some(place.clone()));
             }

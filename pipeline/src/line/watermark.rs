@@ -44,6 +44,11 @@ impl<Place> Watermark<Place> {
         moved
     }
 
+    /// The oldest open record's place; none if all are closed.
+    pub(crate) fn oldest(&self) -> Option<&Place> {
+        self.records.front().map(|(after, _)| after)
+    }
+
     /// How many records lie between the watermark and the newest, open or not.
     pub(crate) fn span(&self) -> usize {
         self.records.len()
@@ -71,6 +76,7 @@ mod tests {
                 let beginning = closed.iter().take_while(|closed| **closed).count();
                 prop_assert_eq!(at, (beginning as u64).checked_sub(1));
                 prop_assert_eq!(watermark.span(), 40 - beginning);
+                prop_assert_eq!(watermark.oldest().copied(), (beginning < 40).then_some(beginning as u64));
             }
         }
     }
