@@ -10,7 +10,7 @@ use stages::{
 use state::{Clock, CommitOptions, Ledger, LedgerThread, StateFault, Store, StoreOptions};
 
 use crate::{
-    config::{BrokerConfig, Config, SourceKind},
+    config::{BrokerConfig, Config, SourceKind, StateConfig},
     line::{Limits, Line, Settling},
 };
 
@@ -76,7 +76,7 @@ pub fn parts(config: &Config) -> Result<Parts, AssembleFault> {
     let brokers = config.brokers.iter().enumerate();
     let brokers = brokers.map(|(ordinal, broker)| self::broker(config, broker, ordinal, limits.shards));
     let brokers = brokers.collect::<Result<Vec<_>, _>>()?;
-    let store = Store::open(&config.state.dir, store_options(config))?;
+    let store = Store::open(&config.state.dir, store_options(&config.state))?;
     let commits = CommitOptions {
         commit_max: config.state.commit_max,
         linger: config.state.linger,
@@ -117,13 +117,13 @@ impl Parts {
     }
 }
 
-/// How the state directory of `config` is opened.
+/// How the state directory is opened.
 #[must_use]
-pub fn store_options(config: &Config) -> StoreOptions {
+pub fn store_options(state: &StateConfig) -> StoreOptions {
     StoreOptions {
-        durability: config.state.durability,
-        dedupe_window: u64::try_from(config.state.dedupe_window.as_millis()).unwrap_or(u64::MAX),
-        cache: config.state.cache,
+        durability: state.durability,
+        dedupe_window: u64::try_from(state.dedupe_window.as_millis()).unwrap_or(u64::MAX),
+        cache: state.cache,
         clock: Clock::System,
     }
 }

@@ -44,7 +44,9 @@ pub enum Command {
     Demo(DemoArgs),
     /// Replay a surge: the same traffic through a model of the legacy service and through Loadline, judged by an oracle.
     Surge(SurgeArgs),
-    /// Enable or disable a broker.
+    /// Say how a run is doing: whether it lags and why, its brokers, what could not be delivered.
+    Status(StatusArgs),
+    /// Pause, resume, disable or enable a broker, live if a process runs.
     #[command(subcommand)]
     Broker(BrokerCommand),
     /// Look at what could not be delivered.
@@ -197,13 +199,40 @@ pub enum OnlySystem {
     Legacy,
 }
 
-/// Enable or disable a broker.
+/// What to say of a run.
+#[derive(Clone, Debug, Args)]
+pub struct StatusArgs {
+    /// The config file of the run.
+    pub config: PathBuf,
+    /// Look again every second, until a signal comes.
+    #[arg(long)]
+    pub watch: bool,
+    /// How to answer.
+    #[command(flatten)]
+    pub form: Form,
+}
+
+/// Pause, resume, disable or enable a broker.
 #[derive(Clone, Debug, Subcommand)]
 pub enum BrokerCommand {
     /// Deliver to it again.
     Enable(BrokerArgs),
     /// Deliver nothing to it; what comes for it becomes dead letters.
     Disable(BrokerArgs),
+    /// Send nothing to it; what comes for it waits, on disk if need be.
+    Pause(BrokerArgs),
+    /// Send to it again, what waited first.
+    Resume(BrokerArgs),
+}
+
+impl BrokerCommand {
+    /// Which broker, and where its config is.
+    #[must_use]
+    pub fn args(&self) -> &BrokerArgs {
+        match self {
+            Self::Enable(args) | Self::Disable(args) | Self::Pause(args) | Self::Resume(args) => args,
+        }
+    }
 }
 
 /// A broker of a config.
@@ -276,11 +305,9 @@ impl Command {
             | Self::Check(ConfigArg { form, .. })
             | Self::Receive(ReceiveArgs { form, .. })
             | Self::Demo(DemoArgs { form, .. })
-            | Self::Broker(
-                BrokerCommand::Enable(BrokerArgs { form, .. })
-                | BrokerCommand::Disable(BrokerArgs { form, .. }),
-            )
+            | Self::Status(StatusArgs { form, .. })
             | Self::Dead(DeadCommand::List(ConfigArg { form, .. })) => form.json,
+            Self::Broker(command) => command.args().form.json,
             // A surge is asked for a file.
             Self::Surge(_) | Self::Legacy(_) => false,
         }

@@ -1,12 +1,14 @@
 //! A whole run: a config enters, the line runs over its source until that ends or the run is stopped, a summary
 //! leaves.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
+use stages::{Tally, models::Broker};
 use state::{Clock, EmbeddedLog, StateFault};
 use tokio::sync::oneshot;
 
 use crate::{
+    admin::{Admin, AdminFault},
     assemble::{self, AssembleFault, Parts},
     config::{Config, HttpConfig, SourceConfig, SourceKind},
     line::{LineFault, LineReport, Watch, records},
@@ -23,6 +25,9 @@ pub enum RunFault {
     /// A part could not be made.
     #[error(transparent)]
     Assemble(#[from] AssembleFault),
+    /// The admin endpoint could not be started.
+    #[error(transparent)]
+    Admin(#[from] AdminFault),
     /// The line stopped.
     #[error(transparent)]
     Line(#[from] LineFault),
@@ -40,7 +45,11 @@ pub struct View {
     /// The line's own counts.
     pub line: Watch,
     /// All brokers, in config order.
-    pub brokers: Vec<std::sync::Arc<stages::models::Broker>>,
+    pub brokers: Vec<Arc<Broker>>,
+    /// What has been counted for records that never became deliveries.
+    pub tally: Arc<Tally>,
+    /// The name of the source.
+    pub source: Arc<str>,
     /// Where the run took up its source, if an earlier one had left a checkpoint.
     pub resumed_at: Option<u64>,
     /// Where producers post, if the source is `http`.
@@ -53,7 +62,18 @@ pub struct View {
 /// [`RunFault`]; nothing recorded is lost, and the next run reads the rest again.
 pub async fn run(config: &Config, stop: Stop, started: impl FnOnce(View)) -> Result<Summary, RunFault> {
     let parts = assemble::parts(config)?;
-    let outcome = deliver(config, &parts, stop, started).await;
+    let admin = Admin::start(config, &parts, stop.clone())?;
+    let outcome = deliver(config, &parts, stop, |view| {
+        if let Some(admin) = &admin {
+            admin.watch(view.clone());
+        }
+        started(view);
+    });
+    let outcome = outcome.await;
+    // Before the state is closed, which it holds open.
+    if let Some(admin) = admin {
+        admin.end().await;
+    }
     let summary = outcome
         .and_then(|report| Ok(Summary::new(&report, &parts.ack.tally(), &parts.brokers, &parts.ledger)?));
     let Parts { ledger, thread, ack, .. } = parts;
@@ -135,8 +155,10 @@ async fn over(
     stop: Stop,
     started: impl FnOnce(View),
 ) -> Result<LineReport, RunFault> {
+    let name = source.name();
     let records = records(source, &parts.ledger, config.limits.unsettled_max)?;
     let brokers = parts.brokers.clone();
-    let watch = |line| started(View { line, brokers, resumed_at, listening });
+    let tally = parts.ack.tally();
+    let watch = |line| started(View { line, brokers, tally, source: name, resumed_at, listening });
     Ok(parts.line(config).run(records, stop, watch).await?)
 }

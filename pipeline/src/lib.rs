@@ -1,5 +1,6 @@
 //! Loadline as a library: its config, its command line, its sources, and the line that joins the stages.
 
+pub mod admin;
 pub mod assemble;
 pub mod cli;
 pub mod columns;

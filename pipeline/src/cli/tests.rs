@@ -34,6 +34,9 @@ fn every_command_of_the_manual_is_understood() {
         "demo --keep out --events events.ndjson",
         "broker enable acme --config loadline.toml",
         "broker disable acme --config loadline.toml",
+        "broker pause acme --config loadline.toml --json",
+        "broker resume acme --config loadline.toml",
+        "status loadline.toml --watch --json",
         "dead list loadline.toml --json",
         "legacy legacy.toml --every 50ms",
     ];

@@ -1,44 +1,64 @@
-//! `loadline broker enable|disable`: takes a broker out of service, or back into it, in the state directory.
+//! `loadline broker enable|disable|pause|resume`: takes a broker out of service, or back into it, in the running process
+//! or, with none running, in the state directory.
 
 use std::io::{self, Write};
 
-use state::{Clock, Disabled, Store};
+use http::Method;
+use serde_json::json;
 
-use super::{Answer, with_config};
+use super::{
+    Answer,
+    ask::{Answered, process_or_directory},
+    runtime,
+};
 use crate::{
-    assemble::store_options,
+    admin::Act,
     cli::{BrokerArgs, BrokerCommand, Exit},
-    config::Config,
+    config::Place,
 };
 
-pub(super) fn broker(command: &BrokerCommand, answer: Answer) -> anyhow::Result<Exit> {
-    let (args, disabled) = match command {
-        BrokerCommand::Enable(args) => (args, None),
-        BrokerCommand::Disable(args) => {
-            let reason = "disabled by an operator".to_owned();
-            (args, Some(Disabled { since: Clock::System.now(), reason }))
-        }
-    };
-    with_config(&args.config, answer, |config| set(config, args, disabled.as_ref(), answer))
-}
-
-fn set(
-    config: &Config,
+pub(super) fn broker(
+    place: &Place,
+    command: &BrokerCommand,
     args: &BrokerArgs,
-    disabled: Option<&Disabled>,
     answer: Answer,
 ) -> anyhow::Result<Exit> {
+    let act = match command {
+        BrokerCommand::Enable(_) => Act::Enable,
+        BrokerCommand::Disable(_) => Act::Disable,
+        BrokerCommand::Pause(_) => Act::Pause,
+        BrokerCommand::Resume(_) => Act::Resume,
+    };
     let name = &args.name;
-    if !config.brokers.iter().any(|broker| broker.id == *name) {
-        let known: Vec<_> = config.brokers.iter().take(20).map(|broker| broker.id.as_str()).collect();
+    if !place.brokers.contains(name) {
+        let known: Vec<_> = place.brokers.iter().take(20).map(String::as_str).collect();
         anyhow::bail!("broker {name} is not in {}; it names {}", args.config.display(), known.join(", "));
     }
-    let store = Store::open(&config.state.dir, store_options(config))?;
-    store.disable_broker(name, disabled)?;
-    if !answer.quiet {
-        let state = if disabled.is_some() { "disabled" } else { "enabled" };
-        let note = if disabled.is_some() { ": its deliveries become dead letters" } else { "" };
-        writeln!(io::stdout().lock(), "{name} {state}{note}")?;
+    let path = format!("/brokers/{name}/{}", act.as_str());
+    let by = runtime()?.block_on(async {
+        Ok::<_, anyhow::Error>(match process_or_directory(place, Method::POST, &path).await? {
+            Answered::Process(_) => "process",
+            Answered::Directory(store) => {
+                act.on_directory(&store, name)?;
+                "directory"
+            }
+        })
+    })?;
+    let mut out = io::stdout().lock();
+    if answer.json {
+        writeln!(out, "{}", json!({ "answeredBy": by, "broker": name, "done": act.as_str() }))?;
+    } else if !answer.quiet {
+        let done = match act {
+            Act::Pause => "paused: nothing is sent to it, what comes for it waits",
+            Act::Resume => "resumed: what waits for it is sent first",
+            Act::Disable => "disabled: its deliveries become dead letters",
+            Act::Enable => "enabled",
+        };
+        let asked = match by {
+            "process" => "in the running process",
+            _ => "in the state directory, for the next run: no process runs",
+        };
+        writeln!(out, "{name} {done} ({asked})")?;
     }
     Ok(Exit::Done)
 }

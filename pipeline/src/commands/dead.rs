@@ -8,7 +8,7 @@ use super::Answer;
 use crate::{assemble::store_options, cli::Exit, config::Config, dead_list};
 
 pub(super) fn list(config: &Config, answer: Answer) -> anyhow::Result<Exit> {
-    let store = Store::open(&config.state.dir, store_options(config))?;
+    let store = Store::open(&config.state.dir, store_options(&config.state))?;
     let mut out = io::stdout().lock();
     for letter in store.dead_letters().iter() {
         let letter = letter?;

@@ -75,7 +75,7 @@ pub(super) fn demo(args: &DemoArgs, answer: Answer) -> anyhow::Result<Exit> {
     let receivers = fleet.begin();
     let summary = deliver(&config, None, answer)?;
     let counts = receivers.stop()?;
-    let dead: Vec<DeadLetter> = Store::open(&config.state.dir, store_options(&config))?
+    let dead: Vec<DeadLetter> = Store::open(&config.state.dir, store_options(&config.state))?
         .dead_letters()
         .iter()
         .collect::<Result<_, _>>()?;

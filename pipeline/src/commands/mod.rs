@@ -1,5 +1,6 @@
 //! The commands: arguments enter, an exit code leaves; one file each.
 
+mod ask;
 mod broker;
 mod dead;
 mod demo;
@@ -9,19 +10,21 @@ mod progress;
 mod receive;
 mod run;
 mod signals;
+mod status;
 mod status_lines;
 mod surge;
 
 use std::{
-    io::{self, IsTerminal},
+    io::{self, IsTerminal, Write},
     path::Path,
 };
 
 use anyhow::Context;
+use serde_json::json;
 
 use crate::{
     cli::{Cli, Command, DeadCommand, Exit, check},
-    config::Config,
+    config::{Config, Place},
 };
 
 /// How a command answers.
@@ -49,7 +52,13 @@ pub fn execute(cli: Cli) -> anyhow::Result<Exit> {
         Command::Run(args) => {
             with_config(&args.config, answer, |config| run::run(config, args.status_every, answer))
         }
-        Command::Broker(command) => broker::broker(&command, answer),
+        Command::Status(args) => {
+            with_place(&args.config, answer, |place| status::status(place, &args, answer))
+        }
+        Command::Broker(command) => {
+            let args = command.args();
+            with_place(&args.config, answer, |place| broker::broker(place, &command, args, answer))
+        }
         Command::Dead(DeadCommand::List(arg)) => {
             with_config(&arg.config, answer, |config| dead::list(config, answer))
         }
@@ -69,6 +78,26 @@ fn with_config(
     match Config::load(path) {
         Ok(config) => then(&config),
         Err(_) => Ok(check(path, answer.json, answer.quiet, &mut io::stderr().lock())),
+    }
+}
+
+/// Reads where a run is to be found, or says what is wrong with that.
+fn with_place(
+    path: &Path,
+    answer: Answer,
+    then: impl FnOnce(&Place) -> anyhow::Result<Exit>,
+) -> anyhow::Result<Exit> {
+    match Place::load(path) {
+        Ok(place) => then(&place),
+        Err(errors) if answer.json => {
+            let told = json!({ "config": path, "fine": false, "problems": errors.problems });
+            writeln!(io::stderr().lock(), "{told}")?;
+            Ok(Exit::Usage)
+        }
+        Err(errors) => {
+            writeln!(io::stderr().lock(), "{errors}")?;
+            Ok(Exit::Usage)
+        }
     }
 }
 

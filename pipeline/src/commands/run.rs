@@ -65,7 +65,7 @@ fn list_dead(
     if summary.dead_letters == 0 {
         return Ok(());
     }
-    let store = Store::open(&config.state.dir, store_options(config))?;
+    let store = Store::open(&config.state.dir, store_options(&config.state))?;
     let mut left = LISTED_MAX;
     writeln!(out, "\ndead letters of this run")?;
     for letter in store.dead_letters().iter() {

@@ -124,7 +124,8 @@ fn listen(s: &mut Section<'_, '_>) -> SocketAddr {
     })
 }
 
-fn token(s: &mut Section<'_, '_>) -> Option<Secret> {
+/// What has to be shown as a bearer token, if one is configured.
+pub(super) fn token(s: &mut Section<'_, '_>) -> Option<Secret> {
     s.know("token", None, None);
     let item = s.item("token")?;
     let token = secret(s, &item)?;

@@ -14,6 +14,7 @@ use std::{
 
 use toml::de::DeTable;
 
+mod admin;
 mod broker;
 mod delivery;
 mod findings;
@@ -22,6 +23,7 @@ mod http;
 mod limits;
 mod log;
 mod near;
+mod place;
 mod problem;
 mod relations;
 mod retry;
@@ -36,11 +38,13 @@ mod summary;
 mod units;
 mod url;
 
+pub use admin::{AdminConfig, AdminListen, SOCKET_PATH_MAX};
 pub use broker::BrokerConfig;
 pub use delivery::DeliveryConfig;
 pub use http::HttpConfig;
 pub use limits::LimitsConfig;
 pub use log::{LogConfig, LogFormat};
+pub use place::Place;
 pub use problem::{ConfigErrors, Problem};
 pub use retry::{BreakerConfig, RetryConfig};
 pub use rules::RulesConfig;
@@ -69,6 +73,8 @@ pub struct Config {
     pub rules: RulesConfig,
     /// Where Loadline remembers.
     pub state: StateConfig,
+    /// Where a running process can be asked.
+    pub admin: AdminConfig,
     /// How much of everything there may be at once.
     pub limits: LimitsConfig,
     /// How a delivery is posted.
@@ -93,13 +99,7 @@ impl Config {
         let base = path.parent().unwrap_or(Path::new(""));
         let reading = match read_file(path) {
             Ok(text) => Reading::of(&text, base, &|name| env::var(name)),
-            Err(error) => Reading::failed(
-                None,
-                Refusal::new(
-                    format!("cannot be read: {error}"),
-                    "give the path of a TOML file this process may read",
-                ),
-            ),
+            Err(error) => Reading::unreadable(&error),
         };
         reading.into_result(path)
     }
@@ -177,6 +177,7 @@ fn read_sections(root: &mut Section<'_, '_>) -> Option<Config> {
     let schema = root.section("schema", SchemaConfig::read);
     let rules = root.section("rules", RulesConfig::read);
     let state = root.section("state", StateConfig::read);
+    let admin = root.section("admin", |section| AdminConfig::read(section, &state.dir));
     let limits = root.section("limits", LimitsConfig::read);
     let delivery = root.section("delivery", DeliveryConfig::read);
     let retry = root.section("retry", RetryConfig::read);
@@ -194,7 +195,19 @@ fn read_sections(root: &mut Section<'_, '_>) -> Option<Config> {
         },
     );
     let brokers = read_brokers(root, &Around { delivery: &delivery, limits: &limits, schema: &schema })?;
-    Some(Config { source: source?, schema, rules, state, limits, delivery, retry, breaker, log, brokers })
+    Some(Config {
+        source: source?,
+        schema,
+        rules,
+        state,
+        admin,
+        limits,
+        delivery,
+        retry,
+        breaker,
+        log,
+        brokers,
+    })
 }
 
 fn read_brokers(root: &mut Section<'_, '_>, around: &Around<'_>) -> Option<Vec<BrokerConfig>> {

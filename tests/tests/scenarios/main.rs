@@ -4,6 +4,7 @@
 // A scenario fails by panicking.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod admin;
 mod backpressure;
 mod bad_input;
 mod conflicts;

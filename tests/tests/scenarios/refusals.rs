@@ -61,6 +61,8 @@ fn a_second_process_on_the_same_state_is_refused_and_the_first_goes_on() {
     let oracle = Oracle::new(&log, &[Wants::all()]);
     let mut site = Site::new(&fleet, &[Wants::all()]);
     site.set("source.follow", true);
+    // With an endpoint the process would be asked.
+    site.set("admin.listen", "off");
     site.write(&log[..200]);
     let first = site.run();
     fleet.tms(0).wait_for(100);

@@ -1,4 +1,4 @@
-//! The producers' token: a request's headers enter, whether it may post leaves, in a time that says nothing of how much
+//! The token of producers and of operators: a request's headers enter, whether it is let in leaves, in a time that says nothing of how much
 //! of the token was right.
 
 use std::fmt;
@@ -7,7 +7,7 @@ use http::{HeaderMap, header};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// What producers show as a bearer token (RFC 6750, section 2.1); kept as its digest only, so that neither length nor
+/// What is shown as a bearer token (RFC 6750, section 2.1); kept as its digest only, so that neither length nor
 /// letters are compared.
 #[derive(Clone)]
 pub struct Token([u8; 32]);
@@ -20,7 +20,7 @@ impl Token {
     }
 
     /// Whether `headers` show it, once.
-    pub(super) fn admits(&self, headers: &HeaderMap) -> bool {
+    pub(crate) fn admits(&self, headers: &HeaderMap) -> bool {
         let mut shown = headers.get_all(header::AUTHORIZATION).iter();
         let (Some(shown), None) = (shown.next(), shown.next()) else { return false };
         let Some((scheme, token)) = shown.to_str().ok().and_then(|shown| shown.split_once(' ')) else {

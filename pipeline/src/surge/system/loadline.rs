@@ -104,7 +104,7 @@ pub fn read_book(config: &Config, traffic: &Traffic) -> Result<Book, StateFault>
         (0..).zip(&traffic.events).map(|(place, event)| (event.id.as_str(), place)).collect();
     let brokers: FxHashMap<&str, u16> =
         (0..).zip(&config.brokers).map(|(place, broker)| (broker.id.as_str(), place)).collect();
-    let store = Store::open(&config.state.dir, store_options(config))?;
+    let store = Store::open(&config.state.dir, store_options(&config.state))?;
     let mut book = Book::default();
     if let SourceKind::File { path, .. } = &config.source.kind {
         let checkpoint = store.sources().checkpoint(&FileSource::name_of(path))?;

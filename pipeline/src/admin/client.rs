@@ -1,0 +1,149 @@
+//! Asks a running process: a request goes to its admin endpoint, the answer's JSON leaves; and whether there is a process
+//! at all.
+
+use std::{io, time::Duration};
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::{body::Incoming, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+    time,
+};
+
+use crate::config::{AdminConfig, AdminListen};
+
+/// The longest an answer may take: a process under full load answers within milliseconds.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest answer, in bytes: ten thousand brokers fit.
+const ANSWER_MAX: usize = 64 << 20;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskFault {
+    /// Nobody listens: no process runs, or it has no endpoint.
+    #[error("nobody answers at {place}")]
+    Nobody {
+        /// Where.
+        place: String,
+    },
+    /// Someone may listen but could not be asked.
+    #[error("the process at {place} cannot be asked: {error}")]
+    Io {
+        /// Where.
+        place: String,
+        /// The system's words.
+        error: io::Error,
+    },
+    /// The exchange broke.
+    #[error("the process at {place} did not answer: {detail}")]
+    Broken {
+        /// Where.
+        place: String,
+        /// What happened.
+        detail: String,
+    },
+    /// It did not answer in time.
+    #[error("the process at {place} did not answer within {TIMEOUT:?}")]
+    Late {
+        /// Where.
+        place: String,
+    },
+    /// It answered that it would not.
+    #[error("the process at {place} refused ({status}): {why}")]
+    Refused {
+        /// Where.
+        place: String,
+        /// The HTTP status.
+        status: StatusCode,
+        /// Its words.
+        why: String,
+    },
+}
+
+/// Sends one request to the process that `admin` leads to.
+///
+/// # Errors
+/// [`AskFault`].
+pub async fn ask(admin: &AdminConfig, method: Method, path: &str) -> Result<Value, AskFault> {
+    let place = || admin.listen.to_string();
+    let asked = time::timeout(TIMEOUT, async {
+        match &admin.listen {
+            AdminListen::Off => Err(AskFault::Nobody { place: place() }),
+            AdminListen::Socket(path_of) => {
+                let stream = UnixStream::connect(path_of).await.map_err(|error| unreached(place(), error))?;
+                exchange(admin, stream, method, path).await
+            }
+            AdminListen::Address(addr) => {
+                let stream = TcpStream::connect(addr).await.map_err(|error| unreached(place(), error))?;
+                exchange(admin, stream, method, path).await
+            }
+        }
+    });
+    asked.await.map_err(|_| AskFault::Late { place: place() })?
+}
+
+fn unreached(place: String, error: io::Error) -> AskFault {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::InvalidInput => {
+            AskFault::Nobody { place }
+        }
+        _ => AskFault::Io { place, error },
+    }
+}
+
+async fn exchange<S>(admin: &AdminConfig, stream: S, method: Method, path: &str) -> Result<Value, AskFault>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let broken = |detail: String| AskFault::Broken { place: admin.listen.to_string(), detail };
+    let words = |error: hyper::Error| broken(error.to_string());
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(words)?;
+    let mut request = Request::builder().method(method).uri(path);
+    request = match &admin.listen {
+        AdminListen::Address(addr) => request.header(header::HOST, addr.to_string()),
+        AdminListen::Socket(_) | AdminListen::Off => request.header(header::HOST, "localhost"),
+    };
+    if let Some(token) = &admin.token {
+        request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.expose()));
+    }
+    let request = request.body(Empty::<Bytes>::new()).map_err(|error| broken(error.to_string()))?;
+    let answered = async {
+        let response = sender.send_request(request).await.map_err(words)?;
+        read(admin, response).await
+    };
+    tokio::pin!(answered, connection);
+    // The connection is driven until the answer is whole.
+    tokio::select! {
+        biased;
+        answer = &mut answered => answer,
+        ended = &mut connection => match ended {
+            Ok(()) => answered.await,
+            Err(error) => Err(words(error)),
+        },
+    }
+}
+
+async fn read(admin: &AdminConfig, response: http::Response<Incoming>) -> Result<Value, AskFault> {
+    let place = || admin.listen.to_string();
+    let status = response.status();
+    let body = Limited::new(response.into_body(), ANSWER_MAX).collect().await;
+    let body =
+        body.map_err(|error| AskFault::Broken { place: place(), detail: error.to_string() })?.to_bytes();
+    let answer: Result<Value, _> = serde_json::from_slice(&body);
+    match answer {
+        Ok(answer) if status.is_success() => Ok(answer),
+        Ok(answer) => {
+            let why = answer["error"].as_str().unwrap_or("no reason given").to_owned();
+            Err(AskFault::Refused { place: place(), status, why })
+        }
+        Err(_) => {
+            let detail = "the answer is not Loadline's; does something else listen there?".to_owned();
+            Err(AskFault::Broken { place: place(), detail })
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! One request's way: who may ask is judged, the path is looked up, the answer leaves as JSON or text.
+
+use std::{convert::Infallible, net::IpAddr, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use parking_lot::Mutex;
+use serde_json::json;
+use stages::models::Broker;
+
+use super::{
+    act::{self, Act},
+    metrics,
+    observe::Observer,
+};
+use crate::{
+    engine::View,
+    source::Token,
+    stop::{Level, Stop},
+};
+
+/// The content type of Prometheus's text format 0.0.4.
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+const JSON: &str = "application/json";
+/// Dead letters counted in one step; the ledger thread may have to wait for one step, about a millisecond.
+const COUNT_STEP: usize = 256;
+
+/// Where requests are judged; one for an endpoint.
+#[derive(Debug)]
+pub(super) struct Desk {
+    observer: Mutex<Observer>,
+    brokers: Vec<Arc<Broker>>,
+    token: Option<Token>,
+    /// Whether it is reached by an address, as a browser can.
+    by_address: bool,
+    stop: Stop,
+    /// One operator at a time: what is on record last is what is in force.
+    acting: tokio::sync::Mutex<()>,
+}
+
+/// Why a request is not answered.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("there is nothing here; ask for /status, /metrics, /healthz or /readyz")]
+    NotFound,
+    #[error("this path is asked with {0}")]
+    Method(&'static str),
+    #[error("a token is needed: send it as `Authorization: Bearer …`")]
+    Unauthorised,
+    #[error("a page in a browser may not ask here; configure admin.token and ask from a server")]
+    Browser,
+    #[error("broker {0} is not in this run's config")]
+    NoBroker(String),
+    #[error("the run is only starting; ask again in a moment")]
+    Early,
+    #[error(transparent)]
+    State(#[from] state::StateFault),
+}
+
+impl Desk {
+    pub(super) fn new(
+        observer: Observer,
+        brokers: Vec<Arc<Broker>>,
+        token: Option<Token>,
+        by_address: bool,
+        stop: Stop,
+    ) -> Self {
+        let acting = tokio::sync::Mutex::new(());
+        Self { observer: Mutex::new(observer), brokers, token, by_address, stop, acting }
+    }
+
+    pub(super) fn watch(&self, view: View) {
+        self.observer.lock().watch(view);
+    }
+
+    pub(super) fn sample(&self) {
+        self.observer.lock().sample();
+    }
+
+    /// Goes on counting the dead letters; true once all are counted, or cannot be.
+    pub(super) fn count_dead_letters(&self) -> bool {
+        let ledger = self.observer.lock().ledger().clone();
+        ledger.store().dead_letters().count_on(COUNT_STEP).unwrap_or_else(|fault| {
+            tracing::warn!(%fault, "the dead letters cannot be counted");
+            true
+        })
+    }
+
+    /// Answers one request.
+    pub(super) async fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> Result<Response<Full<Bytes>>, Infallible> {
+        // No request needs a body, so none is read; hyper closes the connection behind one that has not come yet.
+        let (head, _body) = request.into_parts();
+        Ok(match self.route(&head).await {
+            Ok(response) => response,
+            Err(refusal) => refused(&refusal),
+        })
+    }
+
+    async fn route(&self, head: &Parts) -> Result<Response<Full<Bytes>>, Refusal> {
+        let path = head.uri.path();
+        // They say no more than yes or no, and who supervises a process has no token for it.
+        if let "/healthz" | "/readyz" = path {
+            only(head, &Method::GET, "GET")?;
+            return Ok(self.probe(path == "/readyz"));
+        }
+        self.admit(&head.headers)?;
+        match path {
+            "/status" => {
+                only(head, &Method::GET, "GET")?;
+                let status = self.observer.lock().observe(self.stopping()).ok_or(Refusal::Early)?;
+                Ok(response(StatusCode::OK, JSON, format!("{}\n", json!(&*status))))
+            }
+            "/metrics" => {
+                only(head, &Method::GET, "GET")?;
+                let status = self.observer.lock().observe(self.stopping()).ok_or(Refusal::Early)?;
+                Ok(response(StatusCode::OK, METRICS, metrics::text(&status, &self.brokers)))
+            }
+            _ => {
+                let (name, act) = command(path).ok_or(Refusal::NotFound)?;
+                only(head, &Method::POST, "POST")?;
+                self.act(name, act).await
+            }
+        }
+    }
+
+    /// Who may ask: who shows the token, or without one whoever is on this machine and no page in a browser. Browsers
+    /// name the page with a post (`Origin`) and mostly with a get (`Sec-Fetch-Site`); a page that has its own name
+    /// resolve to this address names itself in `Host`.
+    fn admit(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        match &self.token {
+            Some(token) if token.admits(headers) => Ok(()),
+            Some(_) => Err(Refusal::Unauthorised),
+            None if headers.contains_key(header::ORIGIN) => Err(Refusal::Browser),
+            None if !self.by_address => Ok(()),
+            None if is_foreign(headers) => Err(Refusal::Browser),
+            None => Ok(()),
+        }
+    }
+
+    fn probe(&self, ready: bool) -> Response<Full<Bytes>> {
+        let found = if ready {
+            self.observer.lock().not_ready(self.stopping())
+        } else {
+            self.observer.lock().not_alive()
+        };
+        match found {
+            None => response(StatusCode::OK, "text/plain", "ok\n"),
+            Some(why) => response(StatusCode::SERVICE_UNAVAILABLE, "text/plain", format!("{why}\n")),
+        }
+    }
+
+    async fn act(&self, name: &str, act: Act) -> Result<Response<Full<Bytes>>, Refusal> {
+        let broker = self.brokers.iter().find(|broker| &*broker.id == name);
+        let broker = broker.ok_or_else(|| Refusal::NoBroker(name.to_owned()))?;
+        let ledger = self.observer.lock().ledger().clone();
+        let _alone = self.acting.lock().await;
+        let state = act::on_running(&ledger, broker, act).await?;
+        Ok(response(
+            StatusCode::OK,
+            JSON,
+            format!("{}\n", json!({ "broker": name, "state": state.as_str() })),
+        ))
+    }
+
+    fn stopping(&self) -> bool {
+        self.stop.level() > Level::Run
+    }
+}
+
+/// `/brokers/NAME/ACT`. Names have no letter that a URL would have to encode.
+fn command(path: &str) -> Option<(&str, Act)> {
+    let (name, act) = path.strip_prefix("/brokers/")?.split_once('/')?;
+    Some((name, Act::of(act)?))
+}
+
+fn only(head: &Parts, method: &Method, name: &'static str) -> Result<(), Refusal> {
+    if head.method == *method { Ok(()) } else { Err(Refusal::Method(name)) }
+}
+
+fn is_foreign(headers: &HeaderMap) -> bool {
+    let text = |value: Option<&HeaderValue>| value.map(|value| value.to_str().unwrap_or("?").to_owned());
+    let site = text(headers.get("sec-fetch-site"));
+    if site.is_some_and(|site| site != "none" && site != "same-origin") {
+        return true;
+    }
+    let Some(host) = text(headers.get(header::HOST)) else { return false };
+    let host = match host.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => &host,
+    };
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    !host.eq_ignore_ascii_case("localhost") && address.is_err()
+}
+
+fn refused(refusal: &Refusal) -> Response<Full<Bytes>> {
+    let (status, extra) = match refusal {
+        Refusal::NotFound | Refusal::NoBroker(_) => (StatusCode::NOT_FOUND, None),
+        Refusal::Method(allowed) => (StatusCode::METHOD_NOT_ALLOWED, Some((header::ALLOW, *allowed))),
+        Refusal::Unauthorised => (StatusCode::UNAUTHORIZED, Some((header::WWW_AUTHENTICATE, "Bearer"))),
+        Refusal::Browser => (StatusCode::FORBIDDEN, None),
+        Refusal::Early | Refusal::State(_) => (StatusCode::SERVICE_UNAVAILABLE, None),
+    };
+    let told = format!("{}\n", json!({ "error": refusal.to_string() }));
+    let mut response = response(status, JSON, told);
+    if let Some((name, value)) = extra {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn response(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_told_from_a_tool() {
+        let foreign = |lines: &[(&'static str, &'static str)]| {
+            let lines = lines.iter().map(|(name, value)| {
+                (header::HeaderName::from_static(name), HeaderValue::from_static(value))
+            });
+            is_foreign(&lines.collect())
+        };
+        for host in ["127.0.0.1:9464", "localhost:9464", "[::1]:9464", "LOCALHOST", "10.0.0.7"] {
+            assert!(!foreign(&[("host", host)]), "{host}");
+        }
+        assert!(foreign(&[("host", "rebound.example:9464")]));
+        assert!(foreign(&[("host", "127.0.0.1:9464"), ("sec-fetch-site", "cross-site")]));
+        assert!(!foreign(&[("host", "127.0.0.1:9464"), ("sec-fetch-site", "none")]));
+        assert!(!foreign(&[]));
+    }
+
+    #[test]
+    fn a_command_names_a_broker_and_what_to_do_with_it() {
+        assert_eq!(command("/brokers/acme/pause"), Some(("acme", Act::Pause)));
+        for wrong in ["/brokers/acme", "/brokers/acme/", "/brokers/acme/explode", "/broker/acme/pause"] {
+            assert_eq!(command(wrong), None, "{wrong}");
+        }
+    }
+}

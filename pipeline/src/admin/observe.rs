@@ -1,0 +1,201 @@
+//! The line as it is now, with what takes a look at the disk, at the log's end and at earlier moments. However often it
+//! is asked, it looks ten times a second at most.
+
+use std::{collections::VecDeque, fs, path::PathBuf, sync::Arc, time::Duration};
+
+use state::Ledger;
+use tokio::time::Instant;
+
+use crate::{
+    config::{Config, SourceKind},
+    engine::View,
+    status::{
+        DeadStatus, LedgerStatus, PartitionStatus, Past, Status, Verdict, directory::oldest_on_disk, seconds,
+    },
+};
+
+/// How long an observation is given out again.
+const FRESH: Duration = Duration::from_millis(100);
+/// Samples kept, one a second: rates are over the last ten seconds.
+const SAMPLES: usize = 11;
+
+/// Where a log's end is to be looked for.
+#[derive(Debug)]
+enum LogEnd {
+    File(PathBuf),
+    Intake,
+    Unknown,
+}
+
+/// Looks at a line.
+#[derive(Debug)]
+pub(super) struct Observer {
+    ledger: Ledger,
+    log_end: LogEnd,
+    state_dir: PathBuf,
+    began: Instant,
+    view: Option<View>,
+    samples: VecDeque<Sample>,
+    last: Option<(Instant, Arc<Status>)>,
+}
+
+/// Each broker's attempts and successes at one moment, in config order.
+#[derive(Debug)]
+struct Sample {
+    at: Instant,
+    counts: Vec<(u64, u64)>,
+}
+
+impl Observer {
+    pub(super) fn new(config: &Config, ledger: Ledger) -> Self {
+        let log_end = match &config.source.kind {
+            SourceKind::File { path, .. } => LogEnd::File(path.clone()),
+            SourceKind::Http(_) => LogEnd::Intake,
+            SourceKind::Stdin => LogEnd::Unknown,
+        };
+        Self {
+            ledger,
+            log_end,
+            state_dir: config.state.dir.clone(),
+            began: Instant::now(),
+            view: None,
+            samples: VecDeque::with_capacity(SAMPLES),
+            last: None,
+        }
+    }
+
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    pub(super) fn watch(&mut self, view: View) {
+        self.view = Some(view);
+        self.sample();
+    }
+
+    /// Notes the counts that rates are made of.
+    pub(super) fn sample(&mut self) {
+        let Some(view) = &self.view else { return };
+        if self.samples.len() == SAMPLES {
+            self.samples.pop_front();
+        }
+        self.samples.push_back(Sample::of(view));
+    }
+
+    /// Why the process is not alive; none if it is.
+    pub(super) fn not_alive(&self) -> Option<&'static str> {
+        self.ledger.is_closed().then_some("the ledger thread has met a fault; the process is ending")
+    }
+
+    /// Why it is not ready; none if it is.
+    pub(super) fn not_ready(&self, stopping: bool) -> Option<&'static str> {
+        if let Some(why) = self.not_alive() {
+            return Some(why);
+        }
+        if stopping {
+            return Some("the run is stopping");
+        }
+        if self.view.is_none() {
+            return Some("the source is not open yet");
+        }
+        // The ledger sees a disk that fails only when it next writes.
+        let writable = rustix::fs::access(&self.state_dir, rustix::fs::Access::WRITE_OK);
+        writable.is_err().then_some("the state directory cannot be written")
+    }
+
+    /// The status; none while the run has not begun.
+    pub(super) fn observe(&mut self, stopping: bool) -> Option<Arc<Status>> {
+        let now = Instant::now();
+        if let Some((at, status)) = &self.last
+            && now.saturating_duration_since(*at) < FRESH
+        {
+            return Some(status.clone());
+        }
+        let status = Arc::new(self.look(self.view.as_ref()?, now, stopping));
+        self.last = Some((now, status.clone()));
+        Some(status)
+    }
+
+    fn look(&self, view: &View, now: Instant, stopping: bool) -> Status {
+        let mut status = Status::from(view);
+        status.stopping = stopping;
+        status.uptime_seconds = Some(seconds(now.saturating_duration_since(self.began)));
+        status.partitions = vec![self.partition(view, &status, now)];
+        self.rates(view, &mut status);
+        let store = self.ledger.store();
+        for (broker, shown) in view.brokers.iter().zip(&mut status.brokers) {
+            if shown.spilled > 0 {
+                // A store that cannot be read is told by the ledger; here the age is missing.
+                let oldest = oldest_on_disk(store, &broker.id).ok().flatten();
+                shown.oldest_seconds = match (oldest, shown.oldest_seconds) {
+                    (Some(disk), Some(memory)) => Some(disk.max(memory)),
+                    (disk, memory) => disk.or(memory),
+                };
+            }
+        }
+        status.dead_letters = Some(DeadStatus::from(&store.dead_letters().counts()));
+        let stats = self.ledger.stats();
+        status.ledger = Some(LedgerStatus {
+            commits: stats.commits(),
+            records: stats.records(),
+            busy_seconds: stats.busy_micros() as f64 / 1e6,
+            faulted: self.ledger.is_closed(),
+        });
+        status.verdict = Some(Verdict::new(&status, true));
+        status
+    }
+
+    fn partition(&self, view: &View, status: &Status, now: Instant) -> PartitionStatus {
+        let tickets = view.line.tickets();
+        let newest = tickets.newest();
+        let settled_epoch = tickets.watermark().borrow().as_ref().map(|cursor| cursor.epoch);
+        let mut partition = PartitionStatus {
+            name: view.source.to_string(),
+            unit: if matches!(self.log_end, LogEnd::Intake) { "records" } else { "bytes" }.to_owned(),
+            read: newest.map(|place| place.offset).or(view.resumed_at),
+            settled_to: status.settled_to,
+            end: match &self.log_end {
+                LogEnd::File(path) => fs::metadata(path).ok().map(|file| file.len()),
+                LogEnd::Intake => Some(self.ledger.store().intake_end()),
+                LogEnd::Unknown => None,
+            },
+            oldest_seconds: tickets.oldest().map(|at| seconds(now.saturating_duration_since(at))),
+            held: status.held,
+            ..PartitionStatus::default()
+        };
+        partition.measure(Past {
+            read: status.read,
+            unsettled: status.read.saturating_sub(status.settled),
+            began_at: view.resumed_at.unwrap_or(0),
+            same_file: settled_epoch.is_none() || settled_epoch == newest.map(|place| place.epoch),
+        });
+        partition
+    }
+
+    /// Rates since the oldest sample.
+    fn rates(&self, view: &View, status: &mut Status) {
+        let Some(before) = self.samples.front() else { return };
+        let now = Sample::of(view);
+        let elapsed = now.at.saturating_duration_since(before.at).as_secs_f64();
+        let counts = before.counts.iter().zip(&now.counts);
+        for (broker, ((attempts, successes), (attempts_now, successes_now))) in
+            status.brokers.iter_mut().zip(counts)
+        {
+            let made = attempts_now - attempts;
+            broker.rate_used = Some(if elapsed > 0.0 { made as f64 / elapsed } else { 0.0 });
+            // An attempt made before may have been answered since.
+            let taken = successes_now - successes;
+            broker.success_ratio = (made > 0).then(|| (taken as f64 / made as f64).min(1.0));
+        }
+    }
+}
+
+impl Sample {
+    fn of(view: &View) -> Self {
+        let counts = view.brokers.iter().map(|broker| {
+            let counts = broker.health.counts();
+            (counts.attempts, counts.successes)
+        });
+        Self { at: Instant::now(), counts: counts.collect() }
+    }
+}

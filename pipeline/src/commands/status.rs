@@ -1,0 +1,79 @@
+//! `loadline status`: how a run is doing, told by its process or, with none running, by its state directory.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    time::Duration,
+};
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::{
+    Answer,
+    ask::{Answered, process_or_directory},
+    runtime,
+};
+use crate::{
+    admin::client::ask,
+    cli::{Exit, StatusArgs},
+    config::Place,
+    status::{Status, directory, write_table},
+};
+
+/// How often a watcher looks.
+const EVERY: Duration = Duration::from_secs(1);
+/// Clears a terminal and goes to its top (ECMA-48: ED and CUP).
+const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
+const PROCESS: &str = "process";
+const DIRECTORY: &str = "directory";
+
+pub(super) fn status(place: &Place, args: &StatusArgs, answer: Answer) -> anyhow::Result<Exit> {
+    runtime()?.block_on(async {
+        let (mut status, mut by) = look(place).await?;
+        let clears = args.watch && !answer.json && io::stdout().is_terminal();
+        loop {
+            show(&status, by, answer, clears)?;
+            if !args.watch {
+                return Ok(Exit::Done);
+            }
+            tokio::time::sleep(EVERY).await;
+            // Once nobody runs the directory is not opened again: it would be in the way of a process that starts.
+            match ask(&place.admin, Method::GET, "/status").await {
+                Ok(told) => (status, by) = (serde_json::from_value(told)?, PROCESS),
+                Err(_) if by == DIRECTORY => {}
+                Err(_) => (status, by) = look(place).await?,
+            }
+        }
+    })
+}
+
+async fn look(place: &Place) -> anyhow::Result<(Status, &'static str)> {
+    Ok(match process_or_directory(place, Method::GET, "/status").await? {
+        Answered::Process(told) => (serde_json::from_value(told)?, PROCESS),
+        Answered::Directory(store) => (directory::status(&store, &place.brokers)?, DIRECTORY),
+    })
+}
+
+fn show(status: &Status, by: &str, answer: Answer, clears: bool) -> anyhow::Result<()> {
+    // Written at once, so that a terminal does not flicker.
+    let mut out = Vec::new();
+    if answer.json {
+        let mut told = json!({ "answeredBy": by });
+        if let (Value::Object(told), Value::Object(status)) = (&mut told, serde_json::to_value(status)?) {
+            told.extend(status);
+        }
+        writeln!(out, "{told}")?;
+    } else {
+        if clears {
+            out.extend_from_slice(CLEAR.as_bytes());
+        }
+        let asked = match by {
+            PROCESS => "the running process",
+            _ => "the state directory, because no process runs",
+        };
+        write_table(&mut out, status, asked)?;
+    }
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(&out)?;
+    Ok(stdout.flush()?)
+}

@@ -1,0 +1,103 @@
+//! The part of a config that leads to a process and its state: all that a command about a run needs. Secrets of brokers
+//! are not fetched, so that whoever is called at night can ask from a shell that has none of them; other sections may be
+//! wrong.
+
+use std::{env, path::Path};
+
+use toml::de::DeTable;
+
+use super::{
+    AdminConfig, ConfigErrors, Problem, Reading, Refusal, StateConfig,
+    findings::{Environment, Findings},
+    read_file,
+    section::Section,
+};
+
+/// Where a process and its state are to be found.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Where the process can be asked.
+    pub admin: AdminConfig,
+    /// What it remembers, and where.
+    pub state: StateConfig,
+    /// The ids of its brokers, in the file's order.
+    pub brokers: Vec<String>,
+}
+
+impl Place {
+    /// Reads `[admin]`, `[state]` and the ids of the brokers from a config file.
+    ///
+    /// # Errors
+    /// What is wrong with these; if the file cannot be read or is not TOML, that alone.
+    pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
+        let base = path.parent().unwrap_or(Path::new(""));
+        let read = match read_file(path) {
+            Ok(text) => Self::read(&text, base, &|name| env::var(name)),
+            Err(error) => Err(Reading::unreadable(&error).problems),
+        };
+        read.map_err(|problems| ConfigErrors { path: path.to_owned(), problems })
+    }
+
+    fn read(text: &str, base: &Path, environment: Environment<'_>) -> Result<Self, Vec<Problem>> {
+        let table = DeTable::parse(text).map_err(|error| Reading::not_toml(text, &error).problems)?;
+        let mut findings = Findings::new(text, base, environment);
+        let mut root = Section::root(&mut findings, text, table.get_ref());
+        let state = root.section("state", StateConfig::read);
+        let admin = root.section("admin", |section| AdminConfig::read(section, &state.dir));
+        let ids = root.sections("brokers", |section| {
+            let id = section.item("id")?;
+            id.value.as_str().map(str::to_owned)
+        });
+        let of_these =
+            |problem: &Problem| ["state", "admin"].contains(&problem.key.split('.').next().unwrap_or(""));
+        let problems: Vec<Problem> = findings.problems.into_iter().filter(of_these).collect();
+        if problems.is_empty() {
+            return Ok(Self { admin, state, brokers: ids.into_iter().flatten().collect() });
+        }
+        Err(problems)
+    }
+}
+
+impl Reading {
+    /// A file that cannot be read.
+    pub(super) fn unreadable(error: &std::io::Error) -> Self {
+        Self::failed(
+            None,
+            Refusal::new(
+                format!("cannot be read: {error}"),
+                "give the path of a TOML file this process may read",
+            ),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::env::VarError;
+
+    use super::*;
+    use crate::config::AdminListen;
+
+    fn read(text: &str) -> Result<Place, Vec<Problem>> {
+        Place::read(text, Path::new("/etc/loadline"), &|_| Err(VarError::NotPresent))
+    }
+
+    #[test]
+    fn a_process_is_found_without_any_brokers_secret_and_whatever_else_is_wrong() {
+        let place = read(
+            "[state]\ndir = \"/var/state\"\n[source]\nkind = \"kafka\"\n\
+             [[brokers]]\nid = \"acme\"\nsecrets = [\"env:NOT_HERE\"]\n[[brokers]]\nrate = 1\n",
+        );
+        let place = place.unwrap();
+        assert_eq!(place.admin.listen, AdminListen::Socket("/var/state/admin.sock".into()));
+        assert_eq!(place.brokers, ["acme"]);
+    }
+
+    #[test]
+    fn what_leads_to_the_process_must_be_right() {
+        let problems = read("[admin]\nlisten = \"nowhere\"\ntoken = \"env:NOT_HERE\"\n").unwrap_err();
+        let keys: Vec<&str> = problems.iter().map(|problem| &*problem.key).collect();
+        assert_eq!(keys, ["admin.listen", "admin.token"]);
+        assert!(read("not toml").is_err());
+    }
+}

@@ -1,0 +1,67 @@
+//! What a state directory tells of a line that is not running: how far its source is settled, what waits for whom, who is
+//! disabled or paused, and the dead letters. Visits everything that waits, so it is for a tool.
+
+use std::sync::Arc;
+
+use state::{Clock, EmbeddedLog, StateFault, Store};
+
+use super::{BrokerStatus, DeadStatus, PartitionStatus, Status, Verdict, age};
+
+/// Dead letters counted in one step.
+const STEP: usize = 4_096;
+
+/// The status of the line whose state is in `store`, with these brokers.
+///
+/// # Errors
+/// A fault of the store.
+pub fn status(store: &Store, brokers: &[String]) -> Result<Status, StateFault> {
+    while !store.dead_letters().count_on(STEP)? {}
+    let usage = store.spill().usage()?;
+    let partitions = store.sources().checkpoints()?.into_iter().map(|(name, checkpoint)| {
+        let is_log = name == EmbeddedLog::SOURCE;
+        let end = is_log.then(|| store.intake_end());
+        PartitionStatus {
+            name,
+            unit: if is_log { "records" } else { "bytes" }.to_owned(),
+            settled_to: Some(checkpoint.offset),
+            end,
+            lag_events: end.map(|end| end.saturating_sub(checkpoint.offset)),
+            ..PartitionStatus::default()
+        }
+    });
+    let mut status = Status {
+        spilled: usage.values().map(|usage| usage.deliveries).sum(),
+        partitions: partitions.collect(),
+        dead_letters: Some(DeadStatus::from(&store.dead_letters().counts())),
+        ..Status::default()
+    };
+    for id in brokers {
+        let usage = usage.get(id.as_str()).copied().unwrap_or_default();
+        let disabled = store.brokers().disabled(id)?;
+        let state = match (&disabled, store.brokers().paused(id)?) {
+            (Some(_), _) => "disabled",
+            (None, Some(_)) => "paused",
+            (None, None) => "idle",
+        };
+        status.brokers.push(BrokerStatus {
+            id: id.clone(),
+            state: state.to_owned(),
+            spilled: usage.deliveries,
+            spilled_bytes: usage.bytes,
+            oldest_seconds: oldest_on_disk(store, &Arc::from(id.as_str()))?,
+            disabled: disabled.map(|disabled| disabled.reason),
+            ..BrokerStatus::default()
+        });
+    }
+    status.verdict = Some(Verdict::new(&status, false));
+    Ok(status)
+}
+
+/// How long the first delivery on disk for `broker` has waited since it was read, in seconds; none if there is none.
+///
+/// # Errors
+/// A fault of the store.
+pub(crate) fn oldest_on_disk(store: &Store, broker: &Arc<str>) -> Result<Option<f64>, StateFault> {
+    let first = store.spill().read(broker, 0..u64::MAX, 1)?;
+    Ok(first.first().map(|delivery| age(Clock::System.now(), delivery.event.read_at)))
+}

@@ -1,0 +1,294 @@
+//! How a run is doing at one moment, as data: a view into the line enters, plain numbers leave.
+//!
+//! Made of a [`View`] alone it is cheap and asks no disk; the admin endpoint adds what takes a look at the log's end, at
+//! the disk and at earlier moments. With no process running, [`directory`] tells what the state directory knows.
+
+pub mod directory;
+mod lag;
+mod table;
+mod verdict;
+
+use serde::{Deserialize, Serialize};
+use stages::{HealthState, models::Broker};
+use state::{Clock, UnixMillis};
+use tokio::time::Instant;
+
+pub(crate) use lag::Past;
+pub use table::write_table;
+pub use verdict::{Verdict, Word};
+
+use crate::engine::View;
+
+/// A run at one moment. Each number is exact; together they may be a few events apart.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Status {
+    /// How it is, in a word and its reasons; only from the admin endpoint and from a directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    /// For how long it has run, in seconds; none if no process runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uptime_seconds: Option<f64>,
+    /// Whether it has been asked to stop.
+    pub stopping: bool,
+    /// Records read in this run.
+    pub read: u64,
+    /// Records of this run that are settled.
+    pub settled: u64,
+    /// Where this run took up its source; nothing before that place was open.
+    pub resumed_at: Option<u64>,
+    /// Everything of the source before this place is settled: bytes of a file, an offset of a log; none until the first
+    /// record of the first run is settled.
+    pub settled_to: Option<u64>,
+    /// Deliveries in memory.
+    pub in_flight: u64,
+    /// Deliveries that wait on disk.
+    pub spilled: u64,
+    /// Whether backpressure holds the intake.
+    pub held: bool,
+    /// Records of this run that became dead letters before there was a delivery.
+    pub rejected: u64,
+    /// Events of this run that no broker subscribes to.
+    pub unrouted: u64,
+    /// The source's partitions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub partitions: Vec<PartitionStatus>,
+    /// The brokers, in config order.
+    pub brokers: Vec<BrokerStatus>,
+    /// The dead letters in the state directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_letters: Option<DeadStatus>,
+    /// The ledger thread.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<LedgerStatus>,
+}
+
+/// A partition of the source at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PartitionStatus {
+    /// The name under which its checkpoint is kept.
+    pub name: String,
+    /// What places are counted in: `bytes` or `records`.
+    pub unit: String,
+    /// The place behind the last record read.
+    pub read: Option<u64>,
+    /// Everything before this place is settled.
+    pub settled_to: Option<u64>,
+    /// The log's end, where it is known.
+    pub end: Option<u64>,
+    /// Events that are in the log and not settled, where that can be told.
+    pub lag_events: Option<u64>,
+    /// Whether that is an estimate: bytes not read yet, at the mean length of the records read.
+    pub lag_estimated: bool,
+    /// Bytes of the log that are not settled, for a file.
+    pub lag_bytes: Option<u64>,
+    /// How long ago the oldest unsettled record was read, in seconds; none if all that were read are settled.
+    pub oldest_seconds: Option<f64>,
+    /// Whether backpressure holds it.
+    pub held: bool,
+}
+
+/// A broker at one moment. Counts are of this run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BrokerStatus {
+    /// Its id.
+    pub id: String,
+    /// How it is doing: `healthy`, `draining` (healthy, with a backlog on disk), `limited`, `open`, `half-open`, `paused`
+    /// or `disabled`.
+    pub state: String,
+    /// Attempts made.
+    pub attempts: u64,
+    /// Events it has taken.
+    pub delivered: u64,
+    /// Deliveries given up.
+    pub dead_letters: u64,
+    /// Deliveries in memory that are not on the wire.
+    pub queued: u64,
+    /// Deliveries on the wire.
+    pub on_wire: u64,
+    /// Deliveries on disk.
+    pub spilled: u64,
+    /// Their bytes.
+    pub spilled_bytes: u64,
+    /// How long the oldest that waits has waited, in seconds; none if nothing waits.
+    pub oldest_seconds: Option<f64>,
+    /// Attempts a second it may be given.
+    pub rate_allowed: f64,
+    /// Attempts a second over the last ten seconds; only from the admin endpoint.
+    pub rate_used: Option<f64>,
+    /// The share of these that were taken, 0 to 1; none if there were none.
+    pub success_ratio: Option<f64>,
+    /// The last failed attempt.
+    pub last_error: Option<ErrorStatus>,
+    /// Why it is disabled, if it is.
+    pub disabled: Option<String>,
+    /// Deliveries that were not needed.
+    pub duplicates: u64,
+    /// Deliveries whose event id had come before with another body.
+    pub conflicts: u64,
+    /// Attempts answered 2xx.
+    pub successes: u64,
+    /// Attempts that failed.
+    pub failures: u64,
+    /// Those of them with which it asked for a pause.
+    pub throttled: u64,
+    /// Attempts of deliveries that had been attempted before.
+    pub retries: u64,
+    /// Retries put off because the retry budget was empty.
+    pub deferred: u64,
+    /// How often its breaker opened.
+    pub opened: u64,
+    /// Attempts that had to wait for its quota.
+    pub quota_waits: u64,
+    /// Attempts that may have repeated one made just before a crash.
+    pub repeats_after_crash: u64,
+    /// Attempts that may have repeated one that had no clear answer.
+    pub repeats_after_no_answer: u64,
+}
+
+/// A failed attempt.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ErrorStatus {
+    /// How long ago it ended, in seconds.
+    pub age_seconds: f64,
+    /// The HTTP status, if there was an answer.
+    pub status: Option<u16>,
+    /// What went wrong.
+    pub cause: String,
+}
+
+/// The dead letters.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DeadStatus {
+    /// How many there are.
+    pub total: u64,
+    /// Whether all have been counted yet; if not, there are at least so many.
+    pub complete: bool,
+    /// By cause, the most first.
+    pub by_cause: Vec<DeadCause>,
+}
+
+/// The dead letters of one cause.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DeadCause {
+    /// Where their way ended.
+    pub stage: String,
+    /// The kind of reason.
+    pub cause: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// The ledger thread.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LedgerStatus {
+    /// Commits, each with one flush.
+    pub commits: u64,
+    /// Records written.
+    pub records: u64,
+    /// Seconds spent writing, flushing and syncing.
+    pub busy_seconds: f64,
+    /// Whether it has met a fault and settles nothing more.
+    pub faulted: bool,
+}
+
+impl From<&View> for Status {
+    fn from(view: &View) -> Self {
+        let tickets = view.line.tickets();
+        let settled_to = tickets.watermark().borrow().as_ref().map(|cursor| cursor.offset);
+        let settled_to = settled_to.or(view.resumed_at);
+        let (now, wall) = (Instant::now(), Clock::System.now());
+        Self {
+            read: tickets.issued(),
+            settled: tickets.settled(),
+            resumed_at: view.resumed_at,
+            settled_to,
+            in_flight: view.line.in_flight() as u64,
+            spilled: view.line.spilled(),
+            held: view.line.is_held(),
+            rejected: view.tally.rejected.get(),
+            unrouted: view.tally.unrouted.get(),
+            brokers: view.brokers.iter().map(|broker| BrokerStatus::new(broker, now, wall)).collect(),
+            ..Self::default()
+        }
+    }
+}
+
+impl BrokerStatus {
+    fn new(broker: &Broker, now: Instant, wall: UnixMillis) -> Self {
+        let (counts, tally, health) = (broker.health.counts(), &broker.tally, &broker.health);
+        let (spilled, oldest_at) = (tally.gauges.spilled.get(), tally.gauges.oldest_at.get());
+        let state = match health.state(now) {
+            HealthState::Healthy if spilled > 0 => "draining",
+            state => state.as_str(),
+        };
+        Self {
+            id: broker.id.to_string(),
+            state: state.to_owned(),
+            attempts: counts.attempts,
+            delivered: tally.delivered.get(),
+            dead_letters: tally.dead_letters.get(),
+            queued: tally.gauges.queued.get(),
+            on_wire: tally.gauges.on_wire.get(),
+            spilled,
+            spilled_bytes: tally.gauges.spilled_bytes.get(),
+            oldest_seconds: (oldest_at > 0).then(|| age(wall, oldest_at)),
+            rate_allowed: broker.quota.rate(),
+            rate_used: None,
+            success_ratio: None,
+            last_error: health.last_error().map(|error| ErrorStatus {
+                age_seconds: seconds(now.saturating_duration_since(error.at)),
+                status: error.status,
+                cause: error.cause,
+            }),
+            disabled: health.disabled_reason().map(|reason| reason.to_string()),
+            duplicates: tally.duplicates.get(),
+            conflicts: tally.conflicts.get(),
+            successes: counts.successes,
+            failures: counts.failures,
+            throttled: counts.throttled,
+            retries: tally.retries.get(),
+            deferred: counts.deferred,
+            opened: counts.opened,
+            quota_waits: broker.quota.waits(),
+            repeats_after_crash: counts.repeats_after_crash,
+            repeats_after_no_answer: counts.repeats_after_no_answer,
+        }
+    }
+
+    /// Deliveries that wait for it, in memory or on disk.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        // What is read back from disk stays there until it is settled.
+        self.queued.max(self.spilled)
+    }
+}
+
+impl From<&state::DeadCounts> for DeadStatus {
+    fn from(counts: &state::DeadCounts) -> Self {
+        let cause = |((stage, cause), count): (&(state::StageName, String), &u64)| DeadCause {
+            stage: stage.as_str().to_owned(),
+            cause: cause.clone(),
+            count: *count,
+        };
+        let mut by_cause: Vec<DeadCause> = counts.by_cause.iter().map(cause).collect();
+        by_cause.sort_by_key(|cause| std::cmp::Reverse(cause.count));
+        Self { total: by_cause.iter().map(|cause| cause.count).sum(), complete: counts.complete, by_cause }
+    }
+}
+
+/// How long ago `at` was, in seconds.
+pub(crate) fn age(now: UnixMillis, at: UnixMillis) -> f64 {
+    now.saturating_sub(at) as f64 / 1e3
+}
+
+/// In seconds, to the millisecond.
+pub(crate) fn seconds(duration: std::time::Duration) -> f64 {
+    duration.as_millis() as f64 / 1e3
+}

@@ -1,0 +1,174 @@
+//! A status for a person at night: the verdict first, then the log, the brokers with the worst first, and what could not
+//! be delivered.
+
+use std::io::{self, Write};
+
+use super::{
+    BrokerStatus, DeadStatus, PartitionStatus, Status,
+    verdict::{span, worse},
+};
+use crate::columns::{shown_in, write_columns};
+
+/// How many brokers are listed; the rest are well, or `--json` has them.
+const BROKERS_MAX: usize = 40;
+/// How much of an error is shown, in characters.
+const ERROR_MAX: usize = 50;
+
+/// Writes `status`; `asked` says of whom it is.
+///
+/// # Errors
+/// `out` cannot be written.
+pub fn write_table(out: &mut impl Write, status: &Status, asked: &str) -> io::Result<()> {
+    if let Some(verdict) = &status.verdict {
+        writeln!(out, "{}", shown_in(&verdict.to_string(), 1_000))?;
+    }
+    let up = status.uptime_seconds.map_or(String::new(), |up| format!(", up {}", span(up)));
+    writeln!(out, "asked {asked}{up}\n")?;
+    partitions(out, &status.partitions)?;
+    brokers(out, &status.brokers)?;
+    match &status.dead_letters {
+        Some(dead) => dead_letters(out, dead),
+        None => Ok(()),
+    }
+}
+
+fn partitions(out: &mut impl Write, partitions: &[PartitionStatus]) -> io::Result<()> {
+    if partitions.is_empty() {
+        return Ok(());
+    }
+    let mut rows =
+        vec![row(["partition", "in", "read to", "settled to", "log end", "lag", "oldest", "intake"])];
+    rows.extend(partitions.iter().map(|partition| {
+        let about = if partition.lag_estimated { "~" } else { "" };
+        let lag = partition.lag_events.map_or_else(dash, |lag| format!("{about}{lag} events"));
+        row([
+            &shown_in(&partition.name, 40),
+            &partition.unit,
+            &number(partition.read),
+            &number(partition.settled_to),
+            &number(partition.end),
+            &lag,
+            &time(partition.oldest_seconds),
+            if partition.held { "held" } else { "open" },
+        ])
+    }));
+    write_columns(out, &rows, &[2, 3, 4, 5, 6])?;
+    writeln!(out)
+}
+
+fn brokers(out: &mut impl Write, brokers: &[BrokerStatus]) -> io::Result<()> {
+    let mut sorted: Vec<&BrokerStatus> = brokers.iter().collect();
+    sorted.sort_by(|one, other| worse(one, other));
+    let head = ["broker", "state", "queue", "on disk", "oldest", "rate", "taken", "last error"];
+    let mut rows = vec![row(head)];
+    rows.extend(sorted.iter().take(BROKERS_MAX).map(|broker| {
+        let rate = match broker.rate_used {
+            Some(used) => format!("{used:.1} of {}/s", broker.rate_allowed),
+            None => dash(),
+        };
+        let taken = broker.success_ratio.map_or_else(dash, |ratio| format!("{:.0}%", ratio * 100.0));
+        let error = broker.last_error.as_ref().map_or_else(dash, |error| {
+            format!("{} ago: {}", span(error.age_seconds), shown_in(&error.cause, ERROR_MAX))
+        });
+        row([
+            &broker.id,
+            &broker.state,
+            &(broker.queued + broker.on_wire).to_string(),
+            &broker.spilled.to_string(),
+            &time(broker.oldest_seconds),
+            &rate,
+            &taken,
+            &error,
+        ])
+    }));
+    write_columns(out, &rows, &[2, 3, 4, 5, 6])?;
+    match brokers.len().saturating_sub(BROKERS_MAX) {
+        0 => writeln!(out),
+        more => writeln!(out, "… and {more} more; --json has all of them\n"),
+    }
+}
+
+fn dead_letters(out: &mut impl Write, dead: &DeadStatus) -> io::Result<()> {
+    let least = if dead.complete { "" } else { ", still being counted" };
+    if dead.total == 0 {
+        return writeln!(out, "no dead letters{least}");
+    }
+    writeln!(out, "{} dead letters{least}", dead.total)?;
+    let rows: Vec<Vec<String>> = dead
+        .by_cause
+        .iter()
+        .map(|cause| row([&cause.count.to_string(), &format!("{}/{}", cause.stage, cause.cause)]))
+        .collect();
+    write_columns(out, &rows, &[0])
+}
+
+fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
+    cells.map(str::to_owned).to_vec()
+}
+
+fn dash() -> String {
+    "-".to_owned()
+}
+
+fn number(number: Option<u64>) -> String {
+    number.map_or_else(dash, |number| number.to_string())
+}
+
+fn time(seconds: Option<f64>) -> String {
+    seconds.map_or_else(dash, span)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::{DeadCause, Verdict};
+
+    #[test]
+    fn the_verdict_comes_first_and_the_worst_broker_before_the_others() {
+        let broker = |id: &str, state: &str, spilled| BrokerStatus {
+            id: id.to_owned(),
+            state: state.to_owned(),
+            spilled,
+            rate_allowed: 50.0,
+            rate_used: Some(12.34),
+            success_ratio: Some(0.995),
+            oldest_seconds: (spilled > 0).then_some(75.0),
+            ..BrokerStatus::default()
+        };
+        let partition = PartitionStatus {
+            name: "intake".to_owned(),
+            unit: "records".to_owned(),
+            read: Some(12),
+            settled_to: Some(10),
+            end: Some(20),
+            lag_events: Some(10),
+            ..PartitionStatus::default()
+        };
+        let cause = DeadCause { stage: "decode".to_owned(), cause: "not-json".to_owned(), count: 3 };
+        let mut status = Status {
+            uptime_seconds: Some(3_700.0),
+            partitions: vec![partition],
+            brokers: vec![broker("amber", "healthy", 0), broker("blue", "open", 9)],
+            dead_letters: Some(DeadStatus { total: 3, complete: true, by_cause: vec![cause] }),
+            ..Status::default()
+        };
+        status.verdict = Some(Verdict::new(&status, true));
+        let mut out = Vec::new();
+        write_table(&mut out, &status, "the running process").unwrap();
+        let expected = "\
+lagging because broker blue does not take anything (open), 9 wait, the oldest for 1m 15s
+asked the running process, up 1h 1m
+
+partition  in       read to  settled to  log end        lag  oldest  intake
+intake     records       12          10       20  10 events       -  open
+
+broker  state    queue  on disk  oldest          rate  taken  last error
+blue    open         0        9  1m 15s  12.3 of 50/s   100%  -
+amber   healthy      0        0       -  12.3 of 50/s   100%  -
+
+3 dead letters
+3  decode/not-json
+";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+}

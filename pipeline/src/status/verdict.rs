@@ -1,0 +1,212 @@
+//! One line for whoever was woken up: a status enters; whether all is well, and if not why, leaves.
+
+use std::{fmt, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::{BrokerStatus, Status};
+
+/// A record that has been unsettled for longer is lag: longer than a commit, a retry in place and `spill_after` by
+/// their defaults.
+const OLDEST_MAX: f64 = 10.0;
+/// How many reasons are told; the rest is in the table.
+const REASONS_MAX: usize = 3;
+
+/// How a run is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Verdict {
+    /// In a word.
+    pub word: Word,
+    /// Why, the worst first; for a healthy run, what to know all the same.
+    pub because: Vec<String>,
+}
+
+/// How a run is, in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Word {
+    /// Events arrive and leave.
+    Healthy,
+    /// Events wait.
+    Lagging,
+    /// Nothing is settled any more.
+    Faulted,
+    /// No process runs.
+    NotRunning,
+}
+
+impl Verdict {
+    /// The verdict on `status`, of a running process if `running`.
+    #[must_use]
+    pub fn new(status: &Status, running: bool) -> Self {
+        let mut because = Vec::new();
+        let mut notes = Vec::new();
+        if status.ledger.as_ref().is_some_and(|ledger| ledger.faulted) {
+            because.push("the ledger cannot write: its log says why".to_owned());
+            return Self { word: Word::Faulted, because };
+        }
+        let mut brokers: Vec<&BrokerStatus> = status.brokers.iter().collect();
+        brokers.sort_by(|one, other| worse(one, other));
+        for broker in brokers {
+            match reason(broker) {
+                Some(reason) if broker.state == "disabled" => notes.push(reason),
+                Some(reason) => because.push(reason),
+                None => {}
+            }
+        }
+        if status.held {
+            because.insert(0, "backpressure holds the intake".to_owned());
+        }
+        for partition in &status.partitions {
+            if let Some(oldest) = partition.oldest_seconds.filter(|oldest| *oldest > OLDEST_MAX) {
+                because.push(format!(
+                    "the oldest unsettled event of {} is {} old",
+                    partition.name,
+                    span(oldest)
+                ));
+            }
+        }
+        if status.stopping {
+            notes.insert(0, "it is stopping".to_owned());
+        }
+        let word = match (running, because.is_empty()) {
+            (false, _) => Word::NotRunning,
+            (true, true) => Word::Healthy,
+            (true, false) => Word::Lagging,
+        };
+        because.append(&mut notes);
+        Self { word, because }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (word, joint) = match self.word {
+            Word::Healthy => ("healthy", ", but "),
+            Word::Lagging => ("lagging", " because "),
+            Word::Faulted => ("faulted", " because "),
+            Word::NotRunning => ("no process runs", "; "),
+        };
+        f.write_str(word)?;
+        for (number, reason) in self.because.iter().take(REASONS_MAX).enumerate() {
+            write!(f, "{}{reason}", if number == 0 { joint } else { "; " })?;
+        }
+        match self.because.len().saturating_sub(REASONS_MAX) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
+}
+
+/// Worst first: by state, then by how long something has waited.
+pub(super) fn worse(one: &BrokerStatus, other: &BrokerStatus) -> std::cmp::Ordering {
+    let rank = |broker: &BrokerStatus| match &*broker.state {
+        "open" => 0,
+        "half-open" => 1,
+        "disabled" => 2,
+        "paused" => 3,
+        "limited" => 4,
+        "draining" => 5,
+        _ => 6,
+    };
+    let age = |broker: &BrokerStatus| broker.oldest_seconds.unwrap_or(-1.0);
+    rank(one).cmp(&rank(other)).then(age(other).total_cmp(&age(one)))
+}
+
+fn reason(broker: &BrokerStatus) -> Option<String> {
+    let BrokerStatus { id, state, oldest_seconds, last_error, .. } = broker;
+    let waiting = broker.waiting();
+    let waits = match (waiting, oldest_seconds) {
+        (0, _) => String::new(),
+        (waiting, None) => format!(", {waiting} wait"),
+        (waiting, Some(oldest)) => format!(", {waiting} wait, the oldest for {}", span(*oldest)),
+    };
+    let error = last_error.as_ref().map_or(String::new(), |error| format!(", last error: {}", error.cause));
+    match &**state {
+        "open" | "half-open" => Some(format!("broker {id} does not take anything ({state}){waits}{error}")),
+        "disabled" => {
+            let why = broker.disabled.as_deref().unwrap_or("no reason given");
+            Some(format!("broker {id} is disabled ({why}): what comes for it becomes dead letters"))
+        }
+        "paused" if waiting == 0 => None,
+        "paused" => Some(format!("broker {id} is paused by an operator{waits}")),
+        "limited" if waiting > 0 => Some(format!("broker {id} has asked for a pause{waits}")),
+        "draining" => Some(format!("broker {id} catches up{waits}")),
+        _ if oldest_seconds.is_some_and(|oldest| oldest > OLDEST_MAX) => {
+            Some(format!("broker {id} is slower than its events come{waits}"))
+        }
+        _ => None,
+    }
+}
+
+/// A time in seconds as a person says it: two units at most.
+pub(super) fn span(seconds: f64) -> String {
+    let whole = Duration::from_secs_f64(seconds.clamp(0.0, 1e12)).as_secs();
+    let (days, hours, minutes, left) = (whole / 86_400, whole / 3_600 % 24, whole / 60 % 60, whole % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) if whole < 10 => format!("{seconds:.1}s"),
+        (0, 0, 0) => format!("{left}s"),
+        (0, 0, _) => format!("{minutes}m {left}s"),
+        (0, _, _) => format!("{hours}h {minutes}m"),
+        _ => format!("{days}d {hours}h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::{ErrorStatus, LedgerStatus, PartitionStatus};
+
+    fn broker(id: &str, state: &str, spilled: u64, oldest: Option<f64>) -> BrokerStatus {
+        BrokerStatus {
+            id: id.to_owned(),
+            state: state.to_owned(),
+            spilled,
+            oldest_seconds: oldest,
+            ..BrokerStatus::default()
+        }
+    }
+
+    fn verdict(brokers: Vec<BrokerStatus>) -> String {
+        Verdict::new(&Status { brokers, ..Status::default() }, true).to_string()
+    }
+
+    #[test]
+    fn the_worst_broker_is_named_first_with_what_waits_for_it() {
+        let mut dead = broker("dead", "open", 1_204, Some(192.4));
+        let cause = "connection refused".to_owned();
+        dead.last_error = Some(ErrorStatus { cause, ..ErrorStatus::default() });
+        let brokers =
+            vec![broker("well", "healthy", 0, None), broker("back", "draining", 7, Some(3.25)), dead];
+        assert_eq!(
+            verdict(brokers),
+            "lagging because broker dead does not take anything (open), 1204 wait, the oldest for 3m 12s, last error: \
+             connection refused; broker back catches up, 7 wait, the oldest for 3.2s"
+        );
+    }
+
+    #[test]
+    fn what_delays_nothing_is_told_and_healthy_all_the_same() {
+        assert_eq!(verdict(vec![broker("a", "healthy", 0, Some(1.0))]), "healthy");
+        let disabled = verdict(vec![broker("a", "disabled", 0, None), broker("b", "paused", 0, None)]);
+        assert!(disabled.starts_with("healthy, but broker a is disabled"), "{disabled}");
+    }
+
+    #[test]
+    fn a_held_intake_an_old_event_and_a_faulted_ledger_are_seen() {
+        let partition = PartitionStatus {
+            name: "intake".to_owned(),
+            oldest_seconds: Some(90_061.0),
+            ..Default::default()
+        };
+        let status = Status { held: true, partitions: vec![partition], ..Status::default() };
+        assert_eq!(
+            Verdict::new(&status, true).to_string(),
+            "lagging because backpressure holds the intake; the oldest unsettled event of intake is 1d 1h old"
+        );
+        let ledger = Some(LedgerStatus { faulted: true, ..LedgerStatus::default() });
+        let verdict = Verdict::new(&Status { ledger, ..status }, true);
+        assert_eq!(verdict.word, Word::Faulted);
+    }
+}
