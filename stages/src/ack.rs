@@ -143,6 +143,24 @@ impl Ack {
         async move { Ok(recorded.await?) }
     }
 
+    /// Records that dead letters' deliveries wait on disk, in this order and together, and that their letters are gone.
+    ///
+    /// # Errors
+    /// The fault that keeps them from being recorded.
+    pub fn put_back(
+        &self,
+        deliveries: Vec<(SpilledDelivery, Option<DeadLetter>)>,
+    ) -> impl Future<Output = Result<Vec<Recorded>, Fault>> + Send + use<> {
+        let records = deliveries.into_iter().map(|(delivery, letter)| {
+            let event = &delivery.event;
+            tracing::info!(position = %event.position, broker = %delivery.broker, event = %event.event_id,
+                load = %event.load_id, verdict = "replayed", attempts = delivery.history.attempts);
+            Record::Replayed { delivery: Box::new(delivery), letter: letter.map(Box::new) }
+        });
+        let recorded = self.ledger.record_all(records.collect());
+        async move { Ok(recorded.await?) }
+    }
+
     fn delivered(&self, delivery: &Delivery, failed_attempts: u32) -> Record {
         delivery.broker.tally.delivered.add(1);
         log(delivery, "delivered", failed_attempts);

@@ -45,6 +45,13 @@ impl History {
         }
         self.last.push(attempt);
     }
+
+    /// The history of a delivery that an operator sends again: all that happened is kept, and none of it counts
+    /// toward `attempts_max` any more.
+    #[must_use]
+    pub fn renewed(self) -> Self {
+        Self { counted: 0, ..self }
+    }
 }
 
 #[cfg(test)]

@@ -91,7 +91,7 @@ impl DeadLetters {
         // Held while writing: a count under way sees the letter either here or there.
         let mut tally = self.tally.lock();
         let replaced: Option<DeadLetter> = self.table.replace(&key, letter)?;
-        if tally.counts.complete || tally.reached.as_ref().is_some_and(|reached| key <= *reached) {
+        if tally.has_counted(&key) {
             if let Some(replaced) = replaced {
                 tally.remove(&replaced);
             }
@@ -101,7 +101,29 @@ impl DeadLetters {
     }
 }
 
+impl DeadLetters {
+    /// Removes `letter`, unless another stands in its place by now: a delivery that was sent again may have failed
+    /// again meanwhile.
+    pub(crate) fn remove(&self, letter: &DeadLetter) -> Result<(), StateFault> {
+        let key = key(&letter.position, letter.broker.as_deref());
+        let mut tally = self.tally.lock();
+        if self.table.get::<DeadLetter>(&key)?.as_ref() != Some(letter) {
+            return Ok(());
+        }
+        self.table.remove(&key)?;
+        if tally.has_counted(&key) {
+            tally.remove(letter);
+        }
+        Ok(())
+    }
+}
+
 impl Tally {
+    /// Whether the count has come past `key`.
+    fn has_counted(&self, key: &[u8]) -> bool {
+        self.counts.complete || self.reached.as_ref().is_some_and(|reached| key <= reached.as_slice())
+    }
+
     fn add(&mut self, letter: &DeadLetter) {
         *self.counts.by_cause.entry((letter.stage, letter.cause.clone())).or_default() += 1;
     }
@@ -133,7 +155,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::{Clock, Durability, History, Store, StoreOptions};
+    use crate::{Durability, History, Store, tests::options};
 
     fn letter(offset: u64, cause: &str) -> DeadLetter {
         DeadLetter {
@@ -159,13 +181,7 @@ mod tests {
     #[test]
     fn the_counts_are_right_whatever_is_written_before_behind_and_ahead_of_the_count() {
         let dir = tempfile::tempdir().unwrap();
-        let options = StoreOptions {
-            durability: Durability::Process,
-            dedupe_window: 3_600_000,
-            cache: 16 << 20,
-            clock: Clock::System,
-        };
-        let store = Store::open(dir.path(), options).unwrap();
+        let store = Store::open(dir.path(), options(Durability::Process)).unwrap();
         let letters = store.dead_letters();
         for offset in [10, 20, 30, 40, 50] {
             letters.put(&letter(offset, "not-json")).unwrap();
@@ -181,5 +197,24 @@ mod tests {
         let expected = BTreeMap::from([("not-json".to_owned(), 4), ("too-long".to_owned(), 3)]);
         assert_eq!(counted(letters), expected);
         assert_eq!(letters.count(), 7);
+    }
+
+    #[test]
+    fn a_letter_is_removed_and_no_longer_counted_but_one_that_took_its_place_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), options(Durability::Process)).unwrap();
+        let letters = store.dead_letters();
+        for offset in [10, 20, 30] {
+            letters.put(&letter(offset, "refused")).unwrap();
+        }
+        assert!(!letters.count_on(2).unwrap());
+        letters.remove(&letter(20, "refused")).unwrap();
+        letters.remove(&letter(30, "refused")).unwrap();
+        while !letters.count_on(1).unwrap() {}
+        assert_eq!((counted(letters), letters.count()), (BTreeMap::from([("refused".to_owned(), 1)]), 1));
+        letters.put(&DeadLetter { at: 5, ..letter(10, "refused") }).unwrap();
+        letters.remove(&letter(10, "refused")).unwrap();
+        letters.remove(&letter(40, "refused")).unwrap();
+        assert_eq!((counted(letters), letters.count()), (BTreeMap::from([("refused".to_owned(), 1)]), 1));
     }
 }

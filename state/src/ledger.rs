@@ -10,7 +10,6 @@ use tokio::sync::{
 
 use crate::{
     claims::{Claim, Claims},
-    codec,
     commit::{self, Commit, CommitOptions, CommitStats, LedgerThread, Recorded, Records},
     fault::StateFault,
     outcome::{LedgerEntry, LedgerKey},
@@ -49,8 +48,7 @@ impl Ledger {
     /// # Errors
     /// A fault of the store.
     pub fn look_up(&self, key: &LedgerKey) -> Result<Option<LedgerEntry>, StateFault> {
-        let value = self.store.buckets.get(key.as_bytes())?;
-        value.map(|value| codec::decode("ledger", &value)).transpose()
+        self.store.look_up(key)
     }
 
     /// Puts `record` on record; the answer comes once it is durable. The record takes its place in the order of writes

@@ -45,6 +45,15 @@ pub enum Record {
     },
     /// A delivery goes to disk, or changes there.
     Spilled(Box<SpilledDelivery>),
+    /// A delivery comes back from a dead letter and goes to disk, to be sent again.
+    Replayed {
+        /// The delivery, with a number above all that its broker has on disk.
+        delivery: Box<SpilledDelivery>,
+        /// The letter it stood for, which goes; none if the letter stands for other deliveries too.
+        letter: Option<Box<DeadLetter>>,
+    },
+    /// A dead letter goes: nothing is left to do about it, or an operator said so. One that has changed stays.
+    LetterRemoved(Box<DeadLetter>),
     /// Nothing has to be remembered of the outcome itself: a duplicate, or an event no broker wants.
     Noted {
         /// The spilled delivery this ends, if it was one.
@@ -96,6 +105,17 @@ impl Record {
                     now,
                 )
             }
+            Self::Replayed { delivery, letter } => {
+                store.spill.put(delivery)?;
+                let SpilledDelivery { broker, event, history, .. } = &**delivery;
+                let key = LedgerKey::new(broker, &event.event_id);
+                // What was delivered, or under another body, stands: it is told from it when its turn comes.
+                if is_open(store, &key, event.digest)? {
+                    put_entry(store, &key, Outcome::Spilled, event.digest, history.attempts, now)?;
+                }
+                letter.as_ref().map_or(Ok(()), |letter| store.dead.remove(letter))
+            }
+            Self::LetterRemoved(letter) => store.dead.remove(letter),
             Self::Noted { spilled } => unspill(store, spilled.as_ref()),
             Self::Accepted(post) => store.intake.write(&store.db, post),
             Self::Checkpoint(source, checkpoint) => {
@@ -120,6 +140,13 @@ fn put_entry(
 ) -> Result<(), StateFault> {
     let entry = LedgerEntry { outcome, digest, failed_attempts, at };
     store.buckets.insert(key.as_bytes(), codec::encode("ledger", &entry)?)
+}
+
+/// Whether the event may be sent: nothing is on record of it, or its dead letter.
+fn is_open(store: &Store, key: &LedgerKey, digest: BodyDigest) -> Result<bool, StateFault> {
+    let Some(value) = store.buckets.get(key.as_bytes())? else { return Ok(true) };
+    let entry: LedgerEntry = codec::decode("ledger", &value)?;
+    Ok(entry.outcome == Outcome::DeadLettered && entry.digest == digest)
 }
 
 fn unspill(store: &Store, spilled: Option<&SpillRef>) -> Result<(), StateFault> {

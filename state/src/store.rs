@@ -17,14 +17,17 @@ use std::{
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::{
-    brokers::{Brokers, Disabled, Paused},
+    brokers::Brokers,
     buckets::Buckets,
     clock::Clock,
+    codec,
     dead_letters::DeadLetters,
     durability::{Durability, Syncer},
     fault::StateFault,
     intake::EmbeddedLog,
     intake_log::IntakeLog,
+    outcome::{LedgerEntry, LedgerKey},
+    record::Record,
     seal::Seal,
     sources::Sources,
     spill::Spill,
@@ -127,22 +130,27 @@ impl Store {
         self.seal.lock()
     }
 
-    /// Disables a broker, or enables it again, durably; for tools that work while no line runs.
+    /// What is on record under `key`.
     ///
     /// # Errors
     /// A fault of the store.
-    pub fn disable_broker(&self, broker: &str, disabled: Option<&Disabled>) -> Result<(), StateFault> {
-        self.brokers.put_disabled(broker, disabled)?;
-        self.flush()
+    pub fn look_up(&self, key: &LedgerKey) -> Result<Option<LedgerEntry>, StateFault> {
+        let value = self.buckets.get(key.as_bytes())?;
+        value.map(|value| codec::decode("ledger", &value)).transpose()
     }
 
-    /// Pauses a broker, or lets it go on, durably; for tools that work while no line runs.
+    /// Writes `records`, in this order, and returns once they are durable; for tools that work while no line runs.
     ///
     /// # Errors
-    /// A fault of the store.
-    pub fn pause_broker(&self, broker: &str, paused: Option<&Paused>) -> Result<(), StateFault> {
-        self.brokers.put_paused(broker, paused)?;
-        self.flush()
+    /// A fault of the store; then some of them may be written.
+    pub fn put_all(&self, records: &[Record]) -> Result<(), StateFault> {
+        let now = self.options.clock.now();
+        let mut seal = self.seal();
+        seal.begin()?;
+        records.iter().try_for_each(|record| record.write(self, now))?;
+        self.db.flush().map_err(|error| sled_fault(&self.path, error))?;
+        self.syncer()?.sync().map_err(|error| io_fault(&self.path, &error))?;
+        seal.finish().map_err(|error| io_fault(&self.path, &error))
     }
 
     /// The offset behind the last record producers have handed over.
@@ -161,12 +169,6 @@ impl Store {
     pub(crate) fn syncer(&self) -> Result<Syncer, StateFault> {
         Syncer::open(self.options.durability, &self.path.join("sled"))
             .map_err(|error| io_fault(&self.path, &error))
-    }
-
-    /// Flushes everything now and here.
-    pub(crate) fn flush(&self) -> Result<(), StateFault> {
-        self.db.flush().map_err(|error| sled_fault(&self.path, error))?;
-        self.syncer()?.sync().map_err(|error| io_fault(&self.path, &error))
     }
 }
 

@@ -171,7 +171,7 @@ fn a_store_of_a_newer_version_is_refused_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), options(Durability::Process)).unwrap();
     store.db.open_tree("meta").unwrap().insert("format", codec::encode("meta", &9u32).unwrap()).unwrap();
-    store.flush().unwrap();
+    store.put_all(&[]).unwrap();
     drop(store);
     for _ in 0..2 {
         let fault = Store::open(dir.path(), options(Durability::Process)).unwrap_err();
@@ -248,4 +248,72 @@ fn a_database_that_is_still_being_closed_is_waited_for() {
     });
     assert!(Store::open(dir.path(), options(Durability::Process)).is_ok());
     closing.join().unwrap();
+}
+
+fn letter(broker: &str, spilled: &SpilledDelivery) -> DeadLetter {
+    let event = &spilled.event;
+    DeadLetter {
+        position: event.position.clone(),
+        broker: Some(Arc::from(broker)),
+        stage: StageName::Deliver,
+        cause: "refused".to_owned(),
+        detail: String::new(),
+        at: 9,
+        history: History::default(),
+        event_id: Some(event.event_id.to_string()),
+        load_id: None,
+        status: None,
+        body: event.body.to_vec(),
+        body_len: event.body.len() as u64,
+    }
+}
+
+/// Makes `delivery` a dead letter and puts it on disk again; what the ledger and the letters say then.
+fn replayed(store: &Store, delivery: &SpilledDelivery, recorded: &[Record]) -> (Outcome, usize) {
+    let key = LedgerKey::new(&delivery.broker, &delivery.event.event_id);
+    let letter = Box::new(letter(&delivery.broker, delivery));
+    let dead = Record::DeadLettered {
+        letter: letter.clone(),
+        key: Some((key.clone(), delivery.event.digest)),
+        spilled: None,
+    };
+    store.put_all(&[dead]).unwrap();
+    store.put_all(recorded).unwrap();
+    store
+        .put_all(&[Record::Replayed { delivery: Box::new(delivery.clone()), letter: Some(letter) }])
+        .unwrap();
+    (store.look_up(&key).unwrap().unwrap().outcome, store.dead_letters().count())
+}
+
+#[test]
+fn a_replayed_letter_waits_on_disk_and_what_has_been_delivered_since_stays_delivered() {
+    let dir = tempfile::tempdir().unwrap();
+    let delivery = spilled("acme", 4);
+    {
+        let store = Store::open(dir.path(), options(Durability::Process)).unwrap();
+        assert_eq!(replayed(&store, &delivery, &[]), (Outcome::Spilled, 0));
+        let since = delivered("acme", "e5", None);
+        assert_eq!(replayed(&store, &spilled("acme", 5), &[since]), (Outcome::Delivered, 0));
+    }
+    let store = Store::open(dir.path(), options(Durability::Process)).unwrap();
+    assert_eq!(store.spill().read(&Arc::from("acme"), 0..5, 9).unwrap(), [delivery]);
+    let entry = store.look_up(&LedgerKey::new("acme", "e4")).unwrap().unwrap();
+    assert_eq!(entry.outcome, Outcome::Spilled, "so that its turn, and no duplicate, comes to it");
+}
+
+#[test]
+fn a_letter_whose_event_came_with_another_body_does_not_reopen_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), options(Durability::Process)).unwrap();
+    let mut other = spilled("acme", 4);
+    other.event = Event { event_id: Arc::from("e4"), ..event("e4", "[]") };
+    assert_eq!(replayed(&store, &spilled("acme", 4), &[]).0, Outcome::Spilled);
+    let dead = Record::DeadLettered {
+        letter: Box::new(letter("acme", &other)),
+        key: Some((LedgerKey::new("acme", "e4"), BodyDigest::of(b"{}"))),
+        spilled: None,
+    };
+    store.put_all(&[dead, Record::Replayed { delivery: Box::new(other), letter: None }]).unwrap();
+    let entry = store.look_up(&LedgerKey::new("acme", "e4")).unwrap().unwrap();
+    assert_eq!((entry.outcome, entry.digest), (Outcome::DeadLettered, BodyDigest::of(b"{}")));
 }

@@ -46,12 +46,7 @@ impl Act {
     /// # Errors
     /// A fault of the store.
     pub fn on_directory(self, store: &Store, broker: &str) -> Result<(), StateFault> {
-        match self {
-            Self::Pause => store.pause_broker(broker, Some(&paused())),
-            Self::Resume => store.pause_broker(broker, None),
-            Self::Disable => store.disable_broker(broker, Some(&disabled())),
-            Self::Enable => store.disable_broker(broker, None),
-        }
+        store.put_all(&[self.record(Arc::from(broker))])
     }
 
     fn record(self, broker: Arc<str>) -> Record {

@@ -10,9 +10,9 @@ use stages::{
 };
 use state::Recorded;
 
-use super::{load::Loaded, slot::Write};
+use super::{command::Replaying, load::Loaded, slot::Write};
 
-/// Something a shard has been waiting for; `slot` says whose it is.
+/// Something a shard has been waiting for; `slot` says whose it is, where it is one broker's.
 pub(super) enum Event {
     /// A delivery has gone through the stages. From here on it no longer counts as being on the wire.
     Ran { slot: usize, delivery: Delivery, ended: Result<Result<Receipt, Verdict>, Fault> },
@@ -20,6 +20,8 @@ pub(super) enum Event {
     Carried { slot: usize, load: Arc<str>, end: Result<Settled, Fault>, succeeded: bool },
     /// Deliveries have been written to disk.
     Written { slot: usize, write: Write, proofs: Result<Vec<Recorded>, Fault> },
+    /// Dead letters' deliveries have been written to disk.
+    Replayed { replaying: Replaying, proofs: Result<Vec<Recorded>, Fault> },
     /// Deliveries have been read from disk.
     Loaded { slot: usize, generation: u64, read: Result<Loaded, Fault> },
 }

@@ -15,6 +15,7 @@
 //! `.settle` does not compile. Concurrency, order and backpressure live here and in no stage.
 
 mod account;
+mod command;
 mod ending;
 mod event;
 mod fault;
@@ -45,6 +46,7 @@ use stages::{
     models::{Broker, Delivery, RawRecord, Receipt},
 };
 
+pub use command::{Replay, Replayed};
 pub use fault::LineFault;
 pub use limits::Limits;
 pub use records::{Records, Taken, records};

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     PerBroker, Settling,
     account::Account,
+    command::{self, Command},
     fault::LineFault,
     follow::Follow,
     intake::Intake,
@@ -46,9 +47,15 @@ pub struct LineReport {
 #[derive(Clone, Debug)]
 pub struct Watch {
     shared: Arc<Shared>,
+    commands: Arc<[mpsc::Sender<Command>]>,
 }
 
 impl Watch {
+    /// Where a shard is told what to do.
+    pub(super) fn commands(&self, shard: usize) -> Option<&mpsc::Sender<Command>> {
+        self.commands.get(shard)
+    }
+
     /// Deliveries in memory.
     #[must_use]
     pub fn in_flight(&self) -> usize {
@@ -107,8 +114,8 @@ where
             shared: shared.clone(),
             stop: inner.clone(),
         };
-        let (inboxes, mut shards) = plan.start(&brokers)?;
-        started(Watch { shared: shared.clone() });
+        let Started { inboxes, commands, ends: mut shards } = plan.start(&brokers)?;
+        started(Watch { shared: shared.clone(), commands: commands.into() });
         let mut checkpoint = Follow::new(ack.ledger().clone(), source, &tickets);
         let intake = Intake { stages: intake, ack, shared: shared.clone(), shards: inboxes };
         let mut intake = Box::pin(intake.run(stream, inner));
@@ -175,6 +182,15 @@ impl Progress {
     }
 }
 
+/// The shards' threads, as the run sees them.
+struct Started<End> {
+    /// Where deliveries go, by shard.
+    inboxes: Vec<mpsc::Sender<Arrival>>,
+    /// Where commands go, by shard.
+    commands: Vec<mpsc::Sender<Command>>,
+    ends: FuturesUnordered<End>,
+}
+
 /// What every shard of a run is made of.
 struct Plan<Stages> {
     stages: Arc<Stages>,
@@ -185,19 +201,18 @@ struct Plan<Stages> {
 }
 
 impl<Stages: Stage<In = Delivery, Out = Receipt>> Plan<Stages> {
-    /// Starts the shards' threads; gives their inboxes, by shard, and their ends.
+    /// Starts the shards' threads.
     fn start(
         self,
         brokers: &[Arc<Broker>],
-    ) -> Result<
-        (Vec<mpsc::Sender<Arrival>>, FuturesUnordered<impl Future<Output = ShardEnd> + use<Stages>>),
-        LineFault,
-    > {
+    ) -> Result<Started<impl Future<Output = ShardEnd> + use<Stages>>, LineFault> {
         let mut slots = self.slots(brokers)?;
-        let (mut inboxes, ends) = (Vec::new(), FuturesUnordered::new());
+        let mut started =
+            Started { inboxes: Vec::new(), commands: Vec::new(), ends: FuturesUnordered::new() };
         for (index, slots) in slots.drain(..).enumerate() {
             // As many as there are permits, so that sending never waits.
             let (inbox, arrivals) = mpsc::channel(self.limits.in_flight_max);
+            let (command, commands) = command::commands();
             let (report, end) = oneshot::channel();
             let (stages, ack) = (self.stages.clone(), self.ack.clone());
             let (limits, shared, stop) = (self.limits, self.shared.clone(), self.stop.clone());
@@ -206,16 +221,18 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Plan<Stages> {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(fault)?;
             let body = move || {
-                let shard =
-                    async { Shard::new(stages, ack, limits, shared, slots).run(arrivals, stop).await };
+                let shard = async {
+                    Shard::new(stages, ack, limits, shared, slots).run(arrivals, commands, stop).await
+                };
                 // Nobody waits any more if the run was dropped.
                 let _gone = report.send(runtime.block_on(shard));
             };
             thread::Builder::new().name(name.clone()).spawn(body).map_err(fault)?;
-            inboxes.push(inbox);
-            ends.push(async move { (index, end.await) });
+            started.inboxes.push(inbox);
+            started.commands.push(command);
+            started.ends.push(async move { (index, end.await) });
         }
-        Ok((inboxes, ends))
+        Ok(started)
     }
 
     /// One slot per broker, by shard, with what waits on disk.

@@ -9,15 +9,16 @@ use std::sync::{Arc, atomic::Ordering};
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use stages::{
     Ack, Gate, Settled, Stage,
-    models::{Delivery, Fault, Receipt},
+    models::{Broker, Delivery, Fault, Receipt},
 };
-use state::{Clock, SpilledDelivery};
+use state::{Clock, DeadLetter, SpilledDelivery};
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc},
     time::Instant,
 };
 
 use super::{
+    command::{Command, Replaying},
     ending::Ending,
     event::{self, Event},
     limits::{Limits, Shared},
@@ -59,6 +60,32 @@ pub(super) struct Shard<Stages> {
     ending: Ending,
 }
 
+impl<Stages> Shard<Stages> {
+    /// Where a broker's slot is, if this shard serves it.
+    pub(super) fn place_of(&self, broker: &Broker) -> Option<usize> {
+        self.slot_of.get(broker.ordinal).copied().flatten()
+    }
+
+    pub(super) fn slot_mut(&mut self, index: usize) -> &mut Slot {
+        &mut self.slots[index]
+    }
+
+    /// Whether nothing is started any more.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.ending.is_stopping()
+    }
+
+    /// Sends dead letters' deliveries to disk, in this order.
+    pub(super) fn put_back(
+        &mut self,
+        replaying: Replaying,
+        deliveries: Vec<(SpilledDelivery, Option<DeadLetter>)>,
+    ) {
+        let proofs = self.ack.put_back(deliveries);
+        self.events.push(Box::pin(async move { Event::Replayed { replaying, proofs: proofs.await } }));
+    }
+}
+
 impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
     pub(super) fn new(
         stages: Arc<Stages>,
@@ -81,6 +108,7 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
     pub(super) async fn run(
         mut self,
         mut inbox: mpsc::Receiver<Arrival>,
+        mut commands: mpsc::Receiver<Command>,
         mut stop: Stop,
     ) -> Result<ShardReport, Fault> {
         let mut arriving = true;
@@ -98,6 +126,7 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
                         self.ending.input_ended(Instant::now());
                     }
                 },
+                Some(command) = commands.recv() => self.obey(command),
                 level = stop.changed() => self.stop(level),
                 () = tokio::time::sleep_until(self.timers.next_wake(deadline)) => self.on_wake(),
             }
@@ -138,7 +167,7 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
 
     fn arrive(&mut self, arrival: Arrival) {
         let Arrival { mut delivery, share, permit } = arrival;
-        let Some(index) = self.slot_of[delivery.broker.ordinal] else {
+        let Some(index) = self.place_of(&delivery.broker) else {
             // Cannot happen: the intake sends by the broker's own shard. Dropping the share stops the line.
             tracing::error!(broker = %delivery.broker.id, "a delivery reached a shard that does not serve its broker");
             return;
@@ -180,6 +209,11 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
                     }
                 }
                 self.advance(slot);
+            }
+            Event::Replayed { replaying, proofs } => {
+                for slot in self.on_replayed(replaying, proofs)? {
+                    self.advance(slot);
+                }
             }
             Event::Loaded { slot, generation, read } => {
                 let read = read?;

@@ -2,7 +2,8 @@
 //!
 //! The rules of order, for one (broker, load): what is in memory and vouched for by the source (live) comes after what
 //! is on disk; a live delivery goes to disk only together with, or after, every earlier one of its load. So if the
-//! process ends at any moment, what the next run finds on disk comes before what it reads from the source again.
+//! process ends at any moment, what the next run finds on disk comes before what it reads from the source again. A dead
+//! letter that is sent again is on disk from the start; its turn comes behind what its broker has, before what comes.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -228,6 +229,21 @@ impl Slot {
             let kept = if room || item.rewrite { self.copy_to_disk(item, clock, write) } else { item };
             self.queue.push(kept);
         }
+    }
+
+    /// Takes in a dead letter's delivery, which has to be written to disk then; none if there is no room for it.
+    pub(super) fn take_back(&mut self, delivery: Delivery) -> Option<SpilledDelivery> {
+        let bytes = Spill::cost_of(delivery.event());
+        if !self.account.has_room(bytes) {
+            return None;
+        }
+        let seq = self.account.number();
+        self.account.writing(seq);
+        self.account.add(bytes);
+        self.account.unload(seq);
+        let Delivery { event, broker, history, .. } = delivery;
+        let (broker, event) = (broker.id.clone(), event.event().clone());
+        Some(SpilledDelivery { broker, seq, event, history, not_before: 0, may_repeat: false })
     }
 
     /// Takes in deliveries that were read from disk, unless memory has been emptied since the read began.

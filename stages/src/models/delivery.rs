@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use state::{Event, History, SpillRef, SpillSeq, SpilledDelivery, UnixMillis};
+use bytes::Bytes;
+use state::{BodyDigest, DeadLetter, Event, History, SpillRef, SpillSeq, SpilledDelivery, UnixMillis};
 
 use super::{Broker, Progress, ValidEvent};
 
@@ -51,6 +52,31 @@ impl Delivery {
             seq: spilled.seq,
             progress: Arc::new(Progress::spilled()),
         }
+    }
+
+    /// The delivery a dead letter was, to be sent again: the attempts made are known but count no more, and its age
+    /// begins at `now`. None if the letter is not one of a broker's, or its body was cut.
+    #[must_use]
+    pub fn from_letter(letter: &DeadLetter, broker: Arc<Broker>, now: UnixMillis) -> Option<Self> {
+        let (event_id, load_id, status) =
+            (letter.event_id.as_deref()?, letter.load_id.as_deref()?, letter.status.as_deref()?);
+        if letter.broker.as_deref() != Some(&*broker.id) || letter.body.len() as u64 != letter.body_len {
+            return None;
+        }
+        let event = Event {
+            position: letter.position.clone(),
+            event_id: Arc::from(event_id),
+            load_id: Arc::from(load_id),
+            status: Arc::from(status),
+            // Both were judged when it was a record; nothing asks for them any more.
+            occurred_at: 0,
+            sequence: None,
+            read_at: now,
+            digest: BodyDigest::of(&letter.body),
+            body: Bytes::from(letter.body.clone()),
+        };
+        let history = letter.history.clone().renewed();
+        Some(Self { history, ..Self::new(ValidEvent::new(event), broker) })
     }
 
     /// Puts the delivery back to wait for another attempt, with the attempts made so far.

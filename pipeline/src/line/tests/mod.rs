@@ -5,6 +5,7 @@ mod brokers;
 mod crash;
 mod faults;
 mod log;
+mod replay;
 mod site;
 mod whole;
 mod wire;

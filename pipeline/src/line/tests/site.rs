@@ -57,6 +57,8 @@ pub(super) struct Site {
     pub(super) watch: Mutex<Option<Watch>>,
     /// The brokers of that run.
     pub(super) served: Mutex<Vec<Arc<Broker>>>,
+    /// The store of the run under way.
+    running: Mutex<Option<Store>>,
 }
 
 /// Milliseconds.
@@ -113,6 +115,7 @@ impl Site {
             read: Arc::default(),
             watch: Mutex::default(),
             served: Mutex::default(),
+            running: Mutex::default(),
         }
     }
 
@@ -167,6 +170,7 @@ impl Site {
         let (ledger, thread) = self.ledger();
         let brokers: Vec<_> = (0..self.brokers).map(|ordinal| self.broker(ordinal)).collect();
         *self.served.lock() = brokers.clone();
+        *self.running.lock() = Some(ledger.store().clone());
         let from =
             ledger.store().sources().checkpoint("log").unwrap().map_or(0, |checkpoint| checkpoint.offset);
         let (log, read, follows) = (self.log.clone(), self.read.clone(), self.follows);
@@ -189,6 +193,7 @@ impl Site {
             () = hangs() => None,
         };
         drop(ledger);
+        *self.running.lock() = None;
         let Some(result) = result else { panic!("the line hangs: {}", self.describe()) };
         // A ledger that was faulted on purpose ends with that fault.
         let _fault = tokio::task::spawn_blocking(move || thread.join()).await.unwrap();
@@ -216,6 +221,17 @@ impl Site {
     /// Every dead letter there is.
     pub(super) fn letters(&self) -> Vec<DeadLetter> {
         self.store().dead_letters().iter().collect::<Result<_, _>>().unwrap()
+    }
+
+    /// Every dead letter there is while a line runs.
+    pub(super) fn running_letters(&self) -> Vec<DeadLetter> {
+        let store = self.running.lock().clone().unwrap();
+        store.dead_letters().iter().collect::<Result<_, _>>().unwrap()
+    }
+
+    /// How many records the run has settled; none before it has begun.
+    pub(super) fn settled(&self) -> u64 {
+        self.watch.lock().as_ref().map_or(0, |watch| watch.tickets().settled())
     }
 
     /// What each broker must be given, by load, in this order.

@@ -145,7 +145,8 @@ impl Wire {
     fn begin(&self, fresh: &Fresh) -> (Under<'_>, Call) {
         let (delivery, mut seen) = (fresh.delivery(), self.seen.lock());
         let (broker, load) = (delivery.broker.ordinal, &delivery.event().load_id);
-        let number = delivery.event().sequence.unwrap();
+        // A letter does not keep it; that of a new event is its place.
+        let number = delivery.event().sequence.unwrap_or(delivery.event().position.offset);
         let key = (broker, load.clone());
         if !seen.running.insert(key.clone()) {
             seen.broken.push(format!("broker {broker}, load {load}: {number} started beside another"));

@@ -26,6 +26,8 @@ const LOADS: usize = 2;
 enum Do {
     /// The source has one more for this broker, of this load.
     Arrive(usize, usize),
+    /// A dead letter of this broker and load is sent again.
+    Replay(usize, usize),
     /// An attempt of this broker ends: accepted, failed, or asked to pause.
     End(usize, usize, How),
     /// The ledger thread writes one thing.
@@ -53,6 +55,7 @@ fn doings() -> impl Strategy<Value = Vec<Do>> {
     let how = prop_oneof![4 => Just(How::Accept), 3 => Just(How::Fail), 1 => Just(How::Throttle)];
     let one = prop_oneof![
         5 => (0..BROKERS, 0..LOADS).prop_map(|(broker, load)| Do::Arrive(broker, load)),
+        2 => (0..BROKERS, 0..LOADS).prop_map(|(broker, load)| Do::Replay(broker, load)),
         8 => (0..BROKERS, 0..4usize, how).prop_map(|(broker, which, how)| Do::End(broker, which, how)),
         8 => Just(Do::Commit),
         8 => (0..4usize).prop_map(Do::Hear),

@@ -148,6 +148,10 @@ impl World {
                 }
                 self.heard.push(Heard::Settled(index, delivery));
             }
+            Some(Commit::Replay(index, spilled)) => {
+                self.heard.push(Heard::Replayed(index, spilled.seq));
+                self.sides[index].disk.insert(spilled.seq, spilled);
+            }
             Some(Commit::Horizon(index, generation, loaded)) => {
                 self.heard.push(Heard::Loaded(index, generation, loaded));
             }
@@ -197,6 +201,7 @@ impl World {
         next.log = std::mem::take(&mut self.log);
         next.done = std::mem::take(&mut self.done);
         next.started = std::mem::take(&mut self.started);
+        next.replayed = std::mem::take(&mut self.replayed);
         next.problem = self.problem.take();
         *self = next;
         (0..BROKERS).for_each(|index| self.advance(index));
@@ -209,6 +214,7 @@ impl World {
                 self.log.push(name.clone());
                 self.source.push_back(name);
             }
+            Do::Replay(index, load) => self.replay(*index, &format!("L{load}")),
             Do::End(index, which, how) => self.end(*index, *which, *how),
             Do::Commit => self.commit(),
             Do::Hear(which) => self.hear(*which),
@@ -227,7 +233,12 @@ impl World {
     pub(super) fn could_end_now(&self) -> Result<(), String> {
         for (index, load, at) in &self.log {
             let disk = self.sides[*index].disk.values().filter(|spilled| spilled.event.load_id == *load);
-            let disk: BTreeSet<u64> = disk.map(|spilled| spilled.event.position.offset).collect();
+            let disk = disk.map(|spilled| spilled.event.position.offset);
+            let first_time = |at: &u64| !self.replayed.contains(&(*index, load.clone(), *at));
+            let disk: BTreeSet<u64> = disk.filter(first_time).collect();
+            if !first_time(at) {
+                continue;
+            }
             let again = !self.done.contains(&(*index, load.clone(), *at)) && !disk.contains(at);
             if again && disk.last().is_some_and(|newest| at < newest) {
                 return Err(format!("{disk:?} of {load} is on disk, {at} is not"));
