@@ -107,8 +107,8 @@ async fn post_from(
 }
 
 #[test]
-fn ten_kills_between_the_answer_and_the_delivery_lose_nothing_that_was_accepted() {
-    let log = Events::new(202, 60).take(2_000);
+fn fifty_kills_between_the_answer_and_the_delivery_lose_nothing_that_was_accepted() {
+    let log = Events::new(202, 60).take(5_000);
     let wants = vec![Wants::all(); 3];
     let fleet = Fleet::start(3);
     let oracle = Oracle::new(&log, &wants);
@@ -118,7 +118,7 @@ fn ten_kills_between_the_answer_and_the_delivery_lose_nothing_that_was_accepted(
     let batches: Arc<Vec<Vec<u8>>> = Arc::new(log.chunks(5).map(lines).collect());
     let mut dice = Xoshiro256PlusPlus::seed_from_u64(202);
 
-    let (mut start, kills) = (0, 10);
+    let (mut start, kills) = (0, 50);
     for kill in 1..=kills {
         let mut run = site.run();
         let accepted = Arc::new(AtomicUsize::new(start));

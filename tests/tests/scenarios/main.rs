@@ -14,6 +14,7 @@ mod gone;
 mod http_intake;
 mod isolation;
 mod killed;
+mod posters;
 mod quota;
 mod refusals;
 mod repeats;
