@@ -9,6 +9,10 @@ use super::{BrokerStatus, Status};
 /// A record that has been unsettled for longer is lag: longer than a commit, a retry in place and `spill_after` by
 /// their defaults.
 const OLDEST_MAX: f64 = 10.0;
+/// The share of its rate from which on a broker is at it.
+const AT_RATE: f64 = 0.95;
+/// How many brokers one reason names.
+const NAMES_MAX: usize = 5;
 /// How many reasons are told; the rest is in the table.
 const REASONS_MAX: usize = 3;
 
@@ -67,6 +71,9 @@ impl Verdict {
                 ));
             }
         }
+        if !because.is_empty() {
+            because.extend(at_their_rate(&status.brokers));
+        }
         if status.stopping {
             notes.insert(0, "it is stopping".to_owned());
         }
@@ -112,6 +119,22 @@ pub(super) fn worse(one: &BrokerStatus, other: &BrokerStatus) -> std::cmp::Order
     };
     let age = |broker: &BrokerStatus| broker.oldest_seconds.unwrap_or(-1.0);
     rank(one).cmp(&rank(other)).then(age(other).total_cmp(&age(one)))
+}
+
+/// The brokers for which events wait although they take all that was agreed: no process more would make them faster.
+fn at_their_rate(brokers: &[BrokerStatus]) -> Option<String> {
+    let used_up = |broker: &&BrokerStatus| {
+        let used = broker.rate_used.unwrap_or(0.0);
+        broker.waiting() > 0 && used >= AT_RATE * broker.rate_allowed && used > 0.0
+    };
+    let names: Vec<&str> = brokers.iter().filter(used_up).map(|broker| broker.id.as_str()).collect();
+    let named = names.iter().take(NAMES_MAX).copied().collect::<Vec<_>>().join(", ");
+    match (names.len(), names.len().saturating_sub(NAMES_MAX)) {
+        (0, _) => None,
+        (1, _) => Some(format!("{named} takes all that its rate allows")),
+        (_, 0) => Some(format!("{named} take all that their rates allow")),
+        (_, more) => Some(format!("{named} and {more} more take all that their rates allow")),
+    }
 }
 
 fn reason(broker: &BrokerStatus) -> Option<String> {
@@ -204,6 +227,17 @@ mod tests {
         assert_eq!(
             Verdict::new(&status, true).to_string(),
             "lagging because backpressure holds the intake; the oldest unsettled event of intake is 1d 1h old"
+        );
+        let full = |id: &str, used| BrokerStatus {
+            queued: 40,
+            rate_used: Some(used),
+            rate_allowed: 20.0,
+            ..broker(id, "healthy", 0, Some(1.0))
+        };
+        let brokers = vec![full("a", 19.8), full("b", 20.0), full("c", 12.0)];
+        assert_eq!(
+            Verdict::new(&Status { held: true, brokers, ..Status::default() }, true).to_string(),
+            "lagging because backpressure holds the intake; a, b take all that their rates allow"
         );
         let ledger = Some(LedgerStatus { faulted: true, ..LedgerStatus::default() });
         let verdict = Verdict::new(&Status { ledger, ..status }, true);
