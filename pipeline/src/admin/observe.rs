@@ -39,11 +39,19 @@ pub(super) struct Observer {
     last: Option<(Instant, Arc<Status>)>,
 }
 
-/// Each broker's attempts and successes at one moment, in config order.
+/// Each broker's attempts at one moment, in config order.
 #[derive(Debug)]
 struct Sample {
     at: Instant,
-    counts: Vec<(u64, u64)>,
+    counts: Vec<Counted>,
+}
+
+/// Attempts of one broker so far.
+#[derive(Clone, Copy, Debug)]
+struct Counted {
+    attempts: u64,
+    taken: u64,
+    failed: u64,
 }
 
 impl Observer {
@@ -178,14 +186,12 @@ impl Observer {
         let now = Sample::of(view);
         let elapsed = now.at.saturating_duration_since(before.at).as_secs_f64();
         let counts = before.counts.iter().zip(&now.counts);
-        for (broker, ((attempts, successes), (attempts_now, successes_now))) in
-            status.brokers.iter_mut().zip(counts)
-        {
-            let made = attempts_now - attempts;
-            broker.rate_used = Some(if elapsed > 0.0 { made as f64 / elapsed } else { 0.0 });
-            // An attempt made before may have been answered since.
-            let taken = successes_now - successes;
-            broker.success_ratio = (made > 0).then(|| (taken as f64 / made as f64).min(1.0));
+        for (broker, (before, now)) in status.brokers.iter_mut().zip(counts) {
+            let made = (now.attempts - before.attempts) as f64;
+            // Over less than a second a burst would look like a rate.
+            broker.rate_used = (elapsed >= 1.0).then(|| made / elapsed);
+            let (taken, failed) = (now.taken - before.taken, now.failed - before.failed);
+            broker.success_ratio = (taken + failed > 0).then(|| taken as f64 / (taken + failed) as f64);
         }
     }
 }
@@ -194,7 +200,7 @@ impl Sample {
     fn of(view: &View) -> Self {
         let counts = view.brokers.iter().map(|broker| {
             let counts = broker.health.counts();
-            (counts.attempts, counts.successes)
+            Counted { attempts: counts.attempts, taken: counts.successes, failed: counts.failures }
         });
         Self { at: Instant::now(), counts: counts.collect() }
     }

@@ -116,9 +116,9 @@ pub struct BrokerStatus {
     pub oldest_seconds: Option<f64>,
     /// Attempts a second it may be given.
     pub rate_allowed: f64,
-    /// Attempts a second over the last ten seconds; only from the admin endpoint.
+    /// Attempts a second over the last ten seconds; only from the admin endpoint, and not in the first second.
     pub rate_used: Option<f64>,
-    /// The share of these that were taken, 0 to 1; none if there were none.
+    /// The share of those that ended in these ten seconds that were taken, 0 to 1; none if none ended.
     pub success_ratio: Option<f64>,
     /// The last failed attempt.
     pub last_error: Option<ErrorStatus>,
