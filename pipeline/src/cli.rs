@@ -8,6 +8,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
+    str::FromStr,
     time::Duration,
 };
 
@@ -95,12 +96,16 @@ pub struct ReceiveArgs {
     /// Where to listen.
     #[arg(long, default_value = "127.0.0.1:9000")]
     pub listen: SocketAddr,
-    /// The signing key to check deliveries with: env:NAME or file:PATH.
-    #[arg(long, value_name = "REF")]
-    pub secret: Option<SecretArg>,
+    /// The signing key to check deliveries with: env:NAME or file:PATH. Give it again for each more that is accepted, as
+    /// while keys are rotated.
+    #[arg(long = "secret", value_name = "REF")]
+    pub secrets: Vec<SecretArg>,
     /// How long to take for each answer.
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
     pub latency: Duration,
+    /// The status of the answer to deliveries that nothing else befalls; a delivery is taken only with a 2xx.
+    #[arg(long, value_name = "CODE", default_value = "200", value_parser = http::StatusCode::from_str)]
+    pub status: http::StatusCode,
     /// The share of deliveries answered 500, 0 to 1.
     #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
     pub fail_rate: f64,
@@ -331,12 +336,12 @@ impl Cli {
 
     /// What clap would say wrongly: its own errors repeat the value.
     fn judged(mut self) -> Result<Self, clap::Error> {
-        let secret = match &self.command {
-            Command::Receive(ReceiveArgs { secret: Some(secret), .. }) => Some(("--secret", secret)),
-            Command::Surge(SurgeArgs { token: Some(token), .. }) => Some(("--token", token)),
-            _ => None,
+        let (name, secrets) = match &self.command {
+            Command::Receive(ReceiveArgs { secrets, .. }) => ("--secret", secrets.as_slice()),
+            Command::Surge(SurgeArgs { token, .. }) => ("--token", token.as_slice()),
+            _ => ("", &[][..]),
         };
-        if let Some((name, SecretArg(Err(fault)))) = secret {
+        if let Some(fault) = secrets.iter().find_map(|secret| secret.0.as_ref().err()) {
             let message = format!("the value of {name} {fault}; {}", fault.remedy());
             return Err(Self::command().error(ErrorKind::ValueValidation, message));
         }

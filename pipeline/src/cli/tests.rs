@@ -28,7 +28,7 @@ fn every_command_of_the_manual_is_understood() {
         "run loadline.toml",
         "--quiet check loadline.toml",
         "check loadline.toml --json",
-        "receive --listen 127.0.0.1:9001 --secret env:KEY --latency 20ms --fail-rate 0.1 --throttle-rate 0.1 \
+        "receive --listen 127.0.0.1:9001 --secret env:KEY --secret file:OLD --status 422 --latency 20ms --fail-rate 0.1 --throttle-rate 0.1 \
          --retry-after 2s --for 10m",
         "receive",
         "demo --keep out --events events.ndjson",

@@ -6,20 +6,19 @@ use anyhow::Context;
 
 use super::{Answer, runtime};
 use crate::{
-    cli::{Exit, ReceiveArgs},
+    cli::{Exit, ReceiveArgs, SecretArg},
     receive::{self, Behaviour, Limits, Options, Style},
 };
 
 pub(super) fn receive(args: &ReceiveArgs, answer: Answer) -> anyhow::Result<Exit> {
-    let secrets = match &args.secret {
-        None => Vec::new(),
-        Some(secret) => {
-            let reference = secret.reference().map_err(|fault| anyhow::anyhow!("--secret {fault}"))?;
-            vec![reference.resolve()?.expose().to_owned()]
-        }
+    let secret = |secret: &SecretArg| -> anyhow::Result<String> {
+        let reference = secret.reference().map_err(|fault| anyhow::anyhow!("--secret {fault}"))?;
+        Ok(reference.resolve()?.expose().to_owned())
     };
+    let secrets = args.secrets.iter().map(secret).collect::<anyhow::Result<_>>()?;
     let behaviour = Behaviour {
         latency: args.latency,
+        status: args.status,
         fail_rate: args.fail_rate,
         throttle_rate: args.throttle_rate,
         retry_after: args.retry_after.unwrap_or(Duration::from_secs(1)),
