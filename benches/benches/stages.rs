@@ -11,9 +11,9 @@ use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use futures::{FutureExt, executor::block_on};
 use stages::{
-    BreakerPolicy, BrokerTally, Decode, Dedupe, Egress, Endpoint, Health, Quota, RetryBudgetPolicy, Route,
+    BreakerPolicy, Decode, Dedupe, Egress, Endpoint, Health, Quota, RetryBudgetPolicy, Route,
     Rules, Schema, Signer, SigningKey, Stage, Subscriptions, Validate,
-    models::{Broker, Delivery, LoadFilter, RawRecord, Subscription, ValidEvent},
+    models::{Broker, Delivery, LoadFilter, RawRecord, Subscription, Terms, ValidEvent},
 };
 use state::{
     BodyDigest, Clock, CommitOptions, Durability, Ledger, LedgerKey, Position, Record, Store, StoreOptions,
@@ -74,17 +74,10 @@ fn broker(ordinal: usize, loads: LoadFilter) -> Arc<Broker> {
     let endpoint = Endpoint::new(url, &headers, signer(), timeout, &Egress::default());
     let quota = Quota::new(1_000.0, NonZeroU32::MIN.saturating_add(999));
     let (Ok(endpoint), Ok(quota)) = (endpoint, quota) else { unreachable!("both are well formed") };
-    Arc::new(Broker {
-        id: format!("broker-{ordinal}").into(),
-        ordinal,
-        shard: 0,
-        subscription: Subscription { statuses: None, loads },
-        endpoint,
-        quota,
-        health: Health::new(BreakerPolicy::default(), RetryBudgetPolicy::default()),
-        concurrency: 32,
-        tally: BrokerTally::default(),
-    })
+    let subscription = Subscription { statuses: None, loads };
+    let terms = Terms { subscription, endpoint, quota: Arc::new(quota), concurrency: 32 };
+    let health = Health::new(BreakerPolicy::default(), RetryBudgetPolicy::default());
+    Arc::new(Broker::new(format!("broker-{ordinal}"), ordinal, 0, terms, health))
 }
 
 /// Three brokers that want all loads, and others that want a hundred each by prefix.

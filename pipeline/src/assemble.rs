@@ -3,15 +3,16 @@
 use std::{collections::BTreeMap, fs, io, sync::Arc, thread};
 
 use stages::{
-    Ack, AttemptExt, BrokerTally, Decode, Dedupe, Deliver, EndpointError, HttpClientError, HttpClients,
-    HttpOptions, QuotaError, Route, Stage, Subscriptions, Throttle, Validate,
-    models::{Broker, Delivery, RawRecord, Receipt},
+    Ack, AttemptExt, Decode, Dedupe, Deliver, EndpointError, HttpClientError, HttpClients, HttpOptions, Quota,
+    QuotaError, Route, Stage, Subscriptions, Throttle, Validate,
+    models::{Broker, Delivery, RawRecord, Receipt, Terms},
 };
 use state::{Clock, CommitOptions, Ledger, LedgerThread, StateFault, Store, StoreOptions};
 
 use crate::{
     config::{BrokerConfig, Config, SourceKind, StateConfig},
     line::{Limits, Line, Settling},
+    roster::Roster,
 };
 
 /// What can be wrong when the parts are made, although the config was fine.
@@ -56,14 +57,31 @@ pub struct Parts {
     pub ledger: Ledger,
     /// The ledger's thread.
     pub thread: LedgerThread,
-    /// All brokers, in config order.
-    pub brokers: Vec<Arc<Broker>>,
+    /// All brokers.
+    pub brokers: Roster,
+    /// What turns records into deliveries; the line has clones, which do what these are told.
+    pub front: Front,
     /// Where verdicts go.
     pub ack: Ack,
     clock: Clock,
-    limits: Limits,
+    pub(crate) limits: Limits,
     clients: HttpClients,
 }
+
+/// The stages that a reload gives other tables.
+#[derive(Debug)]
+pub struct Front {
+    /// Reads records.
+    pub decode: Decode,
+    /// Judges events.
+    pub validate: Validate,
+    /// Finds their brokers.
+    pub route: Route,
+}
+
+/// The most brokers one run can come to know, those that have left included: each keeps its slot to the end. Twice what
+/// one config may name, so that all of them can be replaced once; a restart forgets those that left.
+pub const KNOWN_MAX: usize = 20_000;
 
 /// Opens the state and makes everything the line needs.
 ///
@@ -82,11 +100,17 @@ pub fn parts(config: &Config) -> Result<Parts, AssembleFault> {
         linger: config.state.linger,
         // A message for each delivery in memory, one for each broker that writes its backlog down, one for each post
         // that is being committed, one for each shard that puts dead letters back, and the checkpoint's.
-        inbox_max: 2 * limits.in_flight_max + brokers.len() + posts_max(config) + limits.shards + 64,
+        inbox_max: 2 * limits.in_flight_max + KNOWN_MAX + posts_max(config) + limits.shards + 64,
     };
     let (ledger, thread) = Ledger::start(store, commits)?;
     let ack = Ack::new(&ledger, clock.clone());
-    Ok(Parts { ledger, thread, brokers, ack, clock, limits, clients })
+    let front = Front {
+        decode: Decode::new(config.schema.schema()),
+        validate: Validate::new(config.rules.rules(&config.schema), clock.clone()),
+        route: Route::new(Arc::new(Subscriptions::new(brokers.clone()))),
+    };
+    let brokers = Roster::new(brokers);
+    Ok(Parts { ledger, thread, brokers, front, ack, clock, limits, clients })
 }
 
 impl Parts {
@@ -99,18 +123,17 @@ impl Parts {
         impl Stage<In = RawRecord, Out = Vec<Delivery>> + use<>,
         impl Stage<In = Delivery, Out = Receipt> + use<>,
     > {
-        let (schema, rules) = (config.schema.schema(), config.rules.rules(&config.schema));
-        let subscriptions = Arc::new(Subscriptions::new(self.brokers.clone()));
+        let Front { decode, validate, route } = &self.front;
         let (http, response_max) = (self.clients.clone(), config.delivery.response_max);
         let (policy, clock) = (config.retry.policy(), || self.clock.clone());
 
         let attempt = Throttle::new()                         // Fresh         -> Permitted
             .then(Deliver::new(http, clock(), response_max)); // Permitted     -> Attempt
 
-        Line::intake(Decode::new(schema))                     // RawRecord     -> ShipmentEvent
-            .then(Validate::new(rules, clock()))              // ShipmentEvent -> ValidEvent
-            .then(Route::new(subscriptions))                  // ValidEvent    -> Vec<Delivery>, one per subscribed broker
-            .per_broker(&self.brokers, self.limits)           // a bounded queue per broker; in order per (broker, load)
+        Line::intake(decode.clone())                          // RawRecord     -> ShipmentEvent
+            .then(validate.clone())                           // ShipmentEvent -> ValidEvent
+            .then(route.clone())                              // ValidEvent    -> Vec<Delivery>, one per subscribed broker
+            .per_broker(&self.brokers.listed(), self.limits)  // a bounded queue per broker; in order per (broker, load)
             .then(Dedupe::new(&self.ledger))                  // Delivery      -> Fresh
             .then(attempt.retry(policy, clock()))             // Fresh         -> Receipt
             .settle(self.ack.clone())                         // every verdict, exactly once
@@ -184,23 +207,31 @@ fn busiest_host(config: &Config) -> usize {
     requests.into_values().max().unwrap_or(1).min(config.limits.in_flight_max)
 }
 
-fn broker(
+/// The broker that `config` names as `broker`, as number `ordinal` of the run.
+pub(crate) fn broker(
     config: &Config,
     broker: &BrokerConfig,
     ordinal: usize,
     shards: usize,
 ) -> Result<Arc<Broker>, AssembleFault> {
+    let (terms, health) = (terms(config, broker, None)?, broker.health(&config.retry, &config.breaker));
+    Ok(Arc::new(Broker::new(broker.id.as_str(), ordinal, ordinal % shards, terms, health)))
+}
+
+/// What `config` says about `broker`; with the quota `now` that is in force, if it is as fast as that.
+pub(crate) fn terms(
+    config: &Config,
+    broker: &BrokerConfig,
+    now: Option<Arc<Quota>>,
+) -> Result<Terms, AssembleFault> {
     let name = || broker.id.clone();
     let endpoint = broker.endpoint(&config.delivery.egress);
-    Ok(Arc::new(Broker {
-        id: Arc::from(broker.id.as_str()),
-        ordinal,
-        shard: ordinal % shards,
+    let quota = broker.quota().map_err(|fault| AssembleFault::Quota { broker: name(), fault })?;
+    let same = |now: &Arc<Quota>| (now.rate(), now.burst()) == (quota.rate(), quota.burst());
+    Ok(Terms {
         subscription: broker.subscription.clone(),
         endpoint: endpoint.map_err(|fault| AssembleFault::Endpoint { broker: name(), fault })?,
-        quota: broker.quota().map_err(|fault| AssembleFault::Quota { broker: name(), fault })?,
-        health: broker.health(&config.retry, &config.breaker),
+        quota: now.filter(same).unwrap_or_else(|| Arc::new(quota)),
         concurrency: broker.concurrency,
-        tally: BrokerTally::default(),
-    }))
+    })
 }

@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use stages::{Tally, models::Broker};
+use stages::Tally;
 use state::{Clock, EmbeddedLog, StateFault};
 use tokio::sync::oneshot;
 
@@ -12,6 +12,7 @@ use crate::{
     assemble::{self, AssembleFault, Parts},
     config::{Config, HttpConfig, SourceConfig, SourceKind},
     line::{LineFault, LineReport, Watch, records},
+    roster::Roster,
     source::{
         FileOptions, FileSource, HttpSource, Listener, ReadLimits, Source, SourceFault, StdinSource, Token,
     },
@@ -44,8 +45,8 @@ pub enum RunFault {
 pub struct View {
     /// The line's own counts.
     pub line: Watch,
-    /// All brokers, in config order.
-    pub brokers: Vec<Arc<Broker>>,
+    /// All brokers, those included that come while it runs.
+    pub brokers: Roster,
     /// What has been counted for records that never became deliveries.
     pub tally: Arc<Tally>,
     /// The name of the source.
@@ -75,7 +76,7 @@ pub async fn run(config: &Config, stop: Stop, started: impl FnOnce(View)) -> Res
         admin.end().await;
     }
     let summary = outcome
-        .and_then(|report| Ok(Summary::new(&report, &parts.ack.tally(), &parts.brokers, &parts.ledger)?));
+        .and_then(|report| Ok(Summary::new(&report, &parts.ack.tally(), &parts.brokers.all(), &parts.ledger)?));
     let Parts { ledger, thread, ack, .. } = parts;
     drop((ledger, ack));
     // The thread ends when the last handle on the ledger is gone: all of them were the line's or are dropped above.

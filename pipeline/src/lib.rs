@@ -13,6 +13,8 @@ pub mod legacy;
 pub mod line;
 pub mod logging;
 pub mod receive;
+//RELOAD
+pub mod roster;
 pub mod source;
 pub mod status;
 pub mod stop;

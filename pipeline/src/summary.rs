@@ -33,7 +33,7 @@ pub struct Summary {
     pub possible_repeats: PossibleRepeats,
     /// Commits of the ledger, each with one flush.
     pub commits: u64,
-    /// Each broker's part, in config order.
+    /// Each broker's part, in config order; behind them those that a reload has taken out of it.
     pub brokers: Vec<BrokerSummary>,
 }
 

@@ -10,6 +10,8 @@
 //!   |                            +-- the probe failed: twice the time ------------------+
 //!   |                                                          +-- released, deadline --+
 //!   +-- any success, whenever its attempt began ----------------------------------------+
+//!
+//! forgiven: a row of failures begins anew, open and probing become half-open
 //! ```
 //! The closed, open, half-open states are those of Nygard, "Release It!", chapter "Stability Patterns".
 
@@ -127,6 +129,21 @@ impl Breaker {
         if let Phase::Probing { open_for, .. } = self.phase {
             self.enter(Phase::Open { until: now, open_for });
         }
+    }
+
+    /// Judges by another policy from now on; a time that has been set stands.
+    pub(crate) fn set_policy(&mut self, policy: BreakerPolicy) {
+        self.policy = policy;
+    }
+
+    /// What has failed says nothing any more: a row of failures ends, an open time too, so that a probe may be begun at
+    /// once, and what is under way is not judged.
+    pub(crate) fn forgive(&mut self, now: Instant) {
+        let open_for = self.policy.open_min;
+        self.enter(match self.phase {
+            Phase::Closed { .. } => Phase::Closed { failures: 0 },
+            Phase::Open { .. } | Phase::Probing { .. } => Phase::Open { until: now, open_for },
+        });
     }
 
     /// The receiver answered. Closes the breaker whenever the attempt began: an answer is an answer, and with failures

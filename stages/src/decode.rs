@@ -28,6 +28,9 @@ mod tests;
 mod time;
 mod walk;
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use serde::de::{DeserializeSeed, IgnoredAny};
 use state::StageName;
 
@@ -43,9 +46,15 @@ use crate::{
     stage::Stage,
 };
 
-/// The stage that reads an event from a record's bytes.
+/// The stage that reads an event from a record's bytes. A clone reads what this one reads.
 #[derive(Clone, Debug)]
 pub struct Decode {
+    form: Arc<ArcSwap<Form>>,
+}
+
+/// What records look like.
+#[derive(Debug)]
+struct Form {
     schema: Schema,
     root: Target,
 }
@@ -54,6 +63,18 @@ impl Decode {
     /// A decoder for records of the given form.
     #[must_use]
     pub fn new(schema: Schema) -> Self {
+        Self { form: Arc::new(ArcSwap::from_pointee(Form::new(schema))) }
+    }
+
+    /// Reads records of another form from now on, here and in every clone; one that is being read is read to its end as
+    /// it was begun.
+    pub fn replace(&self, schema: Schema) {
+        self.form.store(Arc::new(Form::new(schema)));
+    }
+}
+
+impl Form {
+    fn new(schema: Schema) -> Self {
         let root = Target::Object(Node::root(&schema));
         Self { schema, root }
     }
@@ -104,7 +125,7 @@ impl Stage for Decode {
     type Out = ShipmentEvent;
 
     async fn run(&self, raw: RawRecord) -> Step<ShipmentEvent> {
-        match self.fields(&raw) {
+        match self.form.load().fields(&raw) {
             Ok(Fields { event_id, load_id, status, occurred_at, sequence }) => {
                 Ok(ShipmentEvent { raw, event_id, load_id, status, occurred_at, sequence })
             }

@@ -14,6 +14,7 @@ use state::Clock;
 use tokio::time::timeout;
 
 use crate::{
+    endpoint::Endpoint,
     http_clients::HttpClients,
     models::{Attempt, Delivery, Failure, Permitted, Receipt, Step},
     retry_after::retry_after,
@@ -37,8 +38,10 @@ impl Deliver {
     }
 
     async fn post(&self, delivery: &Delivery) -> Result<(), Failure> {
-        let broker = &delivery.broker;
-        let request = self.request(delivery)?;
+        // Read once: an attempt ends with what it began with.
+        let (broker, terms) = (&delivery.broker, delivery.broker.terms());
+        let endpoint = &terms.endpoint;
+        let request = self.request(delivery, endpoint)?;
         let mut answer = None;
         let exchange = async {
             let response = self.clients.of(broker.shard).execute(request).await?;
@@ -47,18 +50,18 @@ impl Deliver {
             answer = Some((response.status(), pause));
             read(response, self.response_max).await
         };
-        let ended = timeout(broker.endpoint.timeout(), exchange).await;
+        let ended = timeout(endpoint.timeout(), exchange).await;
         match (answer, ended) {
             // The status says all there is to know, whether or not the rest of the answer came.
             (Some((status, pause)), _) if !status.is_success() => Err(failure::refused(status, pause)),
             (_, Ok(Ok(()))) => Ok(()),
             (answer, Ok(Err(error))) => Err(failure::broken(error, status(answer))),
-            (answer, Err(_)) => Err(failure::timed_out(broker.endpoint.timeout(), status(answer))),
+            (answer, Err(_)) => Err(failure::timed_out(endpoint.timeout(), status(answer))),
         }
     }
 
-    fn request(&self, delivery: &Delivery) -> Result<Request, Failure> {
-        let (endpoint, event) = (&delivery.broker.endpoint, delivery.event());
+    fn request(&self, delivery: &Delivery, endpoint: &Endpoint) -> Result<Request, Failure> {
+        let event = delivery.event();
         let headers = endpoint
             .headers(&event.event_id, self.clock.now() / 1_000, &event.body)
             .map_err(|_| failure::unsendable())?;

@@ -224,6 +224,19 @@ impl Health {
         self.state.lock().paused
     }
 
+    /// Judges attempts by another policy from now on.
+    pub fn set_breaker_policy(&self, policy: BreakerPolicy) {
+        self.state.lock().breaker.set_policy(policy);
+    }
+
+    /// The broker is somewhere else now: what failed at the old place, or was asked for there, holds nothing back any
+    /// more. An open breaker lets a probe through at once. Who has disabled or paused it must take that back himself.
+    pub fn on_moved(&self, now: Instant) {
+        let mut state = self.state.lock();
+        state.breaker.forgive(now);
+        state.paused_until = None;
+    }
+
     /// Nothing is started before `until`. A pause that ends later stands.
     pub fn pause_until(&self, until: Instant) {
         self.state.lock().pause_until(until);

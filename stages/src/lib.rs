@@ -42,7 +42,7 @@ pub use endpoint::{EXTRA_HEADERS_MAX, Endpoint, EndpointError, UrlError, is_rese
 pub use health::{AttemptMark, Gate, Health, HealthCounts, HealthState, LastError};
 pub use histogram::{BUCKETS, Histogram, Latency};
 pub use http_clients::{HttpClientError, HttpClients, HttpOptions, install_crypto};
-pub use quota::{Quota, QuotaError, RATE_MAX, RATE_MIN, REFILL_MAX};
+pub use quota::{Quota, QuotaError, RATE_MAX, RATE_MIN, REFILL_MAX, Replaced};
 pub use resolver::{GuardedResolver, Looking, Lookup, SystemLookup};
 pub use retry::{AttemptExt, Retry};
 pub use retry_after::retry_after;

@@ -2,12 +2,13 @@
 //! allows it.
 //!
 //! Guaranteed: over any window of `w` seconds no more than `burst + rate * w` permits are given; permits are given in
-//! the order in which they were asked for; at most one task per broker is woken by a timer.
+//! the order in which they were asked for; at most one task per broker is woken by a timer. A quota that is replaced by
+//! another passes on no more than what it had saved up, and sends whoever waits for it to the other.
 
 use std::{
     num::NonZeroU32,
     ops::Add,
-    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     time::Duration,
 };
 
@@ -18,7 +19,10 @@ use governor::{
     nanos::Nanos,
     state::{InMemoryState, NotKeyed, RateLimiter},
 };
-use tokio::{sync::Mutex, time::Instant};
+use tokio::{
+    sync::{Mutex, Notify},
+    time::Instant,
+};
 
 /// The slowest rate, in permits a second: one a day. A broker slower than that is switched off, not throttled.
 pub const RATE_MIN: f64 = 1.0 / 86_400.0;
@@ -55,6 +59,11 @@ pub enum QuotaError {
     },
 }
 
+/// The quota is another one now: ask the broker for it, and that one for the permit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the quota has been replaced by another")]
+pub struct Replaced;
+
 type Limiter = RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Moment>>;
 
 /// A broker's quota: GCRA, the generic cell rate algorithm of ITU-T I.371, by way of `governor`.
@@ -72,6 +81,9 @@ pub struct Quota {
     /// one limiter, each by its own timer, take 60 % of a core to no purpose.
     turn: Mutex<()>,
     waits: AtomicU64,
+    replaced: AtomicBool,
+    /// Wakes the one that has the turn when the quota is replaced; the others are woken by it, one after the other.
+    wake: Notify,
 }
 
 impl Quota {
@@ -99,16 +111,36 @@ impl Quota {
             waiting: AtomicUsize::new(0),
             turn: Mutex::new(()),
             waits: AtomicU64::new(0),
+            replaced: AtomicBool::new(false),
+            wake: Notify::new(),
         })
     }
 
     /// Waits for a permit. Dropping the future gives up the place in the queue and spends nothing.
-    pub async fn permit(&self) {
+    ///
+    /// # Errors
+    /// [`Replaced`], at once: nothing waits for a quota that is no longer in force.
+    pub async fn permit(&self) -> Result<(), Replaced> {
         // Checked only when nobody waits, or a newcomer could take the permit that the first in line is about to get.
         if self.waiting.load(Ordering::Acquire) == 0 && self.limiter.check().is_ok() {
-            return;
+            return self.in_force();
         }
-        self.permit_in_turn().await;
+        self.permit_in_turn().await
+    }
+
+    /// Begins with what `old` has saved up, as far as `burst` allows, and with its count of waits; `old` has nothing
+    /// left then. For a quota that nobody has asked yet.
+    pub fn take_over(&self, old: &Self) {
+        let saved = old.spend(old.burst.get()).min(self.burst.get());
+        self.spend(self.burst.get() - saved);
+        self.waits.fetch_add(old.waits(), Ordering::Relaxed);
+    }
+
+    /// Ends it: from now on whoever asks, or waits, is told that another is in force.
+    pub fn replace(&self) {
+        self.replaced.store(true, Ordering::Release);
+        // Kept for the next one if nobody has the turn just now.
+        self.wake.notify_one();
     }
 
     /// Permits a second.
@@ -135,13 +167,37 @@ impl Quota {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    async fn permit_in_turn(&self) {
+    async fn permit_in_turn(&self) -> Result<(), Replaced> {
         let _place = Place::take(&self.waiting);
         self.waits.fetch_add(1, Ordering::Relaxed);
         let _turn = self.turn.lock().await;
-        while let Err(until) = self.limiter.check() {
-            tokio::time::sleep_until(earliest(&until)).await;
+        loop {
+            self.in_force()?;
+            let Err(until) = self.limiter.check() else { return self.in_force() };
+            tokio::select! {
+                () = tokio::time::sleep_until(earliest(&until)) => {}
+                () = self.wake.notified() => {}
+            }
         }
+    }
+
+    fn in_force(&self) -> Result<(), Replaced> {
+        if self.replaced.load(Ordering::Acquire) { Err(Replaced) } else { Ok(()) }
+    }
+
+    /// Spends up to `most` permits at once; gives how many there were.
+    fn spend(&self, most: u32) -> u32 {
+        let mut spent = 0;
+        // The largest powers of two first: whatever number is there is the sum of those that succeed.
+        for power in (0..u32::BITS).rev() {
+            let Some(some) = NonZeroU32::new(1 << power).filter(|some| some.get() <= most - spent) else {
+                continue;
+            };
+            if matches!(self.limiter.check_n(some), Ok(Ok(()))) {
+                spent += some.get();
+            }
+        }
+        spent
     }
 }
 

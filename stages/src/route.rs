@@ -5,23 +5,31 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+
 use crate::{
     models::{Delivery, Exit, Step, ValidEvent, Verdict},
     stage::Stage,
     subscriptions::Subscriptions,
 };
 
-/// The stage that finds an event's brokers.
+/// The stage that finds an event's brokers. A clone finds the same.
 #[derive(Clone, Debug)]
 pub struct Route {
-    subscriptions: Arc<Subscriptions>,
+    subscriptions: Arc<ArcSwap<Subscriptions>>,
 }
 
 impl Route {
     /// A router over these subscriptions.
     #[must_use]
     pub fn new(subscriptions: Arc<Subscriptions>) -> Self {
-        Self { subscriptions }
+        Self { subscriptions: Arc::new(ArcSwap::new(subscriptions)) }
+    }
+
+    /// Finds brokers by other subscriptions from now on, here and in every clone: an event is routed wholly by the old
+    /// ones or wholly by these.
+    pub fn replace(&self, subscriptions: Arc<Subscriptions>) {
+        self.subscriptions.store(subscriptions);
     }
 }
 
@@ -33,6 +41,7 @@ impl Stage for Route {
         let event = valid.event();
         let deliveries: Vec<_> = self
             .subscriptions
+            .load()
             .matching(&event.load_id, &event.status)
             .map(|broker| Delivery::new(valid.clone(), Arc::clone(broker)))
             .collect();
@@ -46,6 +55,17 @@ mod tests {
     use state::{BodyDigest, Event, Position};
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_clone_finds_brokers_by_what_has_come_into_force() {
+        let route = Route::new(Arc::new(Subscriptions::new(Vec::new())));
+        let running = route.clone();
+        let broker = Arc::new(crate::testing::broker_with("acme", 1.0, 1));
+        let event = || crate::testing::fresh(&broker).delivery().event.clone();
+        assert!(running.run(event()).await.is_err());
+        route.replace(Arc::new(Subscriptions::new(vec![Arc::clone(&broker)])));
+        assert_eq!(running.run(event()).await.unwrap().len(), 1);
+    }
 
     #[tokio::test]
     async fn an_event_nobody_wants_is_unrouted() {

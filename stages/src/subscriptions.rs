@@ -18,10 +18,11 @@ pub struct Subscriptions {
 }
 
 impl Subscriptions {
-    /// Indexes what the brokers want.
+    /// Indexes what the brokers want now: who agrees on something else afterwards makes another one.
     #[must_use]
     pub fn new(brokers: Vec<Arc<Broker>>) -> Self {
-        let index = Index::new(brokers.iter().map(|broker| &broker.subscription));
+        let terms: Vec<_> = brokers.iter().map(|broker| broker.terms()).collect();
+        let index = Index::new(terms.iter().map(|terms| &terms.subscription));
         Self { brokers, index }
     }
 

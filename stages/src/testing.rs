@@ -10,11 +10,10 @@ use crate::{
     BreakerPolicy, Egress, Endpoint, Health, Quota, RetryBudgetPolicy,
     http_clients::HttpOptions,
     models::{
-        Broker, Delivery, Failure, FailureKind, Fresh, LoadFilter, Permitted, Subscription, ValidEvent,
+        Broker, Delivery, Failure, FailureKind, Fresh, LoadFilter, Permitted, Subscription, Terms, ValidEvent,
     },
     resolver::{Looking, Lookup},
     sign::{Signer, SigningKey},
-    tally::BrokerTally,
 };
 
 /// Two secrets that sign nothing but tests.
@@ -28,17 +27,11 @@ pub(crate) fn signer(secrets: &[&str]) -> Signer {
 
 /// A broker on shard 0 that wants everything, at this endpoint and with this quota.
 fn broker_at(id: &str, endpoint: Endpoint, rate: f64, burst: u32) -> Broker {
-    Broker {
-        id: id.into(),
-        ordinal: 0,
-        shard: 0,
-        subscription: Subscription { statuses: None, loads: LoadFilter::All },
-        endpoint,
-        quota: Quota::new(rate, NonZeroU32::new(burst).unwrap()).unwrap(),
-        health: Health::new(BreakerPolicy::default(), RetryBudgetPolicy::default()),
-        concurrency: 8,
-        tally: BrokerTally::default(),
-    }
+    let quota = Quota::new(rate, NonZeroU32::new(burst).unwrap()).unwrap();
+    let subscription = Subscription { statuses: None, loads: LoadFilter::All };
+    let terms = Terms { subscription, endpoint, quota: quota.into(), concurrency: 8 };
+    let health = Health::new(BreakerPolicy::default(), RetryBudgetPolicy::default());
+    Broker::new(id, 0, 0, terms, health)
 }
 
 /// A broker with this endpoint, everything else by default.

@@ -30,7 +30,8 @@ impl Stage for Throttle {
 
     async fn run(&self, fresh: Fresh) -> Step<Permitted> {
         let delivery = fresh.delivery();
-        delivery.broker.quota.permit().await;
+        // Another quota may come into force while it waits.
+        while delivery.broker.quota().permit().await.is_err() {}
         // While it waited the broker may have failed others or asked for a pause. The permit is lost, which only makes
         // the pace slower.
         if delivery.progress.is_probe() {
@@ -46,7 +47,7 @@ mod tests {
     use std::{sync::Arc, time::Duration};
 
     use super::*;
-    use crate::models::{Exit, Verdict};
+    use crate::models::{Exit, Terms, Verdict};
     use crate::testing::{broker_with, fresh};
 
     #[tokio::test(start_paused = true)]
@@ -60,7 +61,7 @@ mod tests {
         assert_eq!(start.elapsed(), Duration::from_secs(2));
         throttle.run(fresh(&fast)).await.unwrap();
         assert_eq!(start.elapsed(), Duration::from_secs(2));
-        assert_eq!((slow.quota.waits(), fast.quota.waits()), (2, 0));
+        assert_eq!((slow.quota().waits(), fast.quota().waits()), (2, 0));
     }
 
     #[tokio::test(start_paused = true)]
@@ -73,5 +74,31 @@ mod tests {
         assert!(matches!(exit, Exit::Verdict(Verdict::Spilled { not_before: None, .. })), "{exit:?}");
         probe.delivery().progress.set_probe(true);
         drop(Throttle::new().run(probe).await.unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_when_the_rate_changes_goes_on_at_the_new_one() {
+        let broker = Arc::new(broker_with("acme", 0.01, 1));
+        drop(Throttle::new().run(fresh(&broker)).await.unwrap());
+        let start = Instant::now();
+        let waits = |fresh| tokio::spawn(async move { Throttle::new().run(fresh).await.is_ok() });
+        let waiters = [waits(fresh(&broker)), waits(fresh(&broker))];
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let quota = broker_with("acme", 2.0, 1).quota();
+        broker.agree(Terms { quota, ..(*broker.terms()).clone() });
+        for waiter in waiters {
+            assert!(waiter.await.unwrap());
+        }
+        assert_eq!(start.elapsed(), Duration::from_secs(2), "half a second for each of the two");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn other_terms_at_the_same_rate_keep_what_has_been_spent() {
+        let broker = Arc::new(broker_with("acme", 1.0, 1));
+        drop(Throttle::new().run(fresh(&broker)).await.unwrap());
+        broker.agree(Terms { concurrency: 1, ..(*broker.terms()).clone() });
+        let start = Instant::now();
+        drop(Throttle::new().run(fresh(&broker)).await.unwrap());
+        assert_eq!((start.elapsed(), broker.concurrency()), (Duration::from_secs(1), 1));
     }
 }

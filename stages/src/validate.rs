@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use jiff::{SignedDuration, Timestamp};
 use state::{BodyDigest, Clock, Event, StageName, UnixMillis};
 
@@ -17,10 +18,10 @@ use crate::{
     stage::Stage,
 };
 
-/// The stage that holds events to the rules.
+/// The stage that holds events to the rules. A clone holds them to the same.
 #[derive(Clone, Debug)]
 pub struct Validate {
-    rules: Rules,
+    rules: Arc<ArcSwap<Rules>>,
     clock: Clock,
 }
 
@@ -74,12 +75,17 @@ impl Validate {
     /// A validator that holds events to `rules` and takes the present from `clock`.
     #[must_use]
     pub fn new(rules: Rules, clock: Clock) -> Self {
-        Self { rules, clock }
+        Self { rules: Arc::new(ArcSwap::from_pointee(rules)), clock }
+    }
+
+    /// Holds events to other rules from now on, here and in every clone.
+    pub fn replace(&self, rules: Rules) {
+        self.rules.store(Arc::new(rules));
     }
 
     /// Asks every rule. The canonical status if none is broken.
     fn check(&self, event: &ShipmentEvent) -> Result<Arc<str>, Vec<Breach>> {
-        let (rules, now) = (&self.rules, self.clock.now());
+        let (rules, now) = (&**self.rules.load(), self.clock.now());
         let mut breaches = Vec::new();
         for (field, id) in [(Field::EventId, &event.event_id), (Field::LoadId, &event.load_id)] {
             breaches.extend(id_is_not_empty(field, id));
@@ -291,6 +297,15 @@ mod tests {
         assert!(validate.run(soon()).await.is_err());
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(validate.run(soon()).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clone_holds_events_to_the_rules_that_have_come_into_force() {
+        let validate = Validate::new(Rules { id_max: 2, ..Rules::default() }, Clock::simulated(NOW));
+        let running = validate.clone();
+        assert!(running.run(event()).await.is_err());
+        validate.replace(Rules::default());
+        assert!(running.run(event()).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]

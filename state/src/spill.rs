@@ -91,6 +91,22 @@ impl Spill {
         Ok(usage)
     }
 
+    /// What waits for `broker`; visits every delivery of it.
+    ///
+    /// # Errors
+    /// A fault of the store.
+    pub fn usage_of(&self, broker: &str) -> Result<SpillUsage, StateFault> {
+        let mut usage = SpillUsage::default();
+        for item in self.0.range(key(broker, 0)..=key(broker, SpillSeq::MAX)) {
+            let (key, value) = item?;
+            let (_, seq) = split_key(&key)?;
+            usage.deliveries += 1;
+            usage.bytes += value.len() as u64;
+            usage.next_seq = seq + 1;
+        }
+        Ok(usage)
+    }
+
     /// The bytes `delivery` would take, near enough to keep a bound by; its history is not counted.
     #[must_use]
     pub fn cost(delivery: &SpilledDelivery) -> u64 {

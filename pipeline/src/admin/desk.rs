@@ -1,6 +1,6 @@
 //! One request's way: who may ask is judged, the path is looked up, the answer leaves as JSON or text.
 
-use std::{convert::Infallible, net::IpAddr, sync::Arc};
+use std::{convert::Infallible, net::IpAddr};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
@@ -8,7 +8,6 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use parking_lot::Mutex;
 use serde_json::json;
-use stages::models::Broker;
 
 use super::{
     act::{self, Act},
@@ -17,6 +16,7 @@ use super::{
 };
 use crate::{
     engine::View,
+    roster::Roster,
     source::Token,
     stop::{Level, Stop},
 };
@@ -31,7 +31,7 @@ const COUNT_STEP: usize = 256;
 #[derive(Debug)]
 pub(super) struct Desk {
     observer: Mutex<Observer>,
-    brokers: Vec<Arc<Broker>>,
+    brokers: Roster,
     token: Option<Token>,
     /// Whether it is reached by an address, as a browser can.
     by_address: bool,
@@ -62,7 +62,7 @@ enum Refusal {
 impl Desk {
     pub(super) fn new(
         observer: Observer,
-        brokers: Vec<Arc<Broker>>,
+        brokers: Roster,
         token: Option<Token>,
         by_address: bool,
         stop: Stop,
@@ -118,7 +118,7 @@ impl Desk {
             "/metrics" => {
                 only(head, &Method::GET, "GET")?;
                 let status = self.observer.lock().observe(self.stopping()).ok_or(Refusal::Early)?;
-                Ok(response(StatusCode::OK, METRICS, metrics::text(&status, &self.brokers)))
+                Ok(response(StatusCode::OK, METRICS, metrics::text(&status, &self.brokers.shown())))
             }
             _ => {
                 let (name, act) = command(path).ok_or(Refusal::NotFound)?;
@@ -155,11 +155,10 @@ impl Desk {
     }
 
     async fn act(&self, name: &str, act: Act) -> Result<Response<Full<Bytes>>, Refusal> {
-        let broker = self.brokers.iter().find(|broker| &*broker.id == name);
-        let broker = broker.ok_or_else(|| Refusal::NoBroker(name.to_owned()))?;
+        let broker = self.brokers.find(name).ok_or_else(|| Refusal::NoBroker(name.to_owned()))?;
         let ledger = self.observer.lock().ledger().clone();
         let _alone = self.acting.lock().await;
-        let state = act::on_running(&ledger, broker, act).await?;
+        let state = act::on_running(&ledger, &broker, act).await?;
         Ok(response(
             StatusCode::OK,
             JSON,

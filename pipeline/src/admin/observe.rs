@@ -3,6 +3,7 @@
 
 use std::{collections::VecDeque, fs, path::PathBuf, sync::Arc, time::Duration};
 
+use rustc_hash::FxHashMap;
 use state::Ledger;
 use tokio::time::Instant;
 
@@ -39,15 +40,15 @@ pub(super) struct Observer {
     last: Option<(Instant, Arc<Status>)>,
 }
 
-/// Each broker's attempts at one moment, in config order.
+/// Each broker's attempts at one moment.
 #[derive(Debug)]
 struct Sample {
     at: Instant,
-    counts: Vec<Counted>,
+    counts: FxHashMap<Arc<str>, Counted>,
 }
 
 /// Attempts of one broker so far.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Counted {
     attempts: u64,
     taken: u64,
@@ -131,10 +132,10 @@ impl Observer {
         status.partitions = vec![self.partition(view, &status, now)];
         self.rates(view, &mut status);
         let store = self.ledger.store();
-        for (broker, shown) in view.brokers.iter().zip(&mut status.brokers) {
+        for shown in &mut status.brokers {
             if shown.spilled > 0 {
                 // A store that cannot be read is told by the ledger; here the age is missing.
-                let oldest = oldest_on_disk(store, &broker.id).ok().flatten();
+                let oldest = oldest_on_disk(store, &shown.id.as_str().into()).ok().flatten();
                 shown.oldest_seconds = match (oldest, shown.oldest_seconds) {
                     (Some(disk), Some(memory)) => Some(disk.max(memory)),
                     (disk, memory) => disk.or(memory),
@@ -185,8 +186,10 @@ impl Observer {
         let Some(before) = self.samples.front() else { return };
         let now = Sample::of(view);
         let elapsed = now.at.saturating_duration_since(before.at).as_secs_f64();
-        let counts = before.counts.iter().zip(&now.counts);
-        for (broker, (before, now)) in status.brokers.iter_mut().zip(counts) {
+        for broker in &mut status.brokers {
+            let Some(now) = now.counts.get(broker.id.as_str()) else { continue };
+            // One that came since has begun at nothing.
+            let before = before.counts.get(broker.id.as_str()).copied().unwrap_or_default();
             let made = (now.attempts - before.attempts) as f64;
             // Over less than a second a burst would look like a rate.
             broker.rate_used = (elapsed >= 1.0).then(|| made / elapsed);
@@ -198,9 +201,11 @@ impl Observer {
 
 impl Sample {
     fn of(view: &View) -> Self {
-        let counts = view.brokers.iter().map(|broker| {
+        let brokers = view.brokers.all();
+        let counts = brokers.iter().map(|broker| {
             let counts = broker.health.counts();
-            Counted { attempts: counts.attempts, taken: counts.successes, failed: counts.failures }
+            let counted = Counted { attempts: counts.attempts, taken: counts.successes, failed: counts.failures };
+            (broker.id.clone(), counted)
         });
         Self { at: Instant::now(), counts: counts.collect() }
     }

@@ -19,7 +19,7 @@ pub(super) async fn show(view: View) {
     let (mut before, mut at) = (0, Instant::now());
     loop {
         tokio::time::sleep(EVERY).await;
-        let delivered: u64 = view.brokers.iter().map(|broker| broker.tally.delivered.get()).sum();
+        let delivered: u64 = view.brokers.all().iter().map(|broker| broker.tally.delivered.get()).sum();
         let rate = (delivered - before) as f64 / at.elapsed().as_secs_f64();
         (before, at) = (delivered, Instant::now());
         let read = view.line.tickets().issued();

@@ -6,7 +6,7 @@ use ::url::Url;
 use http::HeaderMap;
 use rustc_hash::FxHashSet;
 use stages::{
-    Egress, Endpoint, EndpointError, Health, Quota, QuotaError, RATE_MAX, SIGNING_KEYS_MAX, Signer,
+    BreakerPolicy, Egress, Endpoint, EndpointError, Health, Quota, QuotaError, RATE_MAX, SIGNING_KEYS_MAX, Signer,
     SigningKey,
     models::{LoadFilter, Subscription},
 };
@@ -145,9 +145,15 @@ impl BrokerConfig {
     /// Its breaker and its retry budget, as if nothing had ever failed.
     #[must_use]
     pub fn health(&self, retry: &RetryConfig, breaker: &BreakerConfig) -> Health {
+        Health::new(self.breaker_policy(breaker), retry.budget())
+    }
+
+    /// When its breaker opens, and for how long.
+    #[must_use]
+    pub fn breaker_policy(&self, breaker: &BreakerConfig) -> BreakerPolicy {
         // The longest wait for a permit: `rate` is at least 0.001, so this is at most 1000 seconds.
         let permit = Duration::try_from_secs_f64(1.0 / self.rate).unwrap_or_default();
-        Health::new(breaker.policy(self.timeout + permit), retry.budget())
+        breaker.policy(self.timeout + permit)
     }
 }
 

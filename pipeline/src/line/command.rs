@@ -1,4 +1,5 @@
-//! What a running line is told besides what its source brings: dead letters' deliveries that are to be sent again.
+//! What a running line is told besides what its source brings: dead letters' deliveries that are to be sent again, and
+//! brokers that are to be served from now on.
 //!
 //! Guarantees: a delivery that is `Placed` is durable on its broker's disk queue, behind what waits there, and its letter
 //! is gone; every other one is as it was. It then goes the way of all deliveries: in its turn, within the quota, through
@@ -11,7 +12,7 @@ use stages::models::{Delivery, Fault};
 use state::{DeadLetter, Recorded, SpillSeq};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{fault::LineFault, run::Watch, shard::Shard};
+use super::{admit::Newcomer, fault::LineFault, run::Watch, shard::Shard};
 
 /// Commands that may wait for one shard; whoever sends more waits.
 pub(super) const COMMANDS_MAX: usize = 16;
@@ -41,6 +42,8 @@ pub enum Replayed {
 pub(super) enum Command {
     /// Put these on disk, in this order.
     Replay { replays: Vec<Replay>, reply: oneshot::Sender<Vec<Replayed>> },
+    /// Serve this broker too; the answer is whether it is.
+    Admit { newcomer: Newcomer, reply: oneshot::Sender<bool> },
 }
 
 /// Deliveries of letters on their way to disk, and who waits for them.
@@ -84,10 +87,14 @@ impl Watch {
 }
 
 impl<Stages> Shard<Stages> {
-    /// Carries out a command.
-    pub(super) fn obey(&mut self, command: Command) {
+    /// Carries out a command; gives the place of a slot that is to be looked at at once.
+    pub(super) fn obey(&mut self, command: Command) -> Option<usize> {
         match command {
-            Command::Replay { replays, reply } => self.replay(replays, reply),
+            Command::Replay { replays, reply } => {
+                self.replay(replays, reply);
+                None
+            }
+            Command::Admit { newcomer, reply } => self.admit(newcomer, reply),
         }
     }
 

@@ -8,6 +8,9 @@ use std::{
     time::Duration,
 };
 
+use parking_lot::Mutex;
+use stages::models::Broker;
+
 use super::{memory::Memory, ticket::Tickets};
 
 /// The bounds of the line. The config explains each and checks their relations.
@@ -45,7 +48,10 @@ pub(super) struct Shared {
     pressed: AtomicBool,
     /// Brokers whose oldest delivery has waited longer than `spill_after`, at the last look.
     pub(super) lagging: AtomicUsize,
-    pub(super) brokers: usize,
+    /// How many brokers share the line: those that the config names.
+    sharing: AtomicUsize,
+    /// All brokers that have a slot, those that the config does not name any more included.
+    admitted: Mutex<Vec<Arc<Broker>>>,
     pub(super) tickets: Tickets,
 }
 
@@ -57,9 +63,30 @@ impl Shared {
             spill_deliveries: AtomicU64::new(0),
             pressed: AtomicBool::new(false),
             lagging: AtomicUsize::new(0),
-            brokers,
+            sharing: AtomicUsize::new(brokers),
+            admitted: Mutex::default(),
             tickets,
         }
+    }
+
+    /// How many brokers share the line.
+    pub(super) fn brokers(&self) -> usize {
+        self.sharing.load(Ordering::Relaxed)
+    }
+
+    /// From now on so many brokers share it.
+    pub(super) fn set_brokers(&self, sharing: usize) {
+        self.sharing.store(sharing, Ordering::Relaxed);
+    }
+
+    /// One more broker has a slot.
+    pub(super) fn admit(&self, broker: Arc<Broker>) {
+        self.admitted.lock().push(broker);
+    }
+
+    /// All brokers that have a slot.
+    pub(super) fn admitted(&self) -> Vec<Arc<Broker>> {
+        self.admitted.lock().clone()
     }
 
     /// Whether backpressure holds the intake: memory is full, or the watermark is too far behind.

@@ -15,6 +15,7 @@
 //! `.settle` does not compile. Concurrency, order and backpressure live here and in no stage.
 
 mod account;
+mod admit;
 mod command;
 mod ending;
 mod event;

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     PerBroker, Settling,
-    account::Account,
+    admit::Newcomer,
     command::{self, Command},
     fault::LineFault,
     follow::Follow,
@@ -46,7 +46,7 @@ pub struct LineReport {
 /// A view into a running line, cheap to ask.
 #[derive(Clone, Debug)]
 pub struct Watch {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     commands: Arc<[mpsc::Sender<Command>]>,
 }
 
@@ -140,7 +140,7 @@ where
         if count > 0 {
             return Err(LineFault::Unsettled { count });
         }
-        checkpoint.finish(run.abandoned == 0, &brokers).await?;
+        checkpoint.finish(run.abandoned == 0, &shared.admitted()).await?;
         let spilled = shared.spill_deliveries.load(Ordering::Relaxed);
         Ok(LineReport {
             records: tickets.issued(),
@@ -241,14 +241,9 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Plan<Stages> {
         let mut usage = store.spill().usage()?;
         let mut slots: Vec<Vec<Slot>> = (0..self.limits.shards).map(|_| Vec::new()).collect();
         for broker in brokers {
-            if let Some(disabled) = store.brokers().disabled(&broker.id)? {
-                broker.disabled_before(disabled.reason);
-            }
-            broker.health.set_paused(store.brokers().paused(&broker.id)?.is_some());
-            let horizon = store.brokers().drain_horizon(&broker.id)?;
             let usage = usage.remove(&broker.id).unwrap_or_default();
-            let account = Account::new(self.shared.clone(), &self.limits, usage, horizon);
-            slots[broker.shard].push(Slot::new(broker.clone(), account));
+            let newcomer = Newcomer::new(broker.clone(), usage, store)?;
+            slots[broker.shard].push(newcomer.slot(&self.shared, &self.limits));
         }
         for (broker, usage) in usage {
             tracing::warn!(%broker, deliveries = usage.deliveries, "deliveries wait on disk for a broker the config does not name");

@@ -18,6 +18,7 @@ use tokio::{
 };
 
 use super::{
+    admit::Newcomer,
     command::{Command, Replaying},
     ending::Ending,
     event::{self, Event},
@@ -70,6 +71,22 @@ impl<Stages> Shard<Stages> {
         &mut self.slots[index]
     }
 
+    /// Takes in a broker; gives the place of its slot.
+    pub(super) fn give_place(&mut self, slot: Slot) -> usize {
+        let (index, ordinal) = (self.slots.len(), slot.broker.ordinal);
+        if self.slot_of.len() <= ordinal {
+            self.slot_of.resize(ordinal + 1, None);
+        }
+        self.slot_of[ordinal] = Some(index);
+        self.slots.push(slot);
+        index
+    }
+
+    /// A slot for `newcomer`.
+    pub(super) fn slot_for(&self, newcomer: Newcomer) -> Slot {
+        newcomer.slot(&self.shared, &self.limits)
+    }
+
     /// Whether nothing is started any more.
     pub(super) fn is_stopping(&self) -> bool {
         self.ending.is_stopping()
@@ -95,13 +112,14 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
         slots: Vec<Slot>,
     ) -> Self {
         let clock = ack.clock().clone();
-        let mut slot_of = vec![None; shared.brokers];
-        for (index, slot) in slots.iter().enumerate() {
-            slot_of[slot.broker.ordinal] = Some(index);
+        let (events, timers, ending) = (FuturesUnordered::new(), Timers::new(), Ending::Not);
+        let (no_slots, slot_of) = (Vec::new(), Vec::new());
+        let mut shard =
+            Self { stages, ack, clock, limits, shared, slots: no_slots, slot_of, events, timers, ending };
+        for slot in slots {
+            shard.give_place(slot);
         }
-        let (events, timers) = (FuturesUnordered::new(), Timers::new());
-        let ending = Ending::Not;
-        Self { stages, ack, clock, limits, shared, slots, slot_of, events, timers, ending }
+        shard
     }
 
     /// Serves its brokers until the input has ended and nothing is left, or until it is stopped.
@@ -126,7 +144,9 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
                         self.ending.input_ended(Instant::now());
                     }
                 },
-                Some(command) = commands.recv() => self.obey(command),
+                Some(command) = commands.recv() => if let Some(index) = self.obey(command) {
+                    self.advance(index);
+                },
                 level = stop.changed() => self.stop(level),
                 () = tokio::time::sleep_until(self.timers.next_wake(deadline)) => self.on_wake(),
             }
@@ -160,7 +180,7 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
             let slot = &mut self.slots[index];
             slot.held = true;
             slot.set_aside(&self.clock, &mut write);
-            slot.relieve_overflow(&self.limits, self.shared.brokers, &self.clock, &mut write);
+            slot.relieve_overflow(&self.limits, self.shared.brokers(), &self.clock, &mut write);
             self.submit(index, write);
         }
     }
@@ -184,7 +204,7 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
             rewrite: false,
         };
         let mut write = Write::default();
-        slot.arrive(item, &self.limits, self.shared.brokers, &self.clock, &mut write);
+        slot.arrive(item, &self.limits, self.shared.brokers(), &self.clock, &mut write);
         self.submit(index, write);
         self.advance(index);
     }
@@ -228,7 +248,7 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
         let slot = &mut self.slots[index];
         let now = Instant::now();
         if succeeded {
-            slot.window = (slot.window + 1).min(slot.broker.concurrency);
+            slot.window = (slot.window + 1).min(slot.broker.concurrency());
         }
         slot.meter.finish(now);
         let Some(mut item) = slot.queue.finish(load) else { return };
@@ -255,7 +275,7 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
                     slot.queue.push_front(item);
                 }
                 if self.ending.is_stopping()
-                    || slot.queue.parked_loads() >= slot.parked_max(&self.limits, self.shared.brokers)
+                    || slot.queue.parked_loads() >= slot.parked_max(&self.limits, self.shared.brokers())
                 {
                     slot.hold_until = not_before;
                     slot.set_aside(&self.clock, &mut write);
@@ -294,12 +314,15 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
         for slot in &mut self.slots {
             let lags = slot.holds_watermark(&self.limits, now)
                 || (pressed && (slot.lags(&self.limits, now) || slot.has_lagged(&self.limits, now)));
-            if lags != std::mem::replace(&mut slot.lagging, lags) {
-                let change = if lags { 1 } else { usize::MAX };
+            slot.lagging = lags;
+            // One that leaves is none of those who share the line.
+            let counts = lags && !slot.broker.is_leaving();
+            if counts != std::mem::replace(&mut slot.counts_as_lagging, counts) {
+                let change = if counts { 1 } else { usize::MAX };
                 self.shared.lagging.fetch_add(change, Ordering::Relaxed);
             }
         }
-        if self.shared.lagging.load(Ordering::Relaxed) >= self.shared.brokers {
+        if self.shared.lagging.load(Ordering::Relaxed) >= self.shared.brokers() {
             return;
         }
         for index in 0..self.slots.len() {
@@ -331,7 +354,10 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
             Gate::Open | Gate::Disabled => {
                 slot.held = false;
                 slot.hold_until = None;
-                let window = if gate == Gate::Disabled { slot.broker.concurrency } else { slot.window };
+                let most = slot.broker.concurrency();
+                // It may have been lowered since.
+                slot.window = slot.window.min(most);
+                let window = if gate == Gate::Disabled { most } else { slot.window };
                 while self.slots[index].on_wire < window {
                     // First, since what comes out of the overflow may be all there is to start.
                     self.relieve_overflow(index, &mut write);
@@ -368,7 +394,7 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
     }
 
     fn relieve_overflow(&mut self, index: usize, write: &mut Write) {
-        self.slots[index].relieve_overflow(&self.limits, self.shared.brokers, &self.clock, write);
+        self.slots[index].relieve_overflow(&self.limits, self.shared.brokers(), &self.clock, write);
     }
 
     /// Sends the next ready delivery of a broker through the stages; false if there is none.

@@ -48,6 +48,8 @@ pub(super) struct Slot {
     /// When to look at it again, as scheduled.
     pub(super) wake: Option<Instant>,
     pub(super) lagging: bool,
+    /// Whether it counts as one of those who share the line and lag.
+    pub(super) counts_as_lagging: bool,
     pub(super) meter: Meter,
 }
 
@@ -63,7 +65,7 @@ pub(super) struct Write {
 
 impl Slot {
     pub(super) fn new(broker: Arc<Broker>, account: Account) -> Self {
-        let window = broker.concurrency;
+        let window = broker.concurrency();
         Self {
             broker,
             queue: Queue::default(),
@@ -76,6 +78,7 @@ impl Slot {
             hold_until: None,
             wake: None,
             lagging: false,
+            counts_as_lagging: false,
             meter: Meter::new(Instant::now()),
         }
     }

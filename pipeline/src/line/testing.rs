@@ -4,8 +4,8 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use stages::{
-    BreakerPolicy, BrokerTally, Egress, Endpoint, Health, Quota, RetryBudgetPolicy, Signer, SigningKey,
-    models::{Broker, Delivery, LoadFilter, Subscription},
+    BreakerPolicy, Egress, Endpoint, Health, Quota, RetryBudgetPolicy, Signer, SigningKey,
+    models::{Broker, Delivery, LoadFilter, Subscription, Terms},
 };
 use state::{BodyDigest, Event, History, Position, SpillSeq, SpilledDelivery};
 use tokio::{sync::Semaphore, time::Instant};
@@ -39,17 +39,14 @@ pub(super) fn broker() -> Arc<Broker> {
     let signer = Signer::new(vec![SigningKey::parse(SECRET).unwrap()]).unwrap();
     let (url, headers) = ("https://tms.example.com/", http::HeaderMap::new());
     let endpoint = Endpoint::new(url, &headers, signer, Duration::from_secs(5), &Egress::default());
-    Arc::new(Broker {
-        id: "acme".into(),
-        ordinal: 0,
-        shard: 0,
+    let terms = Terms {
         subscription: Subscription { statuses: None, loads: LoadFilter::All },
         endpoint: endpoint.unwrap(),
-        quota: Quota::new(1e6, NonZeroU32::MIN).unwrap(),
-        health: Health::new(BreakerPolicy::default(), RetryBudgetPolicy::default()),
+        quota: Arc::new(Quota::new(1e6, NonZeroU32::MIN).unwrap()),
         concurrency: 8,
-        tally: BrokerTally::default(),
-    })
+    };
+    let health = Health::new(BreakerPolicy::default(), RetryBudgetPolicy::default());
+    Arc::new(Broker::new("acme", 0, 0, terms, health))
 }
 
 /// A delivery of `load` that has just arrived.

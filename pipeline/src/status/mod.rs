@@ -95,9 +95,11 @@ pub struct PartitionStatus {
 pub struct BrokerStatus {
     /// Its id.
     pub id: String,
-    /// How it is doing: `healthy`, `draining` (healthy, with a backlog on disk), `limited`, `open`, `half-open`, `paused`
-    /// or `disabled`.
+    /// How it is doing: `healthy`, `draining` (healthy, with a backlog on disk, or leaving), `limited`, `open`,
+    /// `half-open`, `paused` or `disabled`.
     pub state: String,
+    /// Whether the config does not name it any more: it is sent what is left for it, and nothing new.
+    pub leaving: bool,
     /// Attempts made.
     pub attempts: u64,
     /// Events it has taken.
@@ -214,7 +216,7 @@ impl From<&View> for Status {
             held: view.line.is_held(),
             rejected: view.tally.rejected.get(),
             unrouted: view.tally.unrouted.get(),
-            brokers: view.brokers.iter().map(|broker| BrokerStatus::new(broker, now, wall)).collect(),
+            brokers: view.brokers.shown().iter().map(|broker| BrokerStatus::new(broker, now, wall)).collect(),
             ..Self::default()
         }
     }
@@ -223,14 +225,16 @@ impl From<&View> for Status {
 impl BrokerStatus {
     fn new(broker: &Broker, now: Instant, wall: UnixMillis) -> Self {
         let (counts, tally, health) = (broker.health.counts(), &broker.tally, &broker.health);
+        let (quota, leaving) = (broker.quota(), broker.is_leaving());
         let (spilled, oldest_at) = (tally.gauges.spilled.get(), tally.gauges.oldest_at.get());
         let state = match health.state(now) {
-            HealthState::Healthy if spilled > 0 => "draining",
+            HealthState::Healthy if spilled > 0 || leaving => "draining",
             state => state.as_str(),
         };
         Self {
             id: broker.id.to_string(),
             state: state.to_owned(),
+            leaving,
             attempts: counts.attempts,
             delivered: tally.delivered.get(),
             dead_letters: tally.dead_letters.get(),
@@ -239,7 +243,7 @@ impl BrokerStatus {
             spilled,
             spilled_bytes: tally.gauges.spilled_bytes.get(),
             oldest_seconds: (oldest_at > 0).then(|| age(wall, oldest_at)),
-            rate_allowed: broker.quota.rate(),
+            rate_allowed: quota.rate(),
             rate_used: None,
             success_ratio: None,
             last_error: health.last_error().map(|error| ErrorStatus {
@@ -256,7 +260,7 @@ impl BrokerStatus {
             retries: tally.retries.get(),
             deferred: counts.deferred,
             opened: counts.opened,
-            quota_waits: broker.quota.waits(),
+            quota_waits: quota.waits(),
             repeats_after_crash: counts.repeats_after_crash,
             repeats_after_no_answer: counts.repeats_after_no_answer,
         }

@@ -40,6 +40,16 @@ fn refused(text: &str, cause: &str) -> Rejection {
 }
 
 #[test]
+fn a_clone_reads_the_form_that_has_come_into_force() {
+    let decode = Decode::new(Schema::cloudevents());
+    let running = decode.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    assert!(runtime.block_on(running.run(record(EVENT))).is_err());
+    decode.replace(Schema::flat());
+    assert!(runtime.block_on(running.run(record(EVENT))).is_ok());
+}
+
+#[test]
 fn a_flat_event_is_read_and_its_bytes_are_kept() {
     let event = flat(EVENT).unwrap();
     assert_eq!(event.raw, record(EVENT));

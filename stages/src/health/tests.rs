@@ -119,3 +119,38 @@ fn each_outcome_is_counted_once_and_the_last_error_is_kept() {
     assert_eq!(health.counts(), counts);
     assert_eq!(health.last_error().unwrap().status, Some(404));
 }
+
+#[test]
+fn a_broker_that_has_moved_is_probed_at_once_and_the_old_place_is_not_held_against_it() {
+    let (health, now) = health();
+    let late = health.on_attempt();
+    fail(&health, now);
+    health.pause_until(now + 90 * S);
+    health.on_moved(now + S);
+    assert_eq!(health.gate(now + S), Gate::Probe);
+    assert!(health.begin_probe(now + S));
+    health.on_failure(late, now + 2 * S, &failure(FailureKind::Transient));
+    assert_eq!(health.state(now + 2 * S), HealthState::HalfOpen, "the old place failed once more");
+    fail(&health, now + 3 * S);
+    // Twice the first open time, as after any probe that failed: no credit either.
+    assert_eq!(health.gate(now + 3 * S), Gate::HeldUntil(now + 13 * S));
+
+    health.disable("gone");
+    health.set_paused(true);
+    health.on_moved(now + 4 * S);
+    assert!(health.is_disabled() && health.is_paused(), "what an operator or a 410 has done stays");
+}
+
+#[test]
+fn a_row_of_failures_at_the_old_place_does_not_count_at_the_new_one() {
+    let policy = BreakerPolicy { failures: NonZeroU32::new(2).unwrap(), ..BreakerPolicy::default() };
+    let (health, now) = (Health::new(policy, RetryBudgetPolicy::default()), Instant::now());
+    let late = health.on_attempt();
+    fail(&health, now);
+    health.on_moved(now);
+    health.on_failure(late, now, &failure(FailureKind::Transient));
+    fail(&health, now);
+    assert_eq!(health.gate(now), Gate::Open);
+    fail(&health, now);
+    assert_eq!(health.gate(now), Gate::HeldUntil(now + 5 * S));
+}

@@ -6,12 +6,14 @@ mod delivery;
 mod progress;
 mod raw;
 mod shipment;
+mod terms;
 mod verdict;
 
 pub use attempt::{Attempt, Failure, FailureKind};
-pub use broker::{Broker, LoadFilter, Subscription};
+pub use broker::Broker;
 pub use delivery::{Delivery, Fresh, Permitted, Receipt};
 pub use progress::Progress;
 pub use raw::RawRecord;
 pub use shipment::{ShipmentEvent, ValidEvent};
+pub use terms::{LoadFilter, Subscription, Terms};
 pub use verdict::{Exit, Fault, Rejection, Step, Undeliverable, Verdict};

@@ -26,7 +26,7 @@ fn grants(rate: f64, burst: u32, pauses_ms: &[u64]) -> Vec<f64> {
             tokio::time::sleep(Duration::from_millis(*pause)).await;
             let (quota, at) = (Rc::clone(&quota), Rc::clone(&at));
             tasks.push(tokio::task::spawn_local(async move {
-                quota.permit().await;
+                quota.permit().await.unwrap();
                 at.borrow_mut().push(start.elapsed().as_secs_f64());
             }));
         }
@@ -70,9 +70,9 @@ proptest! {
 #[tokio::test(start_paused = true)]
 async fn a_rate_below_one_a_second_is_kept() {
     let quota = quota(0.2, 1);
-    quota.permit().await;
+    quota.permit().await.unwrap();
     let start = Instant::now();
-    quota.permit().await;
+    quota.permit().await.unwrap();
     assert_eq!(start.elapsed(), Duration::from_secs(5));
     assert_eq!(quota.waits(), 1);
 }
@@ -80,11 +80,11 @@ async fn a_rate_below_one_a_second_is_kept() {
 #[tokio::test(start_paused = true)]
 async fn permits_go_out_in_the_order_of_asking_even_to_one_who_comes_when_a_permit_is_due() {
     let quota = Arc::new(quota(1.0, 1));
-    quota.permit().await;
+    quota.permit().await.unwrap();
     let first = tokio::spawn({
         let quota = Arc::clone(&quota);
         async move {
-            quota.permit().await;
+            quota.permit().await.unwrap();
             Instant::now()
         }
     });
@@ -93,7 +93,7 @@ async fn permits_go_out_in_the_order_of_asking_even_to_one_who_comes_when_a_perm
     // The newcomer's timer ends in the same tick as the waiter's, and this task is polled first.
     let second = {
         tokio::time::sleep_until(Instant::now() + Duration::from_secs(1)).await;
-        quota.permit().await;
+        quota.permit().await.unwrap();
         Instant::now()
     };
     let first = first.await.unwrap();
@@ -114,13 +114,13 @@ async fn a_rate_that_is_no_whole_number_of_nanoseconds_is_rounded_down() {
 #[tokio::test(start_paused = true)]
 async fn one_who_gives_up_waiting_spends_nothing_and_holds_nobody_up() {
     let quota = quota(1.0, 1);
-    quota.permit().await;
+    quota.permit().await.unwrap();
     let start = Instant::now();
     for _ in 0..10 {
         assert!(tokio::time::timeout(Duration::from_millis(50), quota.permit()).await.is_err());
     }
     assert_eq!(quota.waiting(), 0);
-    quota.permit().await;
+    quota.permit().await.unwrap();
     assert_eq!(start.elapsed(), Duration::from_secs(1));
 }
 
@@ -136,4 +136,45 @@ fn rates_and_bursts_out_of_bounds_are_refused_with_a_way_out() {
     for (rate, burst) in [(RATE_MIN, 366), (RATE_MAX, u32::MAX), (0.2, 1)] {
         assert!(Quota::new(rate, NonZeroU32::new(burst).unwrap()).is_ok(), "{rate} {burst}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_a_quota_that_is_replaced_is_told_at_once_all_of_them() {
+    let slow = Arc::new(quota(RATE_MIN, 1));
+    slow.permit().await.unwrap();
+    let start = Instant::now();
+    let waiters: Vec<_> = (0..3)
+        .map(|_| {
+            let slow = Arc::clone(&slow);
+            tokio::spawn(async move { slow.permit().await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    slow.replace();
+    for waiter in waiters {
+        assert_eq!(waiter.await.unwrap(), Err(Replaced));
+    }
+    assert_eq!(slow.permit().await, Err(Replaced), "asked afterwards");
+    assert_eq!(start.elapsed(), Duration::from_secs(1), "nobody waited for the day to be over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_passes_on_what_was_saved_up_and_not_a_permit_more() {
+    let old = quota(10.0, 10);
+    for _ in 0..7 {
+        old.permit().await.unwrap();
+    }
+    for (burst, saved) in [(1, 1), (2, 2), (100, 3)] {
+        let (old, new) = (quota(10.0, 10), quota(1.0, burst));
+        assert_eq!(old.spend(7), 7);
+        new.take_over(&old);
+        assert_eq!((new.spend(u32::MAX), old.spend(u32::MAX)), (saved, 0), "burst {burst}");
+    }
+    let new = quota(5.0, 10);
+    new.take_over(&old);
+    let start = Instant::now();
+    for _ in 0..13 {
+        new.permit().await.unwrap();
+    }
+    assert_eq!(start.elapsed(), Duration::from_secs(2), "three at once, ten at the new rate");
 }

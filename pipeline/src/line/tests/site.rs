@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use stages::{
     Ack, AttemptExt, BreakerPolicy, Decode, Dedupe, Egress, Endpoint, Health, Quota, RetryBudgetPolicy,
     RetryPolicy, Route, Rules, Schema, Signer, SigningKey, Subscriptions, Validate,
-    models::{Broker, LoadFilter, Subscription},
+    models::{Broker, LoadFilter, Subscription, Terms},
 };
 use state::{
     Clock, CommitOptions, DeadLetter, Durability, Ledger, LedgerThread, StateFault, Store, StoreOptions,
@@ -129,17 +129,14 @@ impl Site {
             &Egress::default(),
         );
         let budget = RetryBudgetPolicy { ratio: 1.0, min_per_second: 1e6, window_seconds: 10.0 };
-        Arc::new(Broker {
-            id: format!("b{ordinal}").into(),
-            ordinal,
-            shard: ordinal % self.limits.shards,
+        let terms = Terms {
             subscription: Subscription { statuses: None, loads: LoadFilter::All },
             endpoint: endpoint.unwrap(),
-            quota: Quota::new(1e6, NonZeroU32::new(1_000).unwrap()).unwrap(),
-            health: Health::new(self.breaker, budget),
+            quota: Arc::new(Quota::new(1e6, NonZeroU32::new(1_000).unwrap()).unwrap()),
             concurrency: self.concurrency,
-            tally: stages::BrokerTally::default(),
-        })
+        };
+        let (shard, health) = (ordinal % self.limits.shards, Health::new(self.breaker, budget));
+        Arc::new(Broker::new(format!("b{ordinal}"), ordinal, shard, terms, health))
     }
 
     fn store(&self) -> Store {

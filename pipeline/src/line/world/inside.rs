@@ -9,7 +9,7 @@ use std::{
 use futures::{FutureExt, future::BoxFuture};
 use stages::{
     AttemptMark, BreakerPolicy, Gate, Health, RetryBudgetPolicy,
-    models::{Broker, Delivery},
+    models::{Broker, Delivery, Terms},
 };
 use state::{Clock, SpillSeq, SpillUsage, SpilledDelivery};
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
@@ -91,7 +91,7 @@ fn served() -> Arc<Broker> {
     };
     let mut broker = Arc::into_inner(broker()).unwrap();
     broker.health = Health::new(policy, RetryBudgetPolicy::default());
-    broker.concurrency = 2;
+    broker.agree(Terms { concurrency: 2, ..(*broker.terms()).clone() });
     Arc::new(broker)
 }
 
@@ -278,7 +278,7 @@ impl World {
     pub(super) fn finish(&mut self, index: usize, delivery: &Delivery, succeeded: bool) -> Option<Item> {
         let (slot, now) = (&mut self.sides[index].slot, Instant::now());
         if succeeded {
-            slot.window = (slot.window + 1).min(slot.broker.concurrency);
+            slot.window = (slot.window + 1).min(slot.broker.concurrency());
         }
         slot.meter.finish(now);
         let item = slot.queue.finish(&delivery.event().load_id);

@@ -35,6 +35,22 @@ async fn while_a_secret_rotates_the_old_and_the_new_one_verify() {
 }
 
 #[tokio::test]
+async fn the_next_attempt_goes_to_the_new_address_and_is_signed_with_the_new_key() {
+    let (first, second) =
+        (Receiver::start(|| Response::new("")).await, Receiver::start(|| Response::new("")).await);
+    let broker = broker_at(&format!("http://{}/", first.address), signer(&SECRETS[..1]), LONG);
+    let stage = deliver();
+    assert_accepted(&stage.run(permitted(&broker, "e1", BODY)).await.unwrap());
+    let other = broker_at(&format!("http://{}/", second.address), signer(&SECRETS[1..]), LONG);
+    broker.agree((*other.terms()).clone());
+    assert_accepted(&stage.run(permitted(&broker, "e2", BODY)).await.unwrap());
+    for (receiver, secret) in [(first, SECRETS[0]), (second, SECRETS[1])] {
+        let [seen] = receiver.seen().try_into().unwrap();
+        Webhook::new(secret).unwrap().verify(&seen.body, &seen.headers).unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_repeat_has_the_same_id_and_its_own_timestamp_and_the_receipt_says_when() {
     let receiver = Receiver::start(|| Response::new("")).await;
     let broker = broker_at(&format!("http://{}/", receiver.address), signer(&SECRETS), LONG);

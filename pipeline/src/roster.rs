@@ -1,0 +1,81 @@
+//! Who is served: all brokers of a run, those that came and went included. Cheap to ask from any thread; a reload replaces
+//! the whole at once.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use stages::models::Broker;
+
+/// The brokers of a run. A clone is the same roster.
+#[derive(Clone, Debug)]
+pub struct Roster(Arc<ArcSwap<Rolls>>);
+
+#[derive(Debug)]
+struct Rolls {
+    /// Everyone, by ordinal.
+    all: Vec<Arc<Broker>>,
+    /// Those that the config names, in its order.
+    listed: Vec<Arc<Broker>>,
+}
+
+impl Roster {
+    /// A roster of `brokers`, in config order, which is that of their ordinals.
+    #[must_use]
+    pub fn new(brokers: Vec<Arc<Broker>>) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(Rolls { all: brokers.clone(), listed: brokers })))
+    }
+
+    /// Everyone who has been served in this run, those first that the config names.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Broker>> {
+        let rolls = self.0.load();
+        let left = rolls.all.iter().filter(|broker| broker.is_leaving());
+        rolls.listed.iter().chain(left).cloned().collect()
+    }
+
+    /// Those that the config names, in its order.
+    #[must_use]
+    pub fn listed(&self) -> Vec<Arc<Broker>> {
+        self.0.load().listed.clone()
+    }
+
+    /// Those that the config names, and behind them those that it does not name any more and that still have
+    /// deliveries.
+    #[must_use]
+    pub fn shown(&self) -> Vec<Arc<Broker>> {
+        let mut shown = self.all();
+        shown.retain(|broker| !broker.is_leaving() || waiting(broker) > 0);
+        shown
+    }
+
+    /// The broker of this name, whether the config still names it or not.
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<Arc<Broker>> {
+        self.0.load().all.iter().find(|broker| &*broker.id == id).cloned()
+    }
+
+    /// How many there have been in this run.
+    #[must_use]
+    pub fn known(&self) -> usize {
+        self.0.load().all.len()
+    }
+
+    /// From now on the config names these, in this order; everyone else leaves. Those not known yet have the next
+    /// ordinals, in this order.
+    pub fn replace(&self, listed: Vec<Arc<Broker>>) {
+        let mut all = self.0.load().all.clone();
+        all.extend(listed.iter().filter(|broker| broker.ordinal >= all.len()).cloned().collect::<Vec<_>>());
+        all.sort_by_key(|broker| broker.ordinal);
+        all.iter().for_each(|broker| broker.set_leaving(true));
+        listed.iter().for_each(|broker| broker.set_leaving(false));
+        self.0.store(Arc::new(Rolls { all, listed }));
+    }
+}
+
+/// Deliveries that are left for `broker`, on the wire, in memory or on disk.
+#[must_use]
+pub fn waiting(broker: &Broker) -> u64 {
+    let gauges = &broker.tally.gauges;
+    // What is read back from disk stays there until it is settled.
+    (gauges.queued.get() + gauges.on_wire.get()).max(gauges.spilled.get())
+}
