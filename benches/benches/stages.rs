@@ -11,8 +11,8 @@ use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use futures::{FutureExt, executor::block_on};
 use stages::{
-    BreakerPolicy, Decode, Dedupe, Egress, Endpoint, Health, Quota, RetryBudgetPolicy, Route,
-    Rules, Schema, Signer, SigningKey, Stage, Subscriptions, Validate,
+    BreakerPolicy, Decode, Dedupe, Egress, Endpoint, Health, Quota, RetryBudgetPolicy, Route, Rules, Schema,
+    Signer, SigningKey, Stage, Subscriptions, Validate,
     models::{Broker, Delivery, LoadFilter, RawRecord, Subscription, Terms, ValidEvent},
 };
 use state::{

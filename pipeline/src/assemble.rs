@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, fs, io, sync::Arc, thread};
 
 use stages::{
-    Ack, AttemptExt, Decode, Dedupe, Deliver, EndpointError, HttpClientError, HttpClients, HttpOptions, Quota,
-    QuotaError, Route, Stage, Subscriptions, Throttle, Validate,
+    Ack, AttemptExt, Decode, Dedupe, Deliver, EndpointError, HttpClientError, HttpClients, HttpOptions,
+    Quota, QuotaError, Route, Stage, Subscriptions, Throttle, Validate,
     models::{Broker, Delivery, RawRecord, Receipt, Terms},
 };
 use state::{Clock, CommitOptions, Ledger, LedgerThread, StateFault, Store, StoreOptions};

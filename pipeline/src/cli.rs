@@ -50,6 +50,8 @@ pub enum Command {
     /// Pause, resume, disable or enable a broker, live if a process runs.
     #[command(subcommand)]
     Broker(BrokerCommand),
+    /// Have the running process read its config again: brokers come, change and go, secrets are fetched anew.
+    Reload(ConfigArg),
     /// Look at what could not be delivered.
     #[command(subcommand)]
     Dead(DeadCommand),
@@ -308,6 +310,7 @@ impl Command {
         match self {
             Self::Run(RunArgs { form, .. })
             | Self::Check(ConfigArg { form, .. })
+            | Self::Reload(ConfigArg { form, .. })
             | Self::Receive(ReceiveArgs { form, .. })
             | Self::Demo(DemoArgs { form, .. })
             | Self::Status(StatusArgs { form, .. })

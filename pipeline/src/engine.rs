@@ -12,6 +12,7 @@ use crate::{
     assemble::{self, AssembleFault, Parts},
     config::{Config, HttpConfig, SourceConfig, SourceKind},
     line::{LineFault, LineReport, Watch, records},
+    reload::{Reloader, Requests},
     roster::Roster,
     source::{
         FileOptions, FileSource, HttpSource, Listener, ReadLimits, Source, SourceFault, StdinSource, Token,
@@ -62,21 +63,38 @@ pub struct View {
 /// # Errors
 /// [`RunFault`]; nothing recorded is lost, and the next run reads the rest again.
 pub async fn run(config: &Config, stop: Stop, started: impl FnOnce(View)) -> Result<Summary, RunFault> {
+    run_reloading(config, Requests::none(), stop, started).await
+}
+
+/// As [`run`], and takes up the config anew when `requests` are made.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_reloading(
+    config: &Config,
+    mut requests: Requests,
+    stop: Stop,
+    started: impl FnOnce(View),
+) -> Result<Summary, RunFault> {
     let parts = assemble::parts(config)?;
-    let admin = Admin::start(config, &parts, stop.clone())?;
-    let outcome = deliver(config, &parts, stop, |view| {
+    let admin = Admin::start(config, &parts, requests.handle(), stop.clone())?;
+    let run = Run { config, parts: &parts, requests: &mut requests, stop };
+    let outcome = run.deliver(|view| {
         if let Some(admin) = &admin {
             admin.watch(view.clone());
         }
         started(view);
     });
     let outcome = outcome.await;
+    // Whoever waits for a reload is told that there is none.
+    drop(requests);
     // Before the state is closed, which it holds open.
     if let Some(admin) = admin {
         admin.end().await;
     }
-    let summary = outcome
-        .and_then(|report| Ok(Summary::new(&report, &parts.ack.tally(), &parts.brokers.all(), &parts.ledger)?));
+    let summary = outcome.and_then(|report| {
+        Ok(Summary::new(&report, &parts.ack.tally(), &parts.brokers.all(), &parts.ledger)?)
+    });
     let Parts { ledger, thread, ack, .. } = parts;
     drop((ledger, ack));
     // The thread ends when the last handle on the ledger is gone: all of them were the line's or are dropped above.
@@ -86,60 +104,12 @@ pub async fn run(config: &Config, stop: Stop, started: impl FnOnce(View)) -> Res
     Ok(summary)
 }
 
-async fn deliver(
-    config: &Config,
-    parts: &Parts,
+/// A run whose parts are made.
+struct Run<'r> {
+    config: &'r Config,
+    parts: &'r Parts,
+    requests: &'r mut Requests,
     stop: Stop,
-    started: impl FnOnce(View),
-) -> Result<LineReport, RunFault> {
-    let clock = Clock::System;
-    let SourceConfig { kind, record_max } = &config.source;
-    let limits = ReadLimits { record_bytes_max: *record_max, ..ReadLimits::default() };
-    match kind {
-        SourceKind::File { path, follow, poll } => {
-            let checkpoint = parts.ledger.store().sources().checkpoint(&FileSource::name_of(path))?;
-            let options = FileOptions { limits, poll: *poll, ..FileOptions::default() };
-            let resumed_at = checkpoint.as_ref().map(|checkpoint| checkpoint.offset);
-            let source = FileSource::open(path, *follow, checkpoint, options, clock).await?;
-            let source = Opened { source, resumed_at, listening: None };
-            over(config, parts, source, stop, started).await
-        }
-        SourceKind::Http(http) => posted(config, http, parts, stop, started).await,
-        SourceKind::Stdin => {
-            let source = StdinSource::new(tokio::io::stdin(), clock.now(), limits, clock);
-            let source = Opened { source, resumed_at: None, listening: None };
-            over(config, parts, source, stop, started).await
-        }
-    }
-}
-
-/// Runs the line over what producers post; they are answered until it has ended.
-async fn posted(
-    config: &Config,
-    http: &HttpConfig,
-    parts: &Parts,
-    stop: Stop,
-    started: impl FnOnce(View),
-) -> Result<LineReport, RunFault> {
-    let listener = Listener::bind(http.listen).await?;
-    let intake = EmbeddedLog::new(&parts.ledger, http.intake());
-    let token = http.token.as_ref().map(|token| Token::new(token.expose()));
-    let limits = http.posts(config.source.record_max);
-    let (line_ended, ended) = oneshot::channel::<()>();
-    let source = HttpSource::new(intake.clone(), Clock::System);
-    let (addr, resumed_at) = (listener.addr(), Some(intake.settled().offset));
-    let serving = listener.serve(intake, token, limits, stop.clone(), async {
-        // The sender's end is the line's, whether it says so or not.
-        let _gone = ended.await.is_err();
-    });
-    let line = async {
-        let source = Opened { source, resumed_at, listening: Some(addr) };
-        let report = over(config, parts, source, stop, started).await;
-        drop(line_ended);
-        report
-    };
-    let (report, ()) = tokio::join!(line, serving);
-    report
 }
 
 /// A source that is open, and what a watcher may want to know of it.
@@ -149,17 +119,77 @@ struct Opened<S> {
     listening: Option<SocketAddr>,
 }
 
-async fn over(
-    config: &Config,
-    parts: &Parts,
-    Opened { source, resumed_at, listening }: Opened<impl Source>,
-    stop: Stop,
-    started: impl FnOnce(View),
-) -> Result<LineReport, RunFault> {
-    let name = source.name();
-    let records = records(source, &parts.ledger, config.limits.unsettled_max)?;
-    let brokers = parts.brokers.clone();
-    let tally = parts.ack.tally();
-    let watch = |line| started(View { line, brokers, tally, source: name, resumed_at, listening });
-    Ok(parts.line(config).run(records, stop, watch).await?)
+impl Run<'_> {
+    async fn deliver(self, started: impl FnOnce(View)) -> Result<LineReport, RunFault> {
+        let clock = Clock::System;
+        let SourceConfig { kind, record_max } = &self.config.source;
+        let limits = ReadLimits { record_bytes_max: *record_max, ..ReadLimits::default() };
+        match kind {
+            SourceKind::File { path, follow, poll } => {
+                let name = FileSource::name_of(path);
+                let checkpoint = self.parts.ledger.store().sources().checkpoint(&name)?;
+                let options = FileOptions { limits, poll: *poll, ..FileOptions::default() };
+                let resumed_at = checkpoint.as_ref().map(|checkpoint| checkpoint.offset);
+                let source = FileSource::open(path, *follow, checkpoint, options, clock).await?;
+                self.over(Opened { source, resumed_at, listening: None }, started).await
+            }
+            SourceKind::Http(http) => self.posted(http, started).await,
+            SourceKind::Stdin => {
+                let source = StdinSource::new(tokio::io::stdin(), clock.now(), limits, clock);
+                self.over(Opened { source, resumed_at: None, listening: None }, started).await
+            }
+        }
+    }
+
+    /// Runs the line over what producers post; they are answered until it has ended.
+    async fn posted(self, http: &HttpConfig, started: impl FnOnce(View)) -> Result<LineReport, RunFault> {
+        let listener = Listener::bind(http.listen).await?;
+        let intake = EmbeddedLog::new(&self.parts.ledger, http.intake());
+        let token = http.token.as_ref().map(|token| Token::new(token.expose()));
+        let limits = http.posts(self.config.source.record_max);
+        let (line_ended, ended) = oneshot::channel::<()>();
+        let source = HttpSource::new(intake.clone(), Clock::System);
+        let (addr, resumed_at) = (listener.addr(), Some(intake.settled().offset));
+        let serving = listener.serve(intake, token, limits, self.stop.clone(), async {
+            // The sender's end is the line's, whether it says so or not.
+            let _gone = ended.await.is_err();
+        });
+        let line = async {
+            let report = self.over(Opened { source, resumed_at, listening: Some(addr) }, started).await;
+            drop(line_ended);
+            report
+        };
+        let (report, ()) = tokio::join!(line, serving);
+        report
+    }
+
+    /// Runs the line over `source`, and reloads beside it. One task does both, so that a reload comes between two
+    /// records.
+    async fn over(
+        self,
+        Opened { source, resumed_at, listening }: Opened<impl Source>,
+        started: impl FnOnce(View),
+    ) -> Result<LineReport, RunFault> {
+        let Self { config, parts, requests, stop } = self;
+        let name = source.name();
+        let records = records(source, &parts.ledger, config.limits.unsettled_max)?;
+        let (brokers, tally) = (parts.brokers.clone(), parts.ack.tally());
+        let (watched, watch) = oneshot::channel::<Watch>();
+        let line = parts.line(config).run(records, stop, |line| {
+            // The one that waits for it is below.
+            drop(watched.send(line.clone()));
+            started(View { line, brokers, tally, source: name, resumed_at, listening });
+        });
+        let reloads = async {
+            match watch.await {
+                Ok(line) => Reloader::new(parts, line, config.clone(), requests.path()).serve(requests).await,
+                // The line could not be started, as it says itself.
+                Err(_) => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            report = line => Ok(report?),
+            never = reloads => match never {},
+        }
+    }
 }

@@ -13,7 +13,7 @@ pub mod legacy;
 pub mod line;
 pub mod logging;
 pub mod receive;
-//RELOAD
+pub mod reload;
 pub mod roster;
 pub mod source;
 pub mod status;

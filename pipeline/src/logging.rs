@@ -1,11 +1,11 @@
-//! The log: a format and a filter enter; from then on, everything that is traced goes to stderr.
+//! The log: a format and a filter enter; from then on, everything that is traced goes to stderr. The filter may change.
 
 use std::{
     io::{self, IsTerminal},
-    sync::Once,
+    sync::{Once, OnceLock},
 };
 
-use tracing_subscriber::{EnvFilter, fmt, util::SubscriberInitExt};
+use tracing_subscriber::{EnvFilter, fmt, reload, util::SubscriberInitExt};
 
 use crate::config::LogFormat;
 
@@ -25,8 +25,7 @@ pub struct FilterFault {
 /// # Errors
 /// If `filter` is not in the syntax of `EnvFilter`.
 pub fn init(format: LogFormat, filter: &str) -> Result<(), FilterFault> {
-    let parsed =
-        EnvFilter::builder().parse(filter).map_err(|why| FilterFault { filter: filter.to_owned(), why })?;
+    let parsed = parse(filter)?;
     // A second subscriber would not be installed, but its making alone moves tracing's global level hint.
     STARTED.call_once(|| {
         // Colours are for a terminal; in a file or a collector they are noise.
@@ -38,18 +37,50 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), FilterFault> {
             .with_writer(io::stderr)
             .with_ansi(colours)
             .log_internal_errors(false);
-        let started = match format {
-            LogFormat::Text => lines.finish().try_init(),
-            LogFormat::Json => lines.json().flatten_event(true).finish().try_init(),
+        let (started, changes): (_, Box<Change>) = match format {
+            LogFormat::Text => {
+                let lines = lines.with_filter_reloading();
+                let handle = lines.reload_handle();
+                (lines.finish().try_init(), Box::new(move |filter| handle.reload(filter)))
+            }
+            LogFormat::Json => {
+                let lines = lines.json().flatten_event(true).with_filter_reloading();
+                let handle = lines.reload_handle();
+                (lines.finish().try_init(), Box::new(move |filter| handle.reload(filter)))
+            }
         };
-        if started.is_err() {
-            tracing::debug!("logging had been started by other means; it stays as it is");
+        match started {
+            // Only here, and this is done once: it cannot be set already.
+            Ok(()) => drop(CHANGES.set(changes)),
+            Err(_) => tracing::debug!("logging had been started by other means; it stays as it is"),
         }
     });
     Ok(())
 }
 
+/// Filters by `filter` from now on; nothing if logging has been started by other means.
+///
+/// # Errors
+/// If `filter` is not in the syntax of `EnvFilter`.
+pub fn set_level(filter: &str) -> Result<(), FilterFault> {
+    let parsed = parse(filter)?;
+    if let Some(change) = CHANGES.get()
+        && change(parsed).is_err()
+    {
+        tracing::debug!("logging has ended; there is nothing to filter");
+    }
+    Ok(())
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, FilterFault> {
+    EnvFilter::builder().parse(filter).map_err(|why| FilterFault { filter: filter.to_owned(), why })
+}
+
+/// Puts another filter in force.
+type Change = dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync;
+
 static STARTED: Once = Once::new();
+static CHANGES: OnceLock<Box<Change>> = OnceLock::new();
 
 #[cfg(test)]
 mod tests {
@@ -62,5 +93,8 @@ mod tests {
         assert!(!tracing::enabled!(tracing::Level::ERROR), "the first filter still holds");
         let fault = init(LogFormat::Text, "stages=loud").unwrap_err();
         assert!(fault.to_string().contains("stages=loud"), "{fault}");
+        set_level("warn").unwrap();
+        assert!(tracing::enabled!(tracing::Level::WARN) && !tracing::enabled!(tracing::Level::INFO));
+        assert!(set_level("stages=loud").is_err());
     }
 }

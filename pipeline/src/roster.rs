@@ -44,7 +44,7 @@ impl Roster {
     #[must_use]
     pub fn shown(&self) -> Vec<Arc<Broker>> {
         let mut shown = self.all();
-        shown.retain(|broker| !broker.is_leaving() || waiting(broker) > 0);
+        shown.retain(|broker| is_served(broker));
         shown
     }
 
@@ -60,6 +60,14 @@ impl Roster {
         self.0.load().all.len()
     }
 
+    /// `broker`, whose ordinal is the next one, has a slot, but the config does not name it yet.
+    pub fn know(&self, broker: Arc<Broker>) {
+        broker.set_leaving(true);
+        let Rolls { all, listed } = &**self.0.load();
+        let all = all.iter().cloned().chain([broker]).collect();
+        self.0.store(Arc::new(Rolls { all, listed: listed.clone() }));
+    }
+
     /// From now on the config names these, in this order; everyone else leaves. Those not known yet have the next
     /// ordinals, in this order.
     pub fn replace(&self, listed: Vec<Arc<Broker>>) {
@@ -72,10 +80,44 @@ impl Roster {
     }
 }
 
+/// Whether the config names `broker`, or it still has deliveries.
+#[must_use]
+pub fn is_served(broker: &Broker) -> bool {
+    !broker.is_leaving() || waiting(broker) > 0
+}
+
 /// Deliveries that are left for `broker`, on the wire, in memory or on disk.
 #[must_use]
 pub fn waiting(broker: &Broker) -> u64 {
     let gauges = &broker.tally.gauges;
     // What is read back from disk stays there until it is settled.
     (gauges.queued.get() + gauges.on_wire.get()).max(gauges.spilled.get())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::line::testing::broker_called;
+
+    fn names(brokers: &[Arc<Broker>]) -> Vec<&str> {
+        brokers.iter().map(|broker| &*broker.id).collect()
+    }
+
+    #[test]
+    fn whoever_leaves_is_shown_until_nothing_is_left_and_has_the_same_place_when_it_comes_again() {
+        let [a, b, c] = [("a", 0), ("b", 1), ("c", 2)].map(|(name, ordinal)| broker_called(name, ordinal));
+        let roster = Roster::new(vec![a.clone(), b.clone()]);
+        a.tally.gauges.spilled.set(3);
+        roster.know(c.clone());
+        assert_eq!((names(&roster.shown()), names(&roster.all())), (vec!["a", "b"], vec!["a", "b", "c"]));
+        roster.replace(vec![c.clone(), b.clone()]);
+        assert_eq!((names(&roster.listed()), names(&roster.shown())), (vec!["c", "b"], vec!["c", "b", "a"]));
+        assert!(a.is_leaving() && !c.is_leaving());
+        a.tally.gauges.spilled.set(0);
+        assert_eq!((names(&roster.shown()), names(&roster.all())), (vec!["c", "b"], vec!["c", "b", "a"]));
+        assert_eq!((roster.known(), roster.find("a").map(|broker| broker.ordinal)), (3, Some(0)));
+        roster.replace(vec![a.clone(), c]);
+        assert_eq!((names(&roster.shown()), roster.known()), (vec!["a", "c"], 3));
+        assert!(b.is_leaving() && !a.is_leaving());
+    }
 }

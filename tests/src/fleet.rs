@@ -34,6 +34,7 @@ pub struct Fleet {
 pub struct Tms {
     running: Running,
     secret: String,
+    keys: Keys,
     diary: Arc<Diary>,
 }
 
@@ -98,13 +99,13 @@ impl Tms {
         let diary = Arc::new(Diary::default());
         let _context = runtime().enter();
         let limits = Limits { ids_max: 1, ..Limits::default() };
-        let running = Receiver::bind(([127, 0, 0, 1], 0).into(), Behaviour::default(), keys)
+        let running = Receiver::bind(([127, 0, 0, 1], 0).into(), Behaviour::default(), keys.clone())
             .expect("a free port")
             .with_limits(limits)
             .with_recorder(diary.clone())
             .with_seed(index as u64)
             .spawn();
-        Self { running, secret, diary }
+        Self { running, secret, keys, diary }
     }
 
     /// Where it is posted to.
@@ -117,6 +118,14 @@ impl Tms {
     #[must_use]
     pub fn secret(&self) -> &str {
         &self.secret
+    }
+
+    /// Knows these secrets and no others from the next request on.
+    ///
+    /// # Panics
+    /// If one of them is none.
+    pub fn know(&self, secrets: &[&str]) {
+        self.keys.replace(secrets).expect("good secrets");
     }
 
     /// Behaves like this from the next request on.

@@ -76,7 +76,7 @@ impl Loadline {
     pub fn listening(&mut self) -> SocketAddr {
         let mut addr = None;
         until("it listens", || {
-            let log = String::from_utf8_lossy(&self.log.lock()).into_owned();
+            let log = self.log();
             addr = log.lines().find_map(|line| line.split_once("listening addr=")?.1.trim().parse().ok());
             assert!(addr.is_some() || self.runs(), "it ended before it listened: {log}");
             addr.is_some()
@@ -100,6 +100,17 @@ impl Loadline {
     /// Asks it to end, as a service manager does.
     pub fn terminate(&self) {
         self.signal(Signal::TERM);
+    }
+
+    /// Asks it to read its config again, as a service manager does.
+    pub fn hang_up(&self) {
+        self.signal(Signal::HUP);
+    }
+
+    /// What it has written to stderr so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&self.log.lock()).into_owned()
     }
 
     /// Ends it at once, without notice, and waits until it is gone.

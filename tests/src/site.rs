@@ -105,6 +105,21 @@ impl Site {
         broker.as_table_mut().expect("a table").insert(key.to_owned(), value.into());
     }
 
+    /// Takes a broker out of the config; those behind it move up.
+    pub fn take_broker(&mut self, index: usize) -> Value {
+        self.config["brokers"].as_array_mut().expect("brokers").remove(index)
+    }
+
+    /// Puts a broker that was taken out behind the others.
+    pub fn put_broker(&mut self, broker: Value) {
+        self.config["brokers"].as_array_mut().expect("brokers").push(broker);
+    }
+
+    /// Writes the config as it is now, for a process that is to read it again.
+    pub fn save(&self) {
+        self.write_config();
+    }
+
     /// A path inside the site.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {

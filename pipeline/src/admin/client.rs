@@ -48,10 +48,12 @@ pub enum AskFault {
         detail: String,
     },
     /// It did not answer in time.
-    #[error("the process at {place} did not answer within {TIMEOUT:?}")]
+    #[error("the process at {place} did not answer within {patience:?}")]
     Late {
         /// Where.
         place: String,
+        /// How long was waited.
+        patience: Duration,
     },
     /// It answered that it would not.
     #[error("the process at {place} refused ({status}): {why}")]
@@ -62,6 +64,8 @@ pub enum AskFault {
         status: StatusCode,
         /// Its words.
         why: String,
+        /// All that it answered.
+        told: Value,
     },
 }
 
@@ -70,8 +74,21 @@ pub enum AskFault {
 /// # Errors
 /// [`AskFault`].
 pub async fn ask(admin: &AdminConfig, method: Method, path: &str) -> Result<Value, AskFault> {
+    ask_within(TIMEOUT, admin, method, path).await
+}
+
+/// The same, with another time for the answer.
+///
+/// # Errors
+/// [`AskFault`].
+pub async fn ask_within(
+    patience: Duration,
+    admin: &AdminConfig,
+    method: Method,
+    path: &str,
+) -> Result<Value, AskFault> {
     let place = || admin.listen.to_string();
-    let asked = time::timeout(TIMEOUT, async {
+    let asked = time::timeout(patience, async {
         match &admin.listen {
             AdminListen::Off => Err(AskFault::Nobody { place: place() }),
             AdminListen::Socket(path_of) => {
@@ -84,7 +101,7 @@ pub async fn ask(admin: &AdminConfig, method: Method, path: &str) -> Result<Valu
             }
         }
     });
-    asked.await.map_err(|_| AskFault::Late { place: place() })?
+    asked.await.map_err(|_| AskFault::Late { place: place(), patience })?
 }
 
 fn unreached(place: String, error: io::Error) -> AskFault {
@@ -139,7 +156,7 @@ async fn read(admin: &AdminConfig, response: http::Response<Incoming>) -> Result
         Ok(answer) if status.is_success() => Ok(answer),
         Ok(answer) => {
             let why = answer["error"].as_str().unwrap_or("no reason given").to_owned();
-            Err(AskFault::Refused { place: place(), status, why })
+            Err(AskFault::Refused { place: place(), status, why, told: answer })
         }
         Err(_) => {
             let detail = "the answer is not Loadline's; does something else listen there?".to_owned();

@@ -16,7 +16,8 @@ use super::{
 };
 use crate::{
     engine::View,
-    roster::Roster,
+    reload::{By, Refused, Reload},
+    roster::{Roster, is_served},
     source::Token,
     stop::{Level, Stop},
 };
@@ -32,6 +33,7 @@ const COUNT_STEP: usize = 256;
 pub(super) struct Desk {
     observer: Mutex<Observer>,
     brokers: Roster,
+    reload: Reload,
     token: Option<Token>,
     /// Whether it is reached by an address, as a browser can.
     by_address: bool,
@@ -56,6 +58,8 @@ enum Refusal {
     #[error("the run is only starting; ask again in a moment")]
     Early,
     #[error(transparent)]
+    Reload(#[from] Refused),
+    #[error(transparent)]
     State(#[from] state::StateFault),
 }
 
@@ -63,12 +67,13 @@ impl Desk {
     pub(super) fn new(
         observer: Observer,
         brokers: Roster,
+        reload: Reload,
         token: Option<Token>,
         by_address: bool,
         stop: Stop,
     ) -> Self {
         let acting = tokio::sync::Mutex::new(());
-        Self { observer: Mutex::new(observer), brokers, token, by_address, stop, acting }
+        Self { observer: Mutex::new(observer), brokers, reload, token, by_address, stop, acting }
     }
 
     pub(super) fn watch(&self, view: View) {
@@ -120,6 +125,11 @@ impl Desk {
                 let status = self.observer.lock().observe(self.stopping()).ok_or(Refusal::Early)?;
                 Ok(response(StatusCode::OK, METRICS, metrics::text(&status, &self.brokers.shown())))
             }
+            "/reload" => {
+                only(head, &Method::POST, "POST")?;
+                let outcome = self.reload.ask(By::Admin).await?;
+                Ok(response(StatusCode::OK, JSON, format!("{}\n", json!(outcome))))
+            }
             _ => {
                 let (name, act) = command(path).ok_or(Refusal::NotFound)?;
                 only(head, &Method::POST, "POST")?;
@@ -155,7 +165,11 @@ impl Desk {
     }
 
     async fn act(&self, name: &str, act: Act) -> Result<Response<Full<Bytes>>, Refusal> {
-        let broker = self.brokers.find(name).ok_or_else(|| Refusal::NoBroker(name.to_owned()))?;
+        let broker = self
+            .brokers
+            .find(name)
+            .filter(|broker| is_served(broker))
+            .ok_or_else(|| Refusal::NoBroker(name.to_owned()))?;
         let ledger = self.observer.lock().ledger().clone();
         let _alone = self.acting.lock().await;
         let state = act::on_running(&ledger, &broker, act).await?;
@@ -202,9 +216,18 @@ fn refused(refusal: &Refusal) -> Response<Full<Bytes>> {
         Refusal::Method(allowed) => (StatusCode::METHOD_NOT_ALLOWED, Some((header::ALLOW, *allowed))),
         Refusal::Unauthorised => (StatusCode::UNAUTHORIZED, Some((header::WWW_AUTHENTICATE, "Bearer"))),
         Refusal::Browser => (StatusCode::FORBIDDEN, None),
-        Refusal::Early | Refusal::State(_) => (StatusCode::SERVICE_UNAVAILABLE, None),
+        Refusal::Reload(Refused::Stopping) | Refusal::Early | Refusal::State(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, None)
+        }
+        Refusal::Reload(_) => (StatusCode::UNPROCESSABLE_ENTITY, None),
     };
-    let told = format!("{}\n", json!({ "error": refusal.to_string() }));
+    let told = match refusal {
+        Refusal::Reload(refused) if !refused.problems().is_empty() => {
+            json!({ "error": refused.to_string(), "problems": refused.problems() })
+        }
+        _ => json!({ "error": refusal.to_string() }),
+    };
+    let told = format!("{told}\n");
     let mut response = response(status, JSON, told);
     if let Some((name, value)) = extra {
         response.headers_mut().insert(name, HeaderValue::from_static(value));

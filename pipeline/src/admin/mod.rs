@@ -1,5 +1,5 @@
 //! The admin endpoint: requests of an operator, a scraper or a supervisor enter, what the running line knows of itself
-//! leaves, and brokers are paused, resumed, disabled and enabled.
+//! leaves, brokers are paused, resumed, disabled and enabled, and the config is read again.
 //!
 //! | request | answer |
 //! |---|---|
@@ -8,6 +8,7 @@
 //! | `GET /healthz` | 200 while the process and its ledger thread live, else 503 |
 //! | `GET /readyz` | 200 while the source is open, the state can be written and nothing is stopping, else 503 |
 //! | `POST /brokers/NAME/pause`, `resume`, `disable`, `enable` | 200 once it is on record |
+//! | `POST /reload` | 200 once it is in force; 422 with all problems if it is refused |
 //!
 //! It cannot hold up the line: it has a thread and a runtime of its own, reads atomics, and looks at the disk and at
 //! earlier moments ten times a second at most, however often it is asked.
@@ -33,6 +34,7 @@ use crate::{
     assemble::Parts,
     config::{AdminListen, Config},
     engine::View,
+    reload::Reload,
     source::Token,
     stop::Stop,
 };
@@ -53,7 +55,12 @@ impl Admin {
     ///
     /// # Errors
     /// [`AdminFault`]: it cannot listen, or the thread cannot be started.
-    pub fn start(config: &Config, parts: &Parts, stop: Stop) -> Result<Option<Self>, AdminFault> {
+    pub fn start(
+        config: &Config,
+        parts: &Parts,
+        reload: Reload,
+        stop: Stop,
+    ) -> Result<Option<Self>, AdminFault> {
         let listen = &config.admin.listen;
         let bound = match place::bind(listen) {
             Ok(Some(bound)) => bound,
@@ -72,7 +79,7 @@ impl Admin {
         let token = config.admin.token.as_ref().map(|token| Token::new(token.expose()));
         let observer = Observer::new(config, parts.ledger.clone());
         let by_address = matches!(bound, Bound::Address(_));
-        let desk = Arc::new(Desk::new(observer, parts.brokers.clone(), token, by_address, stop));
+        let desk = Arc::new(Desk::new(observer, parts.brokers.clone(), reload, token, by_address, stop));
         let fault = |error| AdminFault::Thread { error };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(fault)?;
         let (end, ended) = oneshot::channel();

@@ -204,7 +204,8 @@ impl Sample {
         let brokers = view.brokers.all();
         let counts = brokers.iter().map(|broker| {
             let counts = broker.health.counts();
-            let counted = Counted { attempts: counts.attempts, taken: counts.successes, failed: counts.failures };
+            let counted =
+                Counted { attempts: counts.attempts, taken: counts.successes, failed: counts.failures };
             (broker.id.clone(), counted)
         });
         Self { at: Instant::now(), counts: counts.collect() }

@@ -20,6 +20,7 @@ use crate::{
     demo::{BrokerTally, DemoBroker, Loads, brokers, expected, write_report},
     logging,
     receive::Fleet,
+    reload::Requests,
     summary::Summary,
 };
 
@@ -73,7 +74,7 @@ pub(super) fn demo(args: &DemoArgs, answer: Answer) -> anyhow::Result<Exit> {
         Config::load(&config).map_err(|errors| anyhow::anyhow!("the demo's own config: {errors}"))?;
     logging::init(config.log.format, &config.log.level)?;
     let receivers = fleet.begin();
-    let summary = deliver(&config, None, answer)?;
+    let summary = deliver(&config, Requests::none(), None, answer)?;
     let counts = receivers.stop()?;
     let dead: Vec<DeadLetter> = Store::open(&config.state.dir, store_options(&config.state))?
         .dead_letters()

@@ -8,6 +8,7 @@ mod directory;
 mod legacy;
 mod progress;
 mod receive;
+mod reload;
 mod run;
 mod signals;
 mod status;
@@ -49,9 +50,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<Exit> {
     let answer = Answer { json: cli.json, quiet: cli.quiet };
     match cli.command {
         Command::Check(arg) => Ok(check(&arg.config, cli.json, cli.quiet, &mut io::stdout().lock())),
-        Command::Run(args) => {
-            with_config(&args.config, answer, |config| run::run(config, args.status_every, answer))
-        }
+        Command::Run(args) => with_config(&args.config, answer, |config| run::run(config, &args, answer)),
         Command::Status(args) => {
             with_place(&args.config, answer, |place| status::status(place, &args, answer))
         }
@@ -61,6 +60,9 @@ pub fn execute(cli: Cli) -> anyhow::Result<Exit> {
         }
         Command::Dead(DeadCommand::List(arg)) => {
             with_config(&arg.config, answer, |config| dead::list(config, answer))
+        }
+        Command::Reload(arg) => {
+            with_place(&arg.config, answer, |place| reload::reload(place, &arg.config, answer))
         }
         Command::Receive(args) => receive::receive(&args, answer),
         Command::Demo(args) => demo::demo(&args, answer),

@@ -10,17 +10,23 @@ use tokio::task::JoinSet;
 
 use super::{Answer, progress, runtime, signals, status_lines};
 use crate::{
-    assemble::store_options, cli::Exit, config::Config, dead_list, engine, logging, stop::stop,
+    assemble::store_options,
+    cli::{Exit, RunArgs},
+    config::Config,
+    dead_list, engine, logging,
+    reload::Requests,
+    stop::stop,
     summary::Summary,
 };
 
 /// How many dead letters of the run are listed at its end; `loadline dead list` has them all.
 const LISTED_MAX: usize = 20;
 
-pub(super) fn run(config: &Config, status_every: Option<Duration>, answer: Answer) -> anyhow::Result<Exit> {
+pub(super) fn run(config: &Config, args: &RunArgs, answer: Answer) -> anyhow::Result<Exit> {
     logging::init(config.log.format, &config.log.level)?;
     let began = Clock::System.now();
-    let summary = deliver(config, status_every, answer)?;
+    let requests = Requests::of(args.config.clone());
+    let summary = deliver(config, requests, args.status_every, answer)?;
     let mut out = io::stdout().lock();
     if answer.json {
         writeln!(out, "{}", serde_json::to_string(&summary)?)?;
@@ -31,17 +37,21 @@ pub(super) fn run(config: &Config, status_every: Option<Duration>, answer: Answe
     Ok(Exit::Done)
 }
 
-/// Runs the line until its source ends or a signal comes, with progress for whoever looks on.
+/// Runs the line until its source ends or a signal comes, with progress for whoever looks on; SIGHUP reloads.
 pub(super) fn deliver(
     config: &Config,
+    requests: Requests,
     status_every: Option<Duration>,
     answer: Answer,
 ) -> anyhow::Result<Summary> {
     runtime()?.block_on(async {
         let (stopper, stop) = stop();
         signals::follow(stopper.clone())?;
+        if requests.path().is_some() {
+            signals::reload(requests.handle())?;
+        }
         let mut watching = JoinSet::new();
-        let summary = engine::run(config, stop, |view| {
+        let summary = engine::run_reloading(config, requests, stop, |view| {
             if let Some(every) = status_every {
                 watching.spawn(status_lines::print(view.clone(), every, stopper));
             }

@@ -1,9 +1,13 @@
-//! Signals: the first SIGTERM or SIGINT asks the line to stop in good order, the second ends the process at once.
+//! Signals: the first SIGTERM or SIGINT asks the line to stop in good order, the second ends the process at once; SIGHUP
+//! has a run read its config again.
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::stop::{Level, Stopper};
+use crate::{
+    reload::{By, Reload},
+    stop::{Level, Stopper},
+};
 
 /// Follows the signals in the background of the current runtime.
 ///
@@ -18,6 +22,18 @@ pub(super) fn follow(stopper: Stopper) -> anyhow::Result<()> {
         either(&mut terminate, &mut interrupt).await;
         tracing::warn!("ended at once: what was on the wire may repeat");
         std::process::exit(1);
+    });
+    Ok(())
+}
+
+/// Follows SIGHUP in the background of the current runtime. One that comes during a reload brings another one.
+pub(super) fn reload(reload: Reload) -> anyhow::Result<()> {
+    let mut hang_up = listen(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hang_up.recv().await.is_some() {
+            // The log tells what came of it.
+            drop(reload.ask(By::Signal).await);
+        }
     });
     Ok(())
 }

@@ -6,8 +6,8 @@ use ::url::Url;
 use http::HeaderMap;
 use rustc_hash::FxHashSet;
 use stages::{
-    BreakerPolicy, Egress, Endpoint, EndpointError, Health, Quota, QuotaError, RATE_MAX, SIGNING_KEYS_MAX, Signer,
-    SigningKey,
+    BreakerPolicy, Egress, Endpoint, EndpointError, Health, Quota, QuotaError, RATE_MAX, SIGNING_KEYS_MAX,
+    Signer, SigningKey,
     models::{LoadFilter, Subscription},
 };
 

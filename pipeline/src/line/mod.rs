@@ -33,7 +33,7 @@ mod run;
 mod shard;
 mod slot;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod ticket;
 mod timers;
 mod watermark;

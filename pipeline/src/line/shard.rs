@@ -4,7 +4,9 @@
 //! Guarantees: a broker's trouble holds only its own deliveries; what is held for long goes to disk; everything that
 //! arrived is settled, on disk, or still vouched for by its source when this returns.
 
-use std::sync::{Arc, atomic::Ordering};
+mod relieve;
+
+use std::sync::Arc;
 
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use stages::{
@@ -281,61 +283,6 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
                     slot.set_aside(&self.clock, &mut write);
                 }
                 self.submit(index, write);
-            }
-        }
-    }
-
-    fn on_wake(&mut self) {
-        let now = Instant::now();
-        while let Some(index) = self.timers.due(now) {
-            self.slots[index].wake = None;
-            self.advance(index);
-        }
-        if self.timers.look_around(now) {
-            self.look_around(now);
-            self.relieve(now);
-        }
-    }
-
-    /// Writes down what waits, and looks at brokers that an operator has paused, resumed, disabled or enabled.
-    fn look_around(&mut self, now: Instant) {
-        for index in 0..self.slots.len() {
-            self.slots[index].gauge_oldest(now, &self.clock);
-            if self.slots[index].was_turned(now) {
-                self.advance(index);
-            }
-        }
-    }
-
-    /// If some brokers keep up, those that do not go to disk: when memory is full and the intake is held, and when they
-    /// hold the watermark.
-    fn relieve(&mut self, now: Instant) {
-        let pressed = self.shared.is_pressed();
-        for slot in &mut self.slots {
-            let lags = slot.holds_watermark(&self.limits, now)
-                || (pressed && (slot.lags(&self.limits, now) || slot.has_lagged(&self.limits, now)));
-            slot.lagging = lags;
-            // One that leaves is none of those who share the line.
-            let counts = lags && !slot.broker.is_leaving();
-            if counts != std::mem::replace(&mut slot.counts_as_lagging, counts) {
-                let change = if counts { 1 } else { usize::MAX };
-                self.shared.lagging.fetch_add(change, Ordering::Relaxed);
-            }
-        }
-        if self.shared.lagging.load(Ordering::Relaxed) >= self.shared.brokers() {
-            return;
-        }
-        for index in 0..self.slots.len() {
-            if self.slots[index].lagging {
-                let mut write = Write::default();
-                let slot = &mut self.slots[index];
-                if pressed {
-                    // What waits for its own next attempt would only come back and wait in memory again.
-                    slot.hold_until = slot.queue.next_unpark();
-                }
-                slot.set_aside(&self.clock, &mut write);
-                self.submit(index, write);
-                self.advance(index);
             }
         }
     }

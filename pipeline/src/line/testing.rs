@@ -36,6 +36,11 @@ pub(super) fn limits() -> Limits {
 
 /// Broker `acme`, the only one.
 pub(super) fn broker() -> Arc<Broker> {
+    broker_called("acme", 0)
+}
+
+/// A broker of this name.
+pub(crate) fn broker_called(name: &str, ordinal: usize) -> Arc<Broker> {
     let signer = Signer::new(vec![SigningKey::parse(SECRET).unwrap()]).unwrap();
     let (url, headers) = ("https://tms.example.com/", http::HeaderMap::new());
     let endpoint = Endpoint::new(url, &headers, signer, Duration::from_secs(5), &Egress::default());
@@ -46,7 +51,7 @@ pub(super) fn broker() -> Arc<Broker> {
         concurrency: 8,
     };
     let health = Health::new(BreakerPolicy::default(), RetryBudgetPolicy::default());
-    Arc::new(Broker::new("acme", 0, 0, terms, health))
+    Arc::new(Broker::new(name, ordinal, 0, terms, health))
 }
 
 /// A delivery of `load` that has just arrived.

@@ -2,8 +2,9 @@
 //! rules of Standard Webhooks (<https://www.standardwebhooks.com>), checked by that project's own crate so that
 //! Loadline's signing is not judged by Loadline's code.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
+use arc_swap::ArcSwap;
 use http::HeaderMap;
 use standardwebhooks::{Webhook, WebhookError};
 
@@ -19,8 +20,9 @@ const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 /// The secrets of a receiver; any one of them may have signed a request, which is how secrets are rotated.
 ///
 /// Timestamps older or newer than five minutes are refused, by the machine's own clock. A body that is not UTF-8 is
-/// refused too: the `standardwebhooks` crate signs text only.
-pub struct Keys(Vec<Webhook>);
+/// refused too: the `standardwebhooks` crate signs text only. A clone knows the same secrets, also once they change.
+#[derive(Clone)]
+pub struct Keys(Arc<ArcSwap<Vec<Webhook>>>);
 
 /// A secret that cannot be used. The secret itself is never part of the message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,31 +64,34 @@ impl Keys {
     /// # Errors
     /// No secret or more than [`KEYS_MAX`], or one without the prefix, not base64, or not of 24 to 64 bytes.
     pub fn new<S: AsRef<str>>(secrets: impl IntoIterator<Item = S>) -> Result<Self, KeyError> {
-        let keys = (1..).zip(secrets).map(|(nth, secret)| key(nth, secret.as_ref()));
-        let keys = keys.collect::<Result<Vec<_>, _>>()?;
-        match keys.len() {
-            0 => Err(KeyError::None),
-            count if count > KEYS_MAX => Err(KeyError::TooMany { count }),
-            _ => Ok(Self(keys)),
-        }
+        Ok(Self(Arc::new(ArcSwap::from_pointee(keys(secrets)?))))
+    }
+
+    /// Knows these secrets and no others from the next request on.
+    ///
+    /// # Errors
+    /// As [`Keys::new`]; those known before stay.
+    pub fn replace<S: AsRef<str>>(&self, secrets: impl IntoIterator<Item = S>) -> Result<(), KeyError> {
+        self.0.store(Arc::new(keys(secrets)?));
+        Ok(())
     }
 
     /// No keys: signatures are not checked, only that a `webhook-id` is there.
     #[must_use]
     pub fn unchecked() -> Self {
-        Self(Vec::new())
+        Self(Arc::default())
     }
 
     /// Whether signatures are checked.
     #[must_use]
     pub fn check_signatures(&self) -> bool {
-        !self.0.is_empty()
+        !self.0.load().is_empty()
     }
 
     /// Judges a request's signature.
     pub(crate) fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal> {
         let mut last = Ok(());
-        for key in &self.0 {
+        for key in self.0.load().iter() {
             match key.verify(body, headers) {
                 Ok(()) => return Ok(()),
                 Err(error) => last = Err(refusal(&error)),
@@ -98,7 +103,17 @@ impl Keys {
 
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Keys({} secrets)", self.0.len())
+        write!(f, "Keys({} secrets)", self.0.load().len())
+    }
+}
+
+fn keys<S: AsRef<str>>(secrets: impl IntoIterator<Item = S>) -> Result<Vec<Webhook>, KeyError> {
+    let keys = (1..).zip(secrets).map(|(nth, secret)| key(nth, secret.as_ref()));
+    let keys = keys.collect::<Result<Vec<_>, _>>()?;
+    match keys.len() {
+        0 => Err(KeyError::None),
+        count if count > KEYS_MAX => Err(KeyError::TooMany { count }),
+        _ => Ok(keys),
     }
 }
 

@@ -53,6 +53,12 @@ impl Verdict {
         let mut brokers: Vec<&BrokerStatus> = status.brokers.iter().collect();
         brokers.sort_by(|one, other| worse(one, other));
         for broker in brokers {
+            if broker.leaving {
+                let (id, left) = (&broker.id, broker.waiting().max(broker.queued + broker.on_wire));
+                notes.push(format!(
+                    "broker {id} is no longer in the config and gets nothing new, {left} are left for it"
+                ));
+            }
             match reason(broker) {
                 Some(reason) if broker.state == "disabled" => notes.push(reason),
                 Some(reason) => because.push(reason),
@@ -155,6 +161,8 @@ fn reason(broker: &BrokerStatus) -> Option<String> {
         "paused" if waiting == 0 => None,
         "paused" => Some(format!("broker {id} is paused by an operator{waits}")),
         "limited" if waiting > 0 => Some(format!("broker {id} has asked for a pause{waits}")),
+        // Said already.
+        "draining" if broker.leaving => None,
         "draining" => Some(format!("broker {id} catches up{waits}")),
         _ if oldest_seconds.is_some_and(|oldest| oldest > OLDEST_MAX) => {
             Some(format!("broker {id} is slower than its events come{waits}"))

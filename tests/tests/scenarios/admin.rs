@@ -14,7 +14,7 @@ use serde_json::Value;
 use tests::{Events, Fleet, Oracle, Site, Wants, pause, until};
 
 /// What `loadline status --json` says.
-fn status(site: &Site) -> Value {
+pub(crate) fn status(site: &Site) -> Value {
     let told = site.loadline(&["status", "--json"]).expect(0);
     serde_json::from_str(&told.stdout).unwrap_or_else(|error| panic!("{error}: {told:?}"))
 }
@@ -26,14 +26,14 @@ fn act(site: &Site, act: &str, index: usize) -> String {
 }
 
 /// A site that follows its file, with a running process that its socket answers for.
-fn following(fleet: &Fleet, wants: &[Wants]) -> Site {
+pub(crate) fn following(fleet: &Fleet, wants: &[Wants]) -> Site {
     let mut site = Site::new(fleet, wants);
     site.set("source.follow", true);
     crate::isolation::impatient(&mut site);
     site
 }
 
-fn wait_for_the_endpoint(site: &Site) {
+pub(crate) fn wait_for_the_endpoint(site: &Site) {
     until("the endpoint answers", || get(site, "/readyz").0 == 200);
 }
 
@@ -45,7 +45,7 @@ fn get(site: &Site, path: &str) -> (u16, String) {
     exchange(stream, &format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"))
 }
 
-fn exchange(mut stream: impl Read + Write, request: &str) -> (u16, String) {
+pub(crate) fn exchange(mut stream: impl Read + Write, request: &str) -> (u16, String) {
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     // A run that ends closes its connections.

@@ -7,6 +7,7 @@
 mod admin;
 mod backpressure;
 mod bad_input;
+mod comings;
 mod conflicts;
 mod exactly_once;
 mod full_disk;
@@ -17,6 +18,7 @@ mod killed;
 mod posters;
 mod quota;
 mod refusals;
+mod reload;
 mod repeats;
 mod rotation;
 mod stdin;

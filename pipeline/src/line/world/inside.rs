@@ -203,6 +203,7 @@ impl World {
             Gate::Open | Gate::Disabled => {
                 slot.held = false;
                 slot.hold_until = None;
+                slot.window = slot.window.min(slot.broker.concurrency());
                 while self.sides[index].slot.on_wire < self.sides[index].slot.window {
                     self.relieve(index, &mut write);
                     let Some(delivery) = self.sides[index].slot.start(now) else { break };

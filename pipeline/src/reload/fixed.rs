@@ -1,0 +1,164 @@
+//! What cannot change while a process runs: two configs enter, a problem for each such key that differs leaves.
+//!
+//! Guarantee: every key of these sections is compared, or the code does not compile. What is not here a reload takes over:
+//! `[[brokers]]`, with `delivery.timeout` and `delivery.concurrency`, which are only defaults of theirs, `[schema]`,
+//! `[rules]` and `log.level`.
+
+use crate::config::{
+    AdminConfig, AdminListen, BreakerConfig, Config, DeliveryConfig, HttpConfig, LimitsConfig, LogConfig,
+    Problem, RetryConfig, Secret, SourceConfig, SourceKind, StateConfig,
+};
+
+/// The problems so far.
+#[derive(Default)]
+struct Differences(Vec<Problem>);
+
+impl Differences {
+    fn key<T: PartialEq>(&mut self, key: &str, old: &T, new: &T) {
+        if old != new {
+            self.0.push(Problem {
+                key: key.to_owned(),
+                broker: None,
+                line: None,
+                value: None,
+                problem: "is not what the process was started with, and needs a restart".to_owned(),
+                remedy: "restart it, or put the key back and reload the rest".to_owned(),
+            });
+        }
+    }
+}
+
+/// Compares every field of a section, under its own name.
+macro_rules! compare {
+    ($into:ident, $section:literal, $old:expr, $new:expr, $Section:ident { $($field:ident),* $(, ..$rest:ident)? }) => {
+        let $Section { $($field,)* $($rest: _)? } = $old;
+        $($into.key(concat!($section, ".", stringify!($field)), $field, &$new.$field);)*
+    };
+}
+
+/// Every key that differs between `old` and `new` and cannot change while the process runs.
+pub(super) fn differences(old: &Config, new: &Config) -> Vec<Problem> {
+    let mut found = Differences::default();
+    source(&mut found, &old.source, &new.source);
+    compare!(
+        found,
+        "state",
+        &old.state,
+        &new.state,
+        StateConfig { dir, durability, dedupe_window, cache, commit_max, linger }
+    );
+    admin(&mut found, old, new);
+    compare!(
+        found,
+        "limits",
+        &old.limits,
+        &new.limits,
+        LimitsConfig {
+            in_flight_max,
+            per_broker_max,
+            unsettled_max,
+            spill_after,
+            spill_broker_max,
+            spill_total_max,
+            grace,
+            drain,
+            shards
+        }
+    );
+    delivery(&mut found, &old.delivery, &new.delivery);
+    compare!(
+        found,
+        "retry",
+        &old.retry,
+        &new.retry,
+        RetryConfig {
+            base,
+            cap,
+            attempts_max,
+            age_max,
+            retry_after_max,
+            in_place_max,
+            budget_ratio,
+            budget_min_per_second
+        }
+    );
+    compare!(found, "breaker", &old.breaker, &new.breaker, BreakerConfig { failures, open_min, open_max });
+    let LogConfig { format, level: _ } = &old.log;
+    found.key("log.format", format, &new.log.format);
+    found.0
+}
+
+fn source(found: &mut Differences, old: &SourceConfig, new: &SourceConfig) {
+    let SourceConfig { kind, record_max } = old;
+    found.key("source.record_max", record_max, &new.record_max);
+    match (kind, &new.kind) {
+        (
+            SourceKind::File { path, follow, poll },
+            SourceKind::File { path: at, follow: follows, poll: every },
+        ) => {
+            found.key("source.path", path, at);
+            found.key("source.follow", follow, follows);
+            found.key("source.poll", poll, every);
+        }
+        (SourceKind::Http(old), SourceKind::Http(new)) => http(found, old, new),
+        (SourceKind::Stdin, SourceKind::Stdin) => {}
+        _ => found.key("source.kind", &0, &1),
+    }
+}
+
+fn http(found: &mut Differences, old: &HttpConfig, new: &HttpConfig) {
+    compare!(
+        found,
+        "source",
+        old,
+        new,
+        HttpConfig {
+            listen,
+            body_max,
+            records_max,
+            backlog_max,
+            backlog_bytes_max,
+            retention,
+            connections_max,
+            idle_timeout,
+            body_timeout,
+            ..token
+        }
+    );
+    found.key("source.token", &text(&old.token), &text(&new.token));
+}
+
+fn admin(found: &mut Differences, old: &Config, new: &Config) {
+    let AdminConfig { listen, token } = &old.admin;
+    // Where a socket stands follows `state.dir`, which is compared by itself.
+    let place = |listen: &AdminListen, config: &Config| match listen {
+        AdminListen::Socket(path) => {
+            AdminListen::Socket(path.strip_prefix(&config.state.dir).unwrap_or(path).to_owned())
+        }
+        AdminListen::Off | AdminListen::Address(_) => listen.clone(),
+    };
+    found.key("admin.listen", &place(listen, old), &place(&new.admin.listen, new));
+    found.key("admin.token", &text(token), &text(&new.admin.token));
+}
+
+fn delivery(found: &mut Differences, old: &DeliveryConfig, new: &DeliveryConfig) {
+    let DeliveryConfig {
+        concurrency: _,
+        timeout: _,
+        connect_timeout,
+        idle_timeout,
+        response_max,
+        egress,
+        ca_file,
+    } = old;
+    found.key("delivery.connect_timeout", connect_timeout, &new.connect_timeout);
+    found.key("delivery.idle_timeout", idle_timeout, &new.idle_timeout);
+    found.key("delivery.response_max", response_max, &new.response_max);
+    found.key("delivery.allow_http", &egress.allow_http, &new.egress.allow_http);
+    found.key("delivery.allow_networks", &egress.allow_networks, &new.egress.allow_networks);
+    found.key("delivery.ca_file", ca_file, &new.ca_file);
+}
+
+fn text(secret: &Option<Secret>) -> Option<&str> {
+    secret.as_ref().map(Secret::expose)
+}
