@@ -79,6 +79,18 @@ pub struct Front {
     pub route: Route,
 }
 
+impl Front {
+    /// The stages that `config` describes, over `brokers`, which are the config's.
+    #[must_use]
+    pub fn new(config: &Config, brokers: &[Arc<Broker>], clock: Clock) -> Self {
+        Self {
+            decode: Decode::new(config.schema.schema()),
+            validate: Validate::new(config.rules.rules(&config.schema), clock),
+            route: Route::new(Arc::new(Subscriptions::new(brokers.to_vec()))),
+        }
+    }
+}
+
 /// The most brokers one run can come to know, those that have left included: each keeps its slot to the end. Twice what
 /// one config may name, so that all of them can be replaced once; a restart forgets those that left.
 pub const KNOWN_MAX: usize = 20_000;
@@ -91,9 +103,7 @@ pub fn parts(config: &Config) -> Result<Parts, AssembleFault> {
     let clock = Clock::System;
     let limits = limits(config);
     let clients = clients(config, limits.shards)?;
-    let brokers = config.brokers.iter().enumerate();
-    let brokers = brokers.map(|(ordinal, broker)| self::broker(config, broker, ordinal, limits.shards));
-    let brokers = brokers.collect::<Result<Vec<_>, _>>()?;
+    let brokers = brokers(config, limits.shards)?;
     let store = Store::open(&config.state.dir, store_options(&config.state))?;
     let commits = CommitOptions {
         commit_max: config.state.commit_max,
@@ -104,11 +114,7 @@ pub fn parts(config: &Config) -> Result<Parts, AssembleFault> {
     };
     let (ledger, thread) = Ledger::start(store, commits)?;
     let ack = Ack::new(&ledger, clock.clone());
-    let front = Front {
-        decode: Decode::new(config.schema.schema()),
-        validate: Validate::new(config.rules.rules(&config.schema), clock.clone()),
-        route: Route::new(Arc::new(Subscriptions::new(brokers.clone()))),
-    };
+    let front = Front::new(config, &brokers, clock.clone());
     let brokers = Roster::new(brokers);
     Ok(Parts { ledger, thread, brokers, front, ack, clock, limits, clients })
 }
@@ -138,6 +144,15 @@ impl Parts {
             .then(attempt.retry(policy, clock()))             // Fresh         -> Receipt
             .settle(self.ack.clone())                         // every verdict, exactly once
     }
+}
+
+/// The brokers of `config`, in its order, spread over `shards` shards.
+///
+/// # Errors
+/// [`AssembleFault::Endpoint`] or [`AssembleFault::Quota`].
+pub fn brokers(config: &Config, shards: usize) -> Result<Vec<Arc<Broker>>, AssembleFault> {
+    let brokers = config.brokers.iter().enumerate();
+    brokers.map(|(ordinal, broker)| self::broker(config, broker, ordinal, shards)).collect()
 }
 
 /// How the state directory is opened.

@@ -17,6 +17,10 @@ use serde_json::json;
 
 use crate::config::{Config, SecretFault, SecretRef, Summary};
 
+mod dead;
+
+pub use dead::{DeadChangeArgs, DeadCommand, DeadExportArgs, DeadListArgs, DeadShowArgs, SelectArgs, When};
+
 /// Moves shipment events from a log to brokers' webhooks: once, in order, at each broker's pace.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "loadline", version, arg_required_else_help = true)]
@@ -52,7 +56,7 @@ pub enum Command {
     Broker(BrokerCommand),
     /// Have the running process read its config again: brokers come, change and go, secrets are fetched anew.
     Reload(ConfigArg),
-    /// Look at what could not be delivered.
+    /// Work with what could not be delivered: list, show, replay, export, purge.
     #[command(subcommand)]
     Dead(DeadCommand),
     /// Be the delivery service of INC-4471: what the surge simulator runs beside the line. Wrong on purpose.
@@ -255,13 +259,6 @@ pub struct BrokerArgs {
     pub form: Form,
 }
 
-/// Look at what could not be delivered.
-#[derive(Clone, Debug, Subcommand)]
-pub enum DeadCommand {
-    /// List the dead letters.
-    List(ConfigArg),
-}
-
 /// A reference to a secret, or why it is none; keeps nothing of a secret that was given itself, so that neither
 /// `Debug` nor a usage error can repeat it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -313,8 +310,8 @@ impl Command {
             | Self::Reload(ConfigArg { form, .. })
             | Self::Receive(ReceiveArgs { form, .. })
             | Self::Demo(DemoArgs { form, .. })
-            | Self::Status(StatusArgs { form, .. })
-            | Self::Dead(DeadCommand::List(ConfigArg { form, .. })) => form.json,
+            | Self::Status(StatusArgs { form, .. }) => form.json,
+            Self::Dead(command) => command.form().json,
             Self::Broker(command) => command.args().form.json,
             // A surge is asked for a file.
             Self::Surge(_) | Self::Legacy(_) => false,

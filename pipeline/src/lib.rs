@@ -6,7 +6,7 @@ pub mod cli;
 pub mod columns;
 pub mod commands;
 pub mod config;
-pub mod dead_list;
+pub mod dead;
 pub mod demo;
 pub mod engine;
 pub mod legacy;

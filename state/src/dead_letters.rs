@@ -51,6 +51,24 @@ impl DeadLetters {
         self.table.range(..).map(|item| self.table.decode(&item?.1))
     }
 
+    /// The letters behind this place in that order, whether or not one stands there; read one at a time.
+    pub fn after(
+        &self,
+        position: &Position,
+        broker: Option<&str>,
+    ) -> impl Iterator<Item = Result<DeadLetter, StateFault>> + use<'_> {
+        let behind = (Bound::Excluded(key(position, broker)), Bound::Unbounded);
+        self.table.range(behind).map(|item| self.table.decode(&item?.1))
+    }
+
+    /// The letter of the record at `position`, for `broker` if it was for one.
+    ///
+    /// # Errors
+    /// A fault of the store, or [`StateFault::Undecodable`].
+    pub fn get(&self, position: &Position, broker: Option<&str>) -> Result<Option<DeadLetter>, StateFault> {
+        self.table.get(&key(position, broker))
+    }
+
     /// How many letters there are; visits every one.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -176,6 +194,34 @@ mod tests {
 
     fn counted(letters: &DeadLetters) -> BTreeMap<String, u64> {
         letters.counts().by_cause.into_iter().map(|((_, cause), count)| (cause, count)).collect()
+    }
+
+    #[test]
+    fn a_reader_goes_on_behind_the_last_letter_it_has_seen_also_when_that_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), options(Durability::Process)).unwrap();
+        let letters = store.dead_letters();
+        let for_broker = |offset, broker: &str| DeadLetter {
+            broker: Some(Arc::from(broker)),
+            ..letter(offset, "refused")
+        };
+        for letter in [for_broker(256, "a"), for_broker(2, "b"), letter(2, "not-json"), for_broker(2, "a")] {
+            letters.put(&letter).unwrap();
+        }
+        let behind = |offset, broker| -> Vec<(u64, Option<String>)> {
+            let position = Position::new("file:e".into(), 0, offset);
+            let read = letters.after(&position, broker).map(Result::unwrap);
+            read.map(|letter| (letter.position.offset, letter.broker.map(|name| name.to_string()))).collect()
+        };
+        let all = [(2, None), (2, Some("a")), (2, Some("b")), (256, Some("a"))];
+        let all = all.map(|(offset, broker)| (offset, broker.map(str::to_owned)));
+        assert_eq!(behind(0, None), all);
+        assert_eq!(behind(2, None), all[1..]);
+        assert_eq!(behind(2, Some("aa")), all[2..]);
+        assert_eq!(behind(256, Some("a")), []);
+        let position = Position::new("file:e".into(), 0, 2);
+        assert_eq!(letters.get(&position, Some("b")).unwrap(), Some(for_broker(2, "b")));
+        assert_eq!(letters.get(&position, Some("c")).unwrap(), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{
     fs::{self, File},
     io::Write,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Output, Stdio},
 };
 
 use tempfile::TempDir;
@@ -195,13 +195,24 @@ impl Site {
     /// Runs `loadline` with these arguments and the config's path, to its end.
     #[must_use]
     pub fn loadline(&self, arguments: &[&str]) -> Ended {
+        self.loadline_with(arguments, &[])
+    }
+
+    /// Runs `loadline` with these arguments, the config's path and what comes behind it, to its end.
+    #[must_use]
+    pub fn loadline_with(&self, arguments: &[&str], behind: &[&str]) -> Ended {
         let config = self.config();
-        let mut command = self.command(arguments, &[&config]);
+        let mut paths = vec![config.as_path()];
+        paths.extend(behind.iter().map(Path::new));
+        Ended::of(&self.output(self.command(arguments, &paths)))
+    }
+
+    fn output(&self, mut command: Command) -> Output {
         let output = {
             let _context = runtime().enter();
             command.kill_on_drop(true).output()
         };
-        Ended::of(&runtime().block_on(output).expect("the process starts"))
+        runtime().block_on(output).expect("the process starts")
     }
 
     /// The dead letters, as `loadline dead list` gives them.

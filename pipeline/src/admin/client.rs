@@ -19,8 +19,9 @@ use crate::config::{AdminConfig, AdminListen};
 
 /// The longest an answer may take: a process under full load answers within milliseconds.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// The longest answer, in bytes: ten thousand brokers fit.
-const ANSWER_MAX: usize = 64 << 20;
+/// The longest answer, in bytes: ten thousand brokers fit, and a dead letter of 16 MiB of control characters, each of
+/// which takes six in JSON.
+const ANSWER_MAX: usize = 128 << 20;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]

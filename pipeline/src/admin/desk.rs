@@ -11,10 +11,12 @@ use serde_json::json;
 
 use super::{
     act::{self, Act},
+    dead::{DeadAsk, DeadRefusal},
     metrics,
     observe::Observer,
 };
 use crate::{
+    dead::Planner,
     engine::View,
     reload::{By, Refused, Reload},
     roster::{Roster, is_served},
@@ -33,6 +35,7 @@ const COUNT_STEP: usize = 256;
 pub(super) struct Desk {
     observer: Mutex<Observer>,
     brokers: Roster,
+    planner: Planner,
     reload: Reload,
     token: Option<Token>,
     /// Whether it is reached by an address, as a browser can.
@@ -61,19 +64,22 @@ enum Refusal {
     Reload(#[from] Refused),
     #[error(transparent)]
     State(#[from] state::StateFault),
+    #[error(transparent)]
+    Dead(#[from] DeadRefusal),
 }
 
 impl Desk {
     pub(super) fn new(
         observer: Observer,
         brokers: Roster,
+        planner: Planner,
         reload: Reload,
         token: Option<Token>,
         by_address: bool,
         stop: Stop,
     ) -> Self {
         let acting = tokio::sync::Mutex::new(());
-        Self { observer: Mutex::new(observer), brokers, reload, token, by_address, stop, acting }
+        Self { observer: Mutex::new(observer), brokers, planner, reload, token, by_address, stop, acting }
     }
 
     pub(super) fn watch(&self, view: View) {
@@ -130,6 +136,7 @@ impl Desk {
                 let outcome = self.reload.ask(By::Admin).await?;
                 Ok(response(StatusCode::OK, JSON, format!("{}\n", json!(outcome))))
             }
+            _ if let Some(ask) = DeadAsk::at(path) => self.dead(head, ask).await,
             _ => {
                 let (name, act) = command(path).ok_or(Refusal::NotFound)?;
                 only(head, &Method::POST, "POST")?;
@@ -180,6 +187,18 @@ impl Desk {
         ))
     }
 
+    async fn dead(&self, head: &Parts, ask: DeadAsk) -> Result<Response<Full<Bytes>>, Refusal> {
+        let (method, name) = if ask.changes() { (Method::POST, "POST") } else { (Method::GET, "GET") };
+        only(head, &method, name)?;
+        let (ledger, watch) = {
+            let observer = self.observer.lock();
+            (observer.ledger().clone(), observer.watched())
+        };
+        let _alone = if ask.changes() { Some(self.acting.lock().await) } else { None };
+        let told = ask.answer(head, &ledger, watch, &self.planner).await?;
+        Ok(response(StatusCode::OK, JSON, format!("{told}\n")))
+    }
+
     fn stopping(&self) -> bool {
         self.stop.level() > Level::Run
     }
@@ -216,7 +235,8 @@ fn refused(refusal: &Refusal) -> Response<Full<Bytes>> {
         Refusal::Method(allowed) => (StatusCode::METHOD_NOT_ALLOWED, Some((header::ALLOW, *allowed))),
         Refusal::Unauthorised => (StatusCode::UNAUTHORIZED, Some((header::WWW_AUTHENTICATE, "Bearer"))),
         Refusal::Browser => (StatusCode::FORBIDDEN, None),
-        Refusal::Reload(Refused::Stopping) | Refusal::Early | Refusal::State(_) => {
+        Refusal::Dead(DeadRefusal::Select(_) | DeadRefusal::Everything) => (StatusCode::BAD_REQUEST, None),
+        Refusal::Reload(Refused::Stopping) | Refusal::Early | Refusal::State(_) | Refusal::Dead(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, None)
         }
         Refusal::Reload(_) => (StatusCode::UNPROCESSABLE_ENTITY, None),

@@ -1,5 +1,6 @@
 //! The admin endpoint: requests of an operator, a scraper or a supervisor enter, what the running line knows of itself
-//! leaves, brokers are paused, resumed, disabled and enabled, and the config is read again.
+//! leaves; brokers are paused, resumed, disabled and enabled, dead letters replayed and removed, and the config is read
+//! again.
 //!
 //! | request | answer |
 //! |---|---|
@@ -7,6 +8,9 @@
 //! | `GET /metrics` | the same as Prometheus text, format 0.0.4 |
 //! | `GET /healthz` | 200 while the process and its ledger thread live, else 503 |
 //! | `GET /readyz` | 200 while the source is open, the state can be written and nothing is stopping, else 503 |
+//! | `GET /dead?…` | a page of the dead letters that the query selects; `after` goes on behind one |
+//! | `GET /dead/summary?…` | the same, counted by stage and cause |
+//! | `POST /dead/replay?…`, `POST /dead/purge?…` | the next page of them is sent again, or removed; `dry_run` only counts |
 //! | `POST /brokers/NAME/pause`, `resume`, `disable`, `enable` | 200 once it is on record |
 //! | `POST /reload` | 200 once it is in force; 422 with all problems if it is refused |
 //!
@@ -15,6 +19,7 @@
 
 mod act;
 pub mod client;
+mod dead;
 mod desk;
 mod fault;
 mod metrics;
@@ -24,6 +29,7 @@ mod serve;
 
 use std::{path::PathBuf, sync::Arc, thread};
 
+use state::Clock;
 use tokio::sync::oneshot;
 
 pub use act::Act;
@@ -33,6 +39,7 @@ use self::{desk::Desk, observe::Observer, place::Bound};
 use crate::{
     assemble::Parts,
     config::{AdminListen, Config},
+    dead::Planner,
     engine::View,
     reload::Reload,
     source::Token,
@@ -79,7 +86,9 @@ impl Admin {
         let token = config.admin.token.as_ref().map(|token| Token::new(token.expose()));
         let observer = Observer::new(config, parts.ledger.clone());
         let by_address = matches!(bound, Bound::Address(_));
-        let desk = Arc::new(Desk::new(observer, parts.brokers.clone(), reload, token, by_address, stop));
+        let planner = Planner::new(&parts.front, parts.brokers.clone(), config, Clock::System);
+        let brokers = parts.brokers.clone();
+        let desk = Arc::new(Desk::new(observer, brokers, planner, reload, token, by_address, stop));
         let fault = |error| AdminFault::Thread { error };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(fault)?;
         let (end, ended) = oneshot::channel();

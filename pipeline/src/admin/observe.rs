@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::{
     config::{Config, SourceKind},
     engine::View,
+    line::Watch,
     status::{
         DeadStatus, LedgerStatus, PartitionStatus, Past, Status, Verdict, directory::oldest_on_disk, seconds,
     },
@@ -75,6 +76,11 @@ impl Observer {
 
     pub(super) fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// The line, once the run has begun.
+    pub(super) fn watched(&self) -> Option<Watch> {
+        self.view.as_ref().map(|view| view.line.clone())
     }
 
     pub(super) fn watch(&mut self, view: View) {

@@ -38,6 +38,13 @@ fn every_command_of_the_manual_is_understood() {
         "broker resume acme --config loadline.toml",
         "status loadline.toml --watch --json",
         "dead list loadline.toml --json",
+        "dead list loadline.toml --broker acme --cause refused --stage deliver --status matched --load L-1 --event e-1 \
+         --since 2h --until 2026-03-01T08:30:00Z --max 10",
+        "dead list loadline.toml --reason refused --summary",
+        "dead show loadline.toml file:e@1:42/acme --json",
+        "dead export loadline.toml --broker acme --to letters.ndjson",
+        "dead replay loadline.toml --all --dry-run",
+        "dead purge loadline.toml --id file:e@1:42 --json",
         "legacy legacy.toml --every 50ms",
     ];
     for line in lines {

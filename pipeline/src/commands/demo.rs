@@ -16,7 +16,7 @@ use crate::{
     assemble::store_options,
     cli::{DemoArgs, Exit},
     config::Config,
-    dead_list,
+    dead::Told,
     demo::{BrokerTally, DemoBroker, Loads, brokers, expected, write_report},
     logging,
     receive::Fleet,
@@ -102,7 +102,7 @@ fn report(
 ) -> anyhow::Result<Exit> {
     let mut out = io::stdout().lock();
     if answer.json {
-        let dead: Vec<_> = dead.iter().map(dead_list::to_json).collect();
+        let dead: Vec<_> = dead.iter().cloned().map(Told::from).collect();
         writeln!(out, "{}", serde_json::json!({ "summary": summary, "deadLetters": dead }))?;
     } else if !answer.quiet {
         summary.write(&mut out)?;

@@ -24,7 +24,7 @@ use anyhow::Context;
 use serde_json::json;
 
 use crate::{
-    cli::{Cli, Command, DeadCommand, Exit, check},
+    cli::{Cli, Command, Exit, check},
     config::{Config, Place},
 };
 
@@ -58,8 +58,8 @@ pub fn execute(cli: Cli) -> anyhow::Result<Exit> {
             let args = command.args();
             with_place(&args.config, answer, |place| broker::broker(place, &command, args, answer))
         }
-        Command::Dead(DeadCommand::List(arg)) => {
-            with_config(&arg.config, answer, |config| dead::list(config, answer))
+        Command::Dead(command) => {
+            with_place(command.config(), answer, |place| dead::dead(place, &command, answer))
         }
         Command::Reload(arg) => {
             with_place(&arg.config, answer, |place| reload::reload(place, &arg.config, answer))

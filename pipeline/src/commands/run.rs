@@ -13,7 +13,7 @@ use crate::{
     assemble::store_options,
     cli::{Exit, RunArgs},
     config::Config,
-    dead_list, engine, logging,
+    dead, engine, logging,
     reload::Requests,
     stop::stop,
     summary::Summary,
@@ -87,7 +87,7 @@ fn list_dead(
             }
             left -= 1;
             write!(out, "  ")?;
-            dead_list::write_line(out, &letter)?;
+            dead::write_line(out, &letter.into())?;
         }
     }
     Ok(())

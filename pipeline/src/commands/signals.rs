@@ -38,7 +38,8 @@ pub(super) fn reload(reload: Reload) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn listen(kind: SignalKind) -> anyhow::Result<Signal> {
+/// Follows one kind of signal.
+pub(super) fn listen(kind: SignalKind) -> anyhow::Result<Signal> {
     signal(kind).context("signals cannot be followed")
 }
 

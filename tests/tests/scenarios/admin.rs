@@ -33,16 +33,23 @@ pub(crate) fn following(fleet: &Fleet, wants: &[Wants]) -> Site {
     site
 }
 
+/// Does not ask a command: without a process it would take the directory for a moment, and a process that starts then
+/// finds it in use.
 pub(crate) fn wait_for_the_endpoint(site: &Site) {
     until("the endpoint answers", || get(site, "/readyz").0 == 200);
 }
 
 /// Asks the site's socket, with nothing but a path.
 fn get(site: &Site, path: &str) -> (u16, String) {
+    ask(site, "GET", path)
+}
+
+/// The same with any method.
+pub(crate) fn ask(site: &Site, method: &str, path: &str) -> (u16, String) {
     let Ok(stream) = UnixStream::connect(site.path("state").join("admin.sock")) else {
         return (0, String::new());
     };
-    exchange(stream, &format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"))
+    exchange(stream, &format!("{method} {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"))
 }
 
 pub(crate) fn exchange(mut stream: impl Read + Write, request: &str) -> (u16, String) {

@@ -9,6 +9,7 @@ mod backpressure;
 mod bad_input;
 mod comings;
 mod conflicts;
+mod dead_letters;
 mod exactly_once;
 mod full_disk;
 mod gone;

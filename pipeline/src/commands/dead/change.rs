@@ -1,0 +1,90 @@
+//! `loadline dead purge`: dead letters are removed for good, or counted as if.
+
+use std::io::{self, Write};
+
+use http::Method;
+use serde_json::json;
+use state::{Clock, Store};
+
+use super::{
+    super::Answer,
+    reach::{Reach, path, understood},
+};
+use crate::{
+    admin::client::ask,
+    cli::{DeadChangeArgs, Exit},
+    config::Place,
+    dead::{Group, Groups, LetterId, PurgePage, Selection, purge_page, write_groups},
+};
+
+/// Whether the command may go on: every letter is meant only if that is said.
+pub(super) fn meant(args: &DeadChangeArgs, selection: &Selection) -> io::Result<bool> {
+    let sure = !selection.is_everything() || args.all || args.dry_run;
+    if !sure {
+        let why =
+            "without a condition every dead letter is meant: give one, such as --broker or --cause, or --all";
+        writeln!(io::stderr().lock(), "{why}")?;
+    }
+    Ok(sure)
+}
+
+pub(super) async fn purge(place: &Place, args: &DeadChangeArgs, answer: Answer) -> anyhow::Result<Exit> {
+    let selection = args.select.selection(Clock::System.now());
+    if !meant(args, &selection)? {
+        return Ok(Exit::Usage);
+    }
+    let reach = Reach::find(place, false).await?;
+    let mut groups = Groups::default();
+    let purged = pages(&reach, &selection, args, &mut groups).await;
+    // Also after a fault: what was removed is gone.
+    tell(&reach, args, &groups.into_sorted(), answer)?;
+    purged.map(|()| Exit::Done)
+}
+
+async fn pages(
+    reach: &Reach,
+    selection: &Selection,
+    args: &DeadChangeArgs,
+    groups: &mut Groups,
+) -> anyhow::Result<()> {
+    let mut after: Option<LetterId> = None;
+    loop {
+        let page: PurgePage = match reach {
+            Reach::Process(admin) => {
+                let more = [
+                    ("after", after.as_ref().map(ToString::to_string)),
+                    ("all", Some(args.all.to_string())),
+                    ("dry_run", Some(args.dry_run.to_string())),
+                ];
+                understood(ask(admin, Method::POST, &path("/dead/purge", selection, &more)).await?)?
+            }
+            Reach::Directory(store) => {
+                let mut sink = Store::clone(store);
+                purge_page(store, &mut sink, selection.clone(), after, args.dry_run).await?
+            }
+        };
+        groups.merge(page.groups);
+        match page.next {
+            Some(next) => after = Some(next.parse()?),
+            None => return Ok(()),
+        }
+    }
+}
+
+fn tell(reach: &Reach, args: &DeadChangeArgs, groups: &[Group], answer: Answer) -> io::Result<()> {
+    let letters: u64 = groups.iter().map(|group| group.count).sum();
+    let mut out = io::stdout().lock();
+    if answer.json {
+        let told = json!({
+            "answeredBy": reach.by(), "dryRun": args.dry_run, "letters": letters, "groups": groups,
+        });
+        writeln!(out, "{told}")?;
+    } else if !answer.quiet {
+        let done = if args.dry_run { "would be removed" } else { "removed" };
+        writeln!(out, "{letters} dead letters {done} ({})", reach.place())?;
+        if letters > 0 {
+            write_groups(&mut out, groups)?;
+        }
+    }
+    Ok(())
+}

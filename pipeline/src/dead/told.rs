@@ -1,0 +1,200 @@
+//! A dead letter as a machine reads it: nothing of it is left out, so that an export is all there was.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::{Deserialize, Serialize};
+use state::{DeadLetter, FailedAttempt, UnixMillis};
+
+use super::{LetterId, moment};
+
+/// A letter in JSON; bytes that are not UTF-8 are under `bodyBase64` instead of `body`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Told {
+    /// Its name, as `dead show` takes it.
+    pub id: String,
+    /// Where the record stood, as text.
+    pub position: String,
+    /// The source.
+    pub source: String,
+    /// The source's incarnation.
+    pub epoch: u64,
+    /// The place in it.
+    pub offset: u64,
+    /// The broker; none if the record never became an event.
+    pub broker: Option<String>,
+    /// Where its way ended.
+    pub stage: String,
+    /// The kind of reason.
+    pub cause: String,
+    /// The reason in words.
+    pub detail: String,
+    /// When it became a dead letter.
+    #[serde(with = "moment")]
+    pub at: UnixMillis,
+    /// Attempts that failed.
+    pub attempts: u32,
+    /// Those that counted toward `retry.attempts_max`.
+    pub counted_attempts: u32,
+    /// Whether any of them may have reached the receiver.
+    pub may_have_arrived: bool,
+    /// The last of them, oldest first.
+    pub last_attempts: Vec<ToldAttempt>,
+    /// The event's id, as far as it could be read.
+    pub event_id: Option<String>,
+    /// The load.
+    pub load_id: Option<String>,
+    /// The status.
+    pub status: Option<String>,
+    /// The record's full length.
+    pub bytes: u64,
+    /// Whether only its beginning was kept.
+    pub cut: bool,
+    /// The record, if it is text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// The record in base64, if it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_base64: Option<String>,
+}
+
+/// A failed attempt in JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ToldAttempt {
+    /// When it ended.
+    #[serde(with = "moment")]
+    pub at: UnixMillis,
+    /// The HTTP status, if there was an answer.
+    pub status: Option<u16>,
+    /// What went wrong.
+    pub cause: String,
+    /// Whether the receiver may have taken the event all the same.
+    pub may_have_arrived: bool,
+}
+
+impl From<DeadLetter> for Told {
+    fn from(letter: DeadLetter) -> Self {
+        let id = LetterId::from(&letter).to_string();
+        let cut = is_cut(&letter);
+        let DeadLetter {
+            position,
+            broker,
+            stage,
+            cause,
+            detail,
+            at,
+            history,
+            event_id,
+            load_id,
+            status,
+            body,
+            body_len,
+        } = letter;
+        let (body, body_base64) = match String::from_utf8(body) {
+            Ok(text) => (Some(text), None),
+            Err(bytes) => (None, Some(STANDARD.encode(bytes.as_bytes()))),
+        };
+        Self {
+            id,
+            position: position.to_string(),
+            source: position.source.to_string(),
+            epoch: position.epoch,
+            offset: position.offset,
+            broker: broker.map(|name| name.to_string()),
+            stage: stage.as_str().to_owned(),
+            cause,
+            detail,
+            at,
+            attempts: history.attempts,
+            counted_attempts: history.counted,
+            may_have_arrived: history.may_have_arrived,
+            last_attempts: history.last.into_iter().map(ToldAttempt::from).collect(),
+            event_id,
+            load_id,
+            status,
+            bytes: body_len,
+            cut,
+            body,
+            body_base64,
+        }
+    }
+}
+
+impl From<FailedAttempt> for ToldAttempt {
+    fn from(FailedAttempt { at, status, cause, may_have_arrived }: FailedAttempt) -> Self {
+        Self { at, status, cause, may_have_arrived }
+    }
+}
+
+/// Whether only the beginning of the letter's record was kept: the source's limit was shorter.
+#[must_use]
+pub fn is_cut(letter: &DeadLetter) -> bool {
+    letter.body_len > letter.body.len() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use state::{History, Position};
+
+    use super::*;
+    use crate::dead::{select::stage_of, testing::letter};
+
+    /// The letter that was told; what an export is good for.
+    fn back(told: Told) -> DeadLetter {
+        let last = told.last_attempts.into_iter().map(|attempt| FailedAttempt {
+            at: attempt.at,
+            status: attempt.status,
+            cause: attempt.cause,
+            may_have_arrived: attempt.may_have_arrived,
+        });
+        DeadLetter {
+            position: Position::new(told.source.into(), told.epoch, told.offset),
+            broker: told.broker.map(Into::into),
+            stage: stage_of(&told.stage).unwrap(),
+            cause: told.cause,
+            detail: told.detail,
+            at: told.at,
+            history: History {
+                attempts: told.attempts,
+                counted: told.counted_attempts,
+                may_have_arrived: told.may_have_arrived,
+                last: last.collect(),
+            },
+            event_id: told.event_id,
+            load_id: told.load_id,
+            status: told.status,
+            body: match (told.body, told.body_base64) {
+                (Some(text), None) => text.into_bytes(),
+                (None, Some(text)) => STANDARD.decode(text).unwrap(),
+                both => panic!("{both:?}"),
+            },
+            body_len: told.bytes,
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_letter_is_lost_in_json() {
+        let text = letter(1, Some("acme"));
+        let bytes = DeadLetter { body: vec![b'{', 0xff, 0], body_len: 99, event_id: None, ..letter(2, None) };
+        let controls =
+            DeadLetter { body: b"\x1b[2J\n\"\\\0".to_vec(), cause: "\u{1b}".to_owned(), ..letter(3, None) };
+        for letter in [text, bytes, controls] {
+            let json = serde_json::to_string(&Told::from(letter.clone())).unwrap();
+            assert!(!json.contains(char::is_control), "{json}");
+            assert_eq!(back(serde_json::from_str(&json).unwrap()), letter);
+        }
+    }
+
+    #[test]
+    fn the_names_in_json_are_those_of_the_listing() {
+        let letter = DeadLetter { body: vec![b'{', 0xff], body_len: 3, ..letter(42, Some("acme")) };
+        let json = serde_json::to_value(Told::from(letter)).unwrap();
+        assert_eq!(json["id"], "test@0:42/acme");
+        assert_eq!((&json["bodyBase64"], &json["cut"]), (&"e/8=".into(), &true.into()));
+        assert_eq!(
+            (&json["at"], &json["body"]),
+            (&"1970-01-02T00:00:00.042Z".into(), &serde_json::Value::Null)
+        );
+        assert_eq!(json["lastAttempts"][0]["status"], 403);
+    }
+}
