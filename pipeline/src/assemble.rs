@@ -13,6 +13,7 @@ use crate::{
     config::{BrokerConfig, Config, SourceKind, StateConfig},
     line::{Limits, Line, Settling},
     roster::Roster,
+    telemetry::{Telemetry, TelemetryFault, Traced},
 };
 
 /// What can be wrong when the parts are made, although the config was fine.
@@ -24,6 +25,9 @@ pub enum AssembleFault {
     /// The HTTP clients cannot be made.
     #[error(transparent)]
     Http(#[from] HttpClientError),
+    /// Traces cannot be exported.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryFault),
     /// A broker's endpoint is not allowed or not valid.
     #[error("broker {broker}: {fault}")]
     Endpoint {
@@ -63,6 +67,8 @@ pub struct Parts {
     pub front: Front,
     /// Where verdicts go.
     pub ack: Ack,
+    /// Where spans go, if they are wanted.
+    pub telemetry: Option<Telemetry>,
     clock: Clock,
     pub(crate) limits: Limits,
     clients: HttpClients,
@@ -104,6 +110,7 @@ pub fn parts(config: &Config) -> Result<Parts, AssembleFault> {
     let limits = limits(config);
     let clients = clients(config, limits.shards)?;
     let brokers = brokers(config, limits.shards)?;
+    let telemetry = Telemetry::start(&config.telemetry)?;
     let store = Store::open(&config.state.dir, store_options(&config.state))?;
     let commits = CommitOptions {
         commit_max: config.state.commit_max,
@@ -116,7 +123,7 @@ pub fn parts(config: &Config) -> Result<Parts, AssembleFault> {
     let ack = Ack::new(&ledger, clock.clone());
     let front = Front::new(config, &brokers, clock.clone());
     let brokers = Roster::new(brokers);
-    Ok(Parts { ledger, thread, brokers, front, ack, clock, limits, clients })
+    Ok(Parts { ledger, thread, brokers, front, ack, telemetry, clock, limits, clients })
 }
 
 impl Parts {
@@ -132,17 +139,22 @@ impl Parts {
         let Front { decode, validate, route } = &self.front;
         let (http, response_max) = (self.clients.clone(), config.delivery.response_max);
         let (policy, clock) = (config.retry.policy(), || self.clock.clone());
+        let tally = self.ack.tally();
+        let times = &tally.times;
 
-        let attempt = Throttle::new()                         // Fresh         -> Permitted
-            .then(Deliver::new(http, clock(), response_max)); // Permitted     -> Attempt
+        let tracer = self.telemetry.as_ref().map(Telemetry::tracer);
+        let deliver = Traced::new(Deliver::new(http, clock(), response_max), tracer);
 
-        Line::intake(decode.clone())                          // RawRecord     -> ShipmentEvent
-            .then(validate.clone())                           // ShipmentEvent -> ValidEvent
-            .then(route.clone())                              // ValidEvent    -> Vec<Delivery>, one per subscribed broker
-            .per_broker(&self.brokers.listed(), self.limits)  // a bounded queue per broker; in order per (broker, load)
-            .then(Dedupe::new(&self.ledger))                  // Delivery      -> Fresh
-            .then(attempt.retry(policy, clock()))             // Fresh         -> Receipt
-            .settle(self.ack.clone())                         // every verdict, exactly once
+        let attempt = Throttle::new().timed(&times.throttle)      // Fresh         -> Permitted
+            .then(deliver.timed(&times.deliver));                 // Permitted     -> Attempt
+
+        Line::intake(decode.clone().timed(&times.decode))         // RawRecord     -> ShipmentEvent
+            .then(validate.clone().timed(&times.validate))        // ShipmentEvent -> ValidEvent
+            .then(route.clone().timed(&times.route))              // ValidEvent    -> Vec<Delivery>, one per subscribed broker
+            .per_broker(&self.brokers.listed(), self.limits)      // a bounded queue per broker; in order per (broker, load)
+            .then(Dedupe::new(&self.ledger).timed(&times.dedupe)) // Delivery      -> Fresh
+            .then(attempt.retry(policy, clock()))                 // Fresh         -> Receipt
+            .settle(self.ack.clone())                             // every verdict, exactly once
     }
 }
 

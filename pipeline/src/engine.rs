@@ -19,6 +19,7 @@ use crate::{
     },
     stop::Stop,
     summary::Summary,
+    telemetry::{SpanCounts, Telemetry},
 };
 
 /// Why a run failed.
@@ -56,6 +57,8 @@ pub struct View {
     pub resumed_at: Option<u64>,
     /// Where producers post, if the source is `http`.
     pub listening: Option<SocketAddr>,
+    /// What has become of the spans, if they are wanted.
+    pub spans: Option<Arc<SpanCounts>>,
 }
 
 /// Runs the line that `config` describes until its source ends or `stop` is asked. `started` is given a view into it.
@@ -95,7 +98,10 @@ pub async fn run_reloading(
     let summary = outcome.and_then(|report| {
         Ok(Summary::new(&report, &parts.ack.tally(), &parts.brokers.all(), &parts.ledger)?)
     });
-    let Parts { ledger, thread, ack, .. } = parts;
+    let Parts { ledger, thread, ack, telemetry, .. } = parts;
+    if let Some(telemetry) = telemetry {
+        telemetry.end().await;
+    }
     drop((ledger, ack));
     // The thread ends when the last handle on the ledger is gone: all of them were the line's or are dropped above.
     let ended = tokio::task::spawn_blocking(|| thread.join()).await;
@@ -174,11 +180,12 @@ impl Run<'_> {
         let name = source.name();
         let records = records(source, &parts.ledger, config.limits.unsettled_max)?;
         let (brokers, tally) = (parts.brokers.clone(), parts.ack.tally());
+        let spans = parts.telemetry.as_ref().map(Telemetry::counts);
         let (watched, watch) = oneshot::channel::<Watch>();
         let line = parts.line(config).run(records, stop, |line| {
             // The one that waits for it is below.
             drop(watched.send(line.clone()));
-            started(View { line, brokers, tally, source: name, resumed_at, listening });
+            started(View { line, brokers, tally, source: name, resumed_at, listening, spans });
         });
         let reloads = async {
             match watch.await {

@@ -20,3 +20,4 @@ pub mod status;
 pub mod stop;
 pub mod summary;
 pub mod surge;
+pub mod telemetry;

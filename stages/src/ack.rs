@@ -3,7 +3,7 @@
 //! Every verdict passes here exactly once, gets one log line and is counted. The record takes its place in the ledger's
 //! order of writes when the method is called, not when its answer is awaited.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use state::{
     Clock, DeadLetter, Disabled, History, Ledger, LedgerKey, Record, Recorded, SpilledDelivery, StageName,
@@ -89,8 +89,13 @@ impl Ack {
                 }
             }
         };
+        let (started, tally) = (Instant::now(), self.tally.clone());
         let recorded = self.ledger.record(record);
-        async move { Ok(recorded.await?) }
+        async move {
+            let recorded = recorded.await?;
+            tally.times.ack.note(started.elapsed());
+            Ok(recorded)
+        }
     }
 
     /// Records the end of a delivery's way: taken, not needed, or given up. A spilled delivery's way has not ended:
@@ -99,10 +104,20 @@ impl Ack {
     /// # Errors
     /// The fault that keeps it from being recorded.
     pub async fn settle(&self, delivery: &Delivery, end: Result<Receipt, Verdict>) -> Result<Settled, Fault> {
+        let started = Instant::now();
+        let settled = self.record(delivery, end).await?;
+        if matches!(settled, Settled::Recorded(_)) {
+            self.tally.times.ack.note(started.elapsed());
+        }
+        Ok(settled)
+    }
+
+    async fn record(&self, delivery: &Delivery, end: Result<Receipt, Verdict>) -> Result<Settled, Fault> {
         let recorded = match end {
             Ok(receipt) => {
                 let event = delivery.event();
-                delivery.broker.tally.latency.note(receipt.at.saturating_sub(event.read_at));
+                let took = Duration::from_millis(receipt.at.saturating_sub(event.read_at));
+                delivery.broker.tally.latency.note(took);
                 self.ledger.record(self.delivered(delivery, receipt.failed_attempts))
             }
             Err(Verdict::Delivered { failed_attempts }) => {

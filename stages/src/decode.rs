@@ -32,7 +32,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use serde::de::{DeserializeSeed, IgnoredAny};
-use state::StageName;
+use state::{StageName, TraceParent};
 
 use self::{
     fields::{Fields, fields, take},
@@ -70,6 +70,15 @@ impl Decode {
     /// it was begun.
     pub fn replace(&self, schema: Schema) {
         self.form.store(Arc::new(Form::new(schema)));
+    }
+
+    /// The place in a trace that a body names, for one that is delivered again without being decoded.
+    #[must_use]
+    pub fn traceparent(&self, body: &[u8]) -> Option<TraceParent> {
+        let form = self.form.load();
+        let mut reads = Reads::default();
+        form.glean(body, &mut reads);
+        fields::traceparent(&reads.slots[Field::TraceParent as usize])
     }
 }
 
@@ -126,8 +135,8 @@ impl Stage for Decode {
 
     async fn run(&self, raw: RawRecord) -> Step<ShipmentEvent> {
         match self.form.load().fields(&raw) {
-            Ok(Fields { event_id, load_id, status, occurred_at, sequence }) => {
-                Ok(ShipmentEvent { raw, event_id, load_id, status, occurred_at, sequence })
+            Ok(Fields { event_id, load_id, status, occurred_at, sequence, traceparent }) => {
+                Ok(ShipmentEvent { raw, event_id, load_id, status, occurred_at, sequence, traceparent })
             }
             Err(rejection) => Err(Exit::Verdict(Verdict::Rejected(*rejection))),
         }

@@ -8,7 +8,7 @@
 
 mod failure;
 
-use http::{Method, StatusCode, header::RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header::RETRY_AFTER};
 use reqwest::{Request, Response};
 use state::Clock;
 use tokio::time::timeout;
@@ -20,6 +20,9 @@ use crate::{
     retry_after::retry_after,
     stage::Stage,
 };
+
+/// W3C Trace Context, section 3.2.1.
+const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The stage that talks to brokers.
 #[derive(Clone, Debug)]
@@ -37,7 +40,8 @@ impl Deliver {
         Self { clients, clock, response_max }
     }
 
-    async fn post(&self, delivery: &Delivery) -> Result<(), Failure> {
+    /// The status of the answer if it is 2xx.
+    async fn post(&self, delivery: &Delivery) -> Result<StatusCode, Failure> {
         // Read once: an attempt ends with what it began with.
         let (broker, terms) = (&delivery.broker, delivery.broker.terms());
         let endpoint = &terms.endpoint;
@@ -47,14 +51,15 @@ impl Deliver {
             let response = self.clients.of(broker.shard).execute(request).await?;
             let pause = response.headers().get(RETRY_AFTER);
             let pause = pause.and_then(|value| retry_after(value, self.clock.now()));
-            answer = Some((response.status(), pause));
-            read(response, self.response_max).await
+            let status = response.status();
+            answer = Some((status, pause));
+            read(response, self.response_max).await.map(|()| status)
         };
         let ended = timeout(endpoint.timeout(), exchange).await;
         match (answer, ended) {
             // The status says all there is to know, whether or not the rest of the answer came.
             (Some((status, pause)), _) if !status.is_success() => Err(failure::refused(status, pause)),
-            (_, Ok(Ok(()))) => Ok(()),
+            (_, Ok(Ok(status))) => Ok(status),
             (answer, Ok(Err(error))) => Err(failure::broken(error, status(answer))),
             (answer, Err(_)) => Err(failure::timed_out(endpoint.timeout(), status(answer))),
         }
@@ -62,9 +67,13 @@ impl Deliver {
 
     fn request(&self, delivery: &Delivery, endpoint: &Endpoint) -> Result<Request, Failure> {
         let event = delivery.event();
-        let headers = endpoint
+        let mut headers = endpoint
             .headers(&event.event_id, self.clock.now() / 1_000, &event.body)
             .map_err(|_| failure::unsendable())?;
+        if let Some(parent) = delivery.traceparent {
+            let parent = HeaderValue::try_from(parent.to_string()).map_err(|_| failure::unsendable())?;
+            headers.insert(TRACE_PARENT, parent);
+        }
         let mut request = Request::new(Method::POST, endpoint.url().clone());
         *request.headers_mut() = headers;
         *request.body_mut() = Some(event.body.clone().into());
@@ -79,8 +88,9 @@ impl Stage for Deliver {
     async fn run(&self, permitted: Permitted) -> Step<Attempt> {
         let fresh = permitted.spend();
         Ok(match self.post(fresh.delivery()).await {
-            Ok(()) => Attempt::Accepted(Receipt {
+            Ok(status) => Attempt::Accepted(Receipt {
                 failed_attempts: fresh.delivery().history.attempts,
+                status: status.as_u16(),
                 at: self.clock.now(),
             }),
             Err(failure) => Attempt::Failed(fresh, failure),

@@ -31,14 +31,16 @@ const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
 /// Headers that describe the connection or the message itself (RFC 9110, sections 7.2, 7.6.1, 8.6 and 10.1.1): the HTTP
-/// client sets them, a config must not.
-const RESERVED: [&str; 9] = [
+/// client sets them, a config must not. And those of W3C Trace Context, which belong to one event.
+const RESERVED: [&str; 11] = [
     "connection",
     "content-length",
     "expect",
     "host",
     "keep-alive",
     "te",
+    "traceparent",
+    "tracestate",
     "trailer",
     "transfer-encoding",
     "upgrade",

@@ -15,7 +15,7 @@ pub use self::counts::HealthCounts;
 use self::counts::{Counters, add};
 use crate::{
     breaker::{Breaker, BreakerPolicy, Leave, PhaseMark},
-    models::Failure,
+    models::{Failure, FailureKind},
     retry_budget::{RetryBudget, RetryBudgetPolicy},
 };
 
@@ -265,7 +265,6 @@ impl Health {
 
     /// The receiver is alive and asks for a pause: closes the breaker and pauses until `until`.
     pub fn on_throttled(&self, now: Instant, until: Instant, failure: &Failure) {
-        add(&self.counters.throttled);
         let mut state = self.failed(now, failure);
         state.breaker.success();
         state.pause_until(until);
@@ -316,7 +315,15 @@ impl Health {
 
     /// Counts and remembers a failed attempt; gives the lock for what else it means.
     fn failed(&self, now: Instant, failure: &Failure) -> parking_lot::MutexGuard<'_, State> {
-        add(&self.counters.failures);
+        let counters = &self.counters;
+        add(&counters.failures);
+        match (failure.kind, failure.status) {
+            (FailureKind::Throttled, _) => add(&counters.throttled),
+            (FailureKind::Refused | FailureKind::Gone, _) => add(&counters.refused),
+            (FailureKind::AddressRefused, _) => add(&counters.unsent),
+            (FailureKind::Transient, None) => add(&counters.unanswered),
+            (FailureKind::Transient, Some(_)) => {}
+        }
         let error = LastError { at: now, status: failure.status, cause: failure.cause.clone() };
         let mut state = self.state.lock();
         state.last_error = Some(error);

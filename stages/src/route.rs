@@ -77,6 +77,7 @@ mod tests {
             status: "posted".into(),
             occurred_at: 1,
             sequence: None,
+            traceparent: None,
             read_at: 2,
             digest: BodyDigest::of(&body),
             body,

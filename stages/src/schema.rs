@@ -24,11 +24,14 @@ pub enum Field {
     OccurredAt,
     /// The producer's own count of the load's events: an unsigned integer below 2^64, null or absent.
     Sequence,
+    /// Its place in a distributed trace, a string in the form of W3C Trace Context; anything else counts as absent.
+    TraceParent,
 }
 
 impl Field {
     /// Every field, in the order in which problems with them are reported.
-    pub const ALL: [Self; 5] = [Self::EventId, Self::LoadId, Self::Status, Self::OccurredAt, Self::Sequence];
+    pub const ALL: [Self; 6] =
+        [Self::EventId, Self::LoadId, Self::Status, Self::OccurredAt, Self::Sequence, Self::TraceParent];
 
     /// The field's name in the config.
     #[must_use]
@@ -39,6 +42,7 @@ impl Field {
             Self::Status => "status",
             Self::OccurredAt => "occurred_at",
             Self::Sequence => "sequence",
+            Self::TraceParent => "traceparent",
         }
     }
 }
@@ -120,30 +124,37 @@ pub(crate) struct Pointer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schema {
     /// One for each of [`Field::ALL`], in that order.
-    pub(crate) pointers: [Pointer; 5],
+    pub(crate) pointers: [Pointer; 6],
     /// The member that must say `1.0`, if the records are CloudEvents.
     pub(crate) spec_version: Option<Pointer>,
     pub(crate) depth_max: usize,
 }
 
 impl Schema {
-    /// An object with `eventId`, `loadId`, `status`, `occurredAt` and perhaps `sequence`.
+    /// An object with `eventId`, `loadId`, `status`, `occurredAt`, and perhaps `sequence` and `traceparent`.
     #[must_use]
     pub fn flat() -> Self {
         Self {
-            pointers: [&["eventId"], &["loadId"], &["status"], &["occurredAt"], &["sequence"]]
-                .map(|keys| Pointer::of(keys)),
+            pointers: ["eventId", "loadId", "status", "occurredAt", "sequence", "traceparent"]
+                .map(|key| Pointer::of(&[key])),
             spec_version: None,
             depth_max: DEPTH_DEFAULT,
         }
     }
 
     /// A CloudEvents 1.0 event in structured JSON: `id`, `time` and `specversion` outside, `loadId`, `status` and
-    /// perhaps `sequence` in `data` (CloudEvents JSON event format, section 3).
+    /// perhaps `sequence` in `data` (CloudEvents JSON event format, section 3); `traceparent` outside, as in the
+    /// distributed tracing extension.
     #[must_use]
     pub fn cloudevents() -> Self {
-        let keys: [&[&str]; 5] =
-            [&["id"], &["data", "loadId"], &["data", "status"], &["time"], &["data", "sequence"]];
+        let keys: [&[&str]; 6] = [
+            &["id"],
+            &["data", "loadId"],
+            &["data", "status"],
+            &["time"],
+            &["data", "sequence"],
+            &["traceparent"],
+        ];
         Self {
             pointers: keys.map(Pointer::of),
             spec_version: Some(Pointer::of(&["specversion"])),

@@ -3,9 +3,11 @@
 //! A stage knows nothing of streams, queues, order or concurrency: those live in the line. It takes one payload by
 //! value and gives the next, or an [`Exit`](crate::models::Exit). `then` is `?`: an exit leaves the chain at once.
 
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
-use crate::models::Step;
+use state::Histogram;
+
+use crate::{models::Step, timed::Timed};
 
 /// One step of the line.
 ///
@@ -28,6 +30,14 @@ pub trait Stage: Send + Sync + 'static {
         Next: Stage<In = Self::Out>,
     {
         Then { first: self, next }
+    }
+
+    /// This stage with its times noted in `times`.
+    fn timed(self, times: &Arc<Histogram>) -> Timed<Self>
+    where
+        Self: Sized,
+    {
+        Timed::new(self, times.clone())
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::histogram::Histogram;
+use state::Histogram;
+
+use crate::timed::StageTimes;
 
 /// One counter.
 #[derive(Debug, Default)]
@@ -21,13 +23,15 @@ impl Count {
     }
 }
 
-/// Records that never became deliveries.
+/// What is counted for the line as a whole.
 #[derive(Debug, Default)]
 pub struct Tally {
     /// Dead letters of decode and validate.
     pub rejected: Count,
     /// Events no broker subscribes to.
     pub unrouted: Count,
+    /// How long each stage takes.
+    pub times: StageTimes,
 }
 
 /// One broker's deliveries by how they ended.

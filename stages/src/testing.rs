@@ -56,6 +56,7 @@ fn event_of(event_id: &str, body: &'static [u8]) -> ValidEvent {
         status: "accepted".into(),
         occurred_at: 0,
         sequence: None,
+        traceparent: None,
         read_at: 0,
         body: Bytes::from_static(body),
         digest: BodyDigest::of(body),

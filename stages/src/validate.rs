@@ -122,7 +122,7 @@ impl Stage for Validate {
 }
 
 fn keep(event: ShipmentEvent, status: Arc<str>) -> Event {
-    let ShipmentEvent { raw, event_id, load_id, occurred_at, sequence, .. } = event;
+    let ShipmentEvent { raw, event_id, load_id, occurred_at, sequence, traceparent, .. } = event;
     Event {
         position: raw.position,
         event_id: event_id.into(),
@@ -130,6 +130,7 @@ fn keep(event: ShipmentEvent, status: Arc<str>) -> Event {
         status,
         occurred_at,
         sequence,
+        traceparent,
         read_at: raw.read_at,
         digest: BodyDigest::of(&raw.bytes),
         body: raw.bytes,
@@ -208,6 +209,7 @@ mod tests {
             status: "canceled".into(),
             occurred_at: NOW - 60_000,
             sequence: Some(2),
+            traceparent: None,
         }
     }
 
@@ -233,6 +235,7 @@ mod tests {
             status: "cancelled".into(),
             occurred_at: NOW - 60_000,
             sequence: Some(2),
+            traceparent: None,
             read_at: NOW + 5,
             digest: BodyDigest::of(b"{\"as\": \"it came\" }"),
             body: raw.bytes,

@@ -1,5 +1,8 @@
 //! Values in and out of bytes: every stored value is a version byte followed by bincode's legacy layout.
 //!
+//! A type whose layout grows gets a version of its own beside the first ([`encode_as`]); what was written before stays
+//! readable by its byte ([`version_of`]).
+//!
 //! The only file that names `bincode`'s functions (the crate is no longer maintained; its derive stands on the types
 //! themselves): replacing it means a new version byte here and nothing elsewhere.
 
@@ -7,7 +10,7 @@ use bincode::{Decode, Encode, config};
 
 use crate::fault::StateFault;
 
-/// The version byte of the layout written now. A reader meets an unknown one with [`StateFault::Undecodable`].
+/// The version byte of every type's first layout. A reader meets an unknown one with [`StateFault::Undecodable`].
 const VERSION: u8 = 1;
 
 /// The largest value accepted back, in bytes: above every configurable record size, below what could exhaust memory.
@@ -18,8 +21,20 @@ const VALUE_MAX: usize = 64 * 1024 * 1024;
 /// # Errors
 /// [`StateFault::Undecodable`] if the value cannot be encoded, which no type in this crate can cause.
 pub(crate) fn encode<T: Encode>(tree: &'static str, value: &T) -> Result<Vec<u8>, StateFault> {
+    encode_as(VERSION, tree, value)
+}
+
+/// `value` as bytes of this version.
+///
+/// # Errors
+/// As [`encode`].
+pub(crate) fn encode_as<T: Encode>(
+    version: u8,
+    tree: &'static str,
+    value: &T,
+) -> Result<Vec<u8>, StateFault> {
     let mut bytes = Vec::with_capacity(64);
-    bytes.push(VERSION);
+    bytes.push(version);
     bincode::encode_into_std_write(value, &mut bytes, config::legacy())
         .map_err(|error| StateFault::Undecodable { tree, detail: error.to_string() })?;
     Ok(bytes)
@@ -30,9 +45,25 @@ pub(crate) fn encode<T: Encode>(tree: &'static str, value: &T) -> Result<Vec<u8>
 /// # Errors
 /// [`StateFault::Undecodable`] on an unknown version byte, a cut value, or bytes left over.
 pub(crate) fn decode<T: Decode<()>>(tree: &'static str, bytes: &[u8]) -> Result<T, StateFault> {
+    decode_as(VERSION, tree, bytes)
+}
+
+/// The value that `bytes` of this version hold.
+///
+/// # Errors
+/// As [`decode`].
+pub(crate) fn decode_as<T: Decode<()>>(
+    version: u8,
+    tree: &'static str,
+    bytes: &[u8],
+) -> Result<T, StateFault> {
     let undecodable = |detail: String| StateFault::Undecodable { tree, detail };
-    let Some((&VERSION, rest)) = bytes.split_first() else {
-        return Err(undecodable(format!("version byte {:?}, expected {VERSION}", bytes.first())));
+    let rest = match bytes.split_first() {
+        Some((found, rest)) if *found == version => rest,
+        found => {
+            let found = found.map(|(found, _)| found);
+            return Err(undecodable(format!("version byte {found:?}, expected {version}")));
+        }
     };
     let limited = config::legacy().with_limit::<VALUE_MAX>();
     let (value, read) =
@@ -41,6 +72,11 @@ pub(crate) fn decode<T: Decode<()>>(tree: &'static str, bytes: &[u8]) -> Result<
         return Err(undecodable(format!("{} bytes left over", rest.len() - read)));
     }
     Ok(value)
+}
+
+/// The version byte of a stored value, if it has one.
+pub(crate) fn version_of(bytes: &[u8]) -> Option<u8> {
+    bytes.first().copied()
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use tokio::{
 use crate::{
     durability::Syncer,
     fault::StateFault,
+    histogram::{Histogram, Latency},
     record::Record,
     store::{Store, io_fault, sled_fault},
 };
@@ -50,11 +51,19 @@ pub struct CommitOptions {
 }
 
 /// What the ledger thread has done so far; cheap to read at any time.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct CommitStats {
     commits: AtomicU64,
     records: AtomicU64,
     busy_micros: AtomicU64,
+    latency: Histogram,
+}
+
+impl Default for CommitStats {
+    fn default() -> Self {
+        let zero = || AtomicU64::new(0);
+        Self { commits: zero(), records: zero(), busy_micros: zero(), latency: Histogram::of_steps() }
+    }
 }
 
 impl CommitStats {
@@ -74,6 +83,12 @@ impl CommitStats {
     #[must_use]
     pub fn busy_micros(&self) -> u64 {
         self.busy_micros.load(Ordering::Relaxed)
+    }
+
+    /// How long commits took: writing, flushing and syncing.
+    #[must_use]
+    pub fn latency(&self) -> Latency {
+        self.latency.read()
     }
 }
 
@@ -195,7 +210,9 @@ impl Writer {
         // Before the answers, so that whoever has one finds its record counted.
         self.stats.commits.fetch_add(1, Ordering::Relaxed);
         self.stats.records.fetch_add(records, Ordering::Relaxed);
-        let busy = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let busy = started.elapsed();
+        self.stats.latency.note(busy);
+        let busy = u64::try_from(busy.as_micros()).unwrap_or(u64::MAX);
         self.stats.busy_micros.fetch_add(busy, Ordering::Relaxed);
         for commit in batch.drain(..) {
             // A caller that has gone away (a delivery abandoned at shutdown) needs no proof.

@@ -6,7 +6,7 @@ use bincode::{Decode, Encode};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::{clock::UnixMillis, position::Position};
+use crate::{clock::UnixMillis, position::Position, trace_parent::TraceParent};
 
 /// A change of a load's status, with the original bytes that brokers get.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct Event {
     pub occurred_at: UnixMillis,
     /// The producer's own count of the load's events, where it keeps one.
     pub sequence: Option<u64>,
+    /// Its place in a distributed trace, where the producer names one.
+    pub traceparent: Option<TraceParent>,
     /// When Loadline read the record.
     pub read_at: UnixMillis,
     /// The record exactly as it was read.
@@ -45,5 +47,11 @@ impl BodyDigest {
         let mut first = [0; 16];
         first.copy_from_slice(&hash[..16]);
         Self(first)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0
     }
 }

@@ -14,6 +14,7 @@ mod dead_letters;
 mod durability;
 mod event;
 mod fault;
+mod histogram;
 mod intake;
 mod intake_log;
 mod intake_place;
@@ -29,6 +30,7 @@ mod store;
 mod table;
 #[cfg(test)]
 mod tests;
+mod trace_parent;
 
 pub use attempt::{FailedAttempt, HISTORY_MAX, History};
 pub use brokers::{Brokers, Disabled, Paused};
@@ -41,6 +43,7 @@ pub use dead_letters::{DeadCounts, DeadLetters};
 pub use durability::Durability;
 pub use event::{BodyDigest, Event};
 pub use fault::StateFault;
+pub use histogram::{BUCKETS, Histogram, Latency};
 pub use intake::{EmbeddedLog, IntakeOptions, IntakeRefusal};
 pub use intake_log::{IntakePost, IntakeRecord};
 pub use intake_place::IntakePlace;
@@ -52,3 +55,4 @@ pub use sources::Sources;
 pub use spill::{Spill, SpillUsage};
 pub use spilled::{SpillSeq, SpilledDelivery};
 pub use store::{Store, StoreOptions};
+pub use trace_parent::TraceParent;

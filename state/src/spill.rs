@@ -11,11 +11,13 @@ use bytes::Bytes;
 use crate::{
     attempt::History,
     clock::UnixMillis,
+    codec,
     event::{BodyDigest, Event},
     fault::StateFault,
     position::Position,
     spilled::{SpillSeq, SpilledDelivery},
     table::Table,
+    trace_parent::TraceParent,
 };
 
 const TREE: &str = "spill";
@@ -35,6 +37,10 @@ pub struct SpillUsage {
     pub next_seq: SpillSeq,
 }
 
+/// The version byte of [`Traced`].
+const TRACED: u8 = 2;
+
+/// A delivery on disk whose event has no place in a trace: the first layout, and still the one such deliveries have.
 #[derive(Encode, Decode)]
 struct Stored {
     position: Position,
@@ -50,6 +56,9 @@ struct Stored {
     may_repeat: bool,
     body: Vec<u8>,
 }
+
+/// One whose event has a place in a trace.
+type Traced = (Stored, TraceParent);
 
 impl Spill {
     pub(crate) fn new(table: Table) -> Self {
@@ -137,7 +146,11 @@ impl Spill {
             may_repeat: delivery.may_repeat,
             body: event.body.to_vec(),
         };
-        self.0.put(&key(&delivery.broker, delivery.seq), &stored)
+        let key = key(&delivery.broker, delivery.seq);
+        match event.traceparent {
+            None => self.0.put(&key, &stored),
+            Some(traceparent) => self.0.put_as::<Traced>(TRACED, &key, &(stored, traceparent)),
+        }
     }
 
     pub(crate) fn remove(&self, broker: &str, seq: SpillSeq) -> Result<(), StateFault> {
@@ -146,7 +159,12 @@ impl Spill {
 
     fn decode(&self, broker: &Arc<str>, key: &[u8], value: &[u8]) -> Result<SpilledDelivery, StateFault> {
         let (_, seq) = split_key(key)?;
-        let stored: Stored = self.0.decode(value)?;
+        let (stored, traceparent) = if codec::version_of(value) == Some(TRACED) {
+            let (stored, traceparent): Traced = self.0.decode_as(TRACED, value)?;
+            (stored, Some(traceparent))
+        } else {
+            (self.0.decode(value)?, None)
+        };
         let event = Event {
             position: stored.position,
             event_id: stored.event_id,
@@ -154,6 +172,7 @@ impl Spill {
             status: stored.status,
             occurred_at: stored.occurred_at,
             sequence: stored.sequence,
+            traceparent,
             read_at: stored.read_at,
             body: Bytes::from(stored.body),
             digest: stored.digest,

@@ -33,6 +33,12 @@ impl Table {
         self.tree.insert(key, value).map(drop).map_err(|error| sled_fault(&self.path, error))
     }
 
+    /// The same with a value of this version.
+    pub(crate) fn put_as<T: Encode>(&self, version: u8, key: &[u8], value: &T) -> Result<(), StateFault> {
+        let value = codec::encode_as(version, self.name, value)?;
+        self.tree.insert(key, value).map(drop).map_err(|error| sled_fault(&self.path, error))
+    }
+
     /// Puts `value` under `key` and gives what stood there before; none if that cannot be read, for it is gone now.
     pub(crate) fn replace<T: Encode + Decode<()>>(
         &self,
@@ -58,6 +64,11 @@ impl Table {
 
     pub(crate) fn decode<T: Decode<()>>(&self, value: &[u8]) -> Result<T, StateFault> {
         codec::decode(self.name, value)
+    }
+
+    /// The same of a value of this version.
+    pub(crate) fn decode_as<T: Decode<()>>(&self, version: u8, value: &[u8]) -> Result<T, StateFault> {
+        codec::decode_as(version, self.name, value)
     }
 
     /// How many entries there are; visits every one.

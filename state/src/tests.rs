@@ -24,6 +24,7 @@ fn event(id: &str, body: &'static str) -> Event {
         status: Arc::from("matched"),
         occurred_at: 1,
         sequence: Some(2),
+        traceparent: None,
         read_at: 3,
         body: Bytes::from_static(body.as_bytes()),
         digest: BodyDigest::of(body.as_bytes()),
@@ -316,4 +317,38 @@ fn a_letter_whose_event_came_with_another_body_does_not_reopen_it() {
     store.put_all(&[dead, Record::Replayed { delivery: Box::new(other), letter: None }]).unwrap();
     let entry = store.look_up(&LedgerKey::new("acme", "e4")).unwrap().unwrap();
     assert_eq!((entry.outcome, entry.digest), (Outcome::DeadLettered, BodyDigest::of(b"{}")));
+}
+
+/// The bytes of a delivery on disk as the first layout has them: no version of Loadline may forget how to read them.
+const FIRST_LAYOUT: &str = "01040000000000000074657374000000000000000007000000000000000200000000000000653703000000000000004c2d31\
+    07000000000000006d6174636865640100000000000000010200000000000000030000000000000044136fa355b3678a1146\
+    ad16f7e8649e000000000000000000000000000000000000000000000000000002000000000000007b7d";
+
+#[tokio::test]
+async fn a_delivery_on_disk_from_before_there_were_traces_is_read_and_written_as_ever() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path(), options(Durability::Process)).unwrap();
+    let old: Vec<u8> = (0..FIRST_LAYOUT.len() / 2)
+        .map(|at| u8::from_str_radix(&FIRST_LAYOUT[2 * at..2 * at + 2], 16).unwrap())
+        .collect();
+    let tree = store.db.open_tree("spill").unwrap();
+    let key = [&b"a\0"[..], &7_u64.to_be_bytes()].concat();
+    tree.insert(&key, old.clone()).unwrap();
+    assert_eq!(store.spill().read(&Arc::from("a"), 0..8, 9).unwrap(), [spilled("a", 7)]);
+    store.spill().put(&spilled("a", 7)).unwrap();
+    assert_eq!(tree.get(&key).unwrap().unwrap().to_vec(), old);
+}
+
+#[tokio::test]
+async fn a_place_in_a_trace_survives_on_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut traced = spilled("a", 1);
+    traced.event.traceparent = TraceParent::new([7; 16], [8; 8], true);
+    {
+        let store = Store::open(directory.path(), options(Durability::Process)).unwrap();
+        store.spill().put(&traced).unwrap();
+        store.db.flush().unwrap();
+    }
+    let store = Store::open(directory.path(), options(Durability::Process)).unwrap();
+    assert_eq!(store.spill().read(&Arc::from("a"), 0..8, 9).unwrap(), [traced]);
 }

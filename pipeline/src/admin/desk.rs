@@ -129,7 +129,8 @@ impl Desk {
             "/metrics" => {
                 only(head, &Method::GET, "GET")?;
                 let status = self.observer.lock().observe(self.stopping()).ok_or(Refusal::Early)?;
-                Ok(response(StatusCode::OK, METRICS, metrics::text(&status, &self.brokers.shown())))
+                let timings = self.observer.lock().timings().ok_or(Refusal::Early)?;
+                Ok(response(StatusCode::OK, METRICS, metrics::text(&status, &self.brokers.shown(), timings)))
             }
             "/reload" => {
                 only(head, &Method::POST, "POST")?;

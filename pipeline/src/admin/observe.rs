@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 use state::Ledger;
 use tokio::time::Instant;
 
+use super::metrics::Timings;
 use crate::{
     config::{Config, SourceKind},
     engine::View,
@@ -129,6 +130,16 @@ impl Observer {
         let status = Arc::new(self.look(self.view.as_ref()?, now, stopping));
         self.last = Some((now, status.clone()));
         Some(status)
+    }
+
+    /// What is counted beside the status; none while the run has not begun.
+    pub(super) fn timings(&self) -> Option<Timings> {
+        let view = self.view.as_ref()?;
+        Some(Timings {
+            tally: view.tally.clone(),
+            commits: self.ledger.stats().latency(),
+            spans: view.spans.clone(),
+        })
     }
 
     fn look(&self, view: &View, now: Instant, stopping: bool) -> Status {

@@ -35,6 +35,7 @@ mod source;
 mod state;
 mod statuses;
 mod summary;
+mod telemetry;
 mod units;
 mod url;
 
@@ -53,6 +54,7 @@ pub use secret::{Secret, SecretFault, SecretRef};
 pub use source::{SourceConfig, SourceKind};
 pub use state::StateConfig;
 pub use summary::Summary;
+pub use telemetry::TelemetryConfig;
 
 use broker::{Around, BROKERS_MAX};
 use findings::{Environment, Findings, KnownKey};
@@ -75,6 +77,8 @@ pub struct Config {
     pub state: StateConfig,
     /// Where a running process can be asked.
     pub admin: AdminConfig,
+    /// Where spans of attempts go.
+    pub telemetry: TelemetryConfig,
     /// How much of everything there may be at once.
     pub limits: LimitsConfig,
     /// How a delivery is posted.
@@ -178,6 +182,7 @@ fn read_sections(root: &mut Section<'_, '_>) -> Option<Config> {
     let rules = root.section("rules", RulesConfig::read);
     let state = root.section("state", StateConfig::read);
     let admin = root.section("admin", |section| AdminConfig::read(section, &state.dir));
+    let telemetry = root.section("telemetry", TelemetryConfig::read);
     let limits = root.section("limits", LimitsConfig::read);
     let delivery = root.section("delivery", DeliveryConfig::read);
     let retry = root.section("retry", RetryConfig::read);
@@ -201,6 +206,7 @@ fn read_sections(root: &mut Section<'_, '_>) -> Option<Config> {
         rules,
         state,
         admin,
+        telemetry,
         limits,
         delivery,
         retry,

@@ -6,8 +6,9 @@ use serde::Serialize;
 use state::Durability;
 
 use super::{
-    Config, SourceKind,
+    AdminListen, Config, SourceKind,
     units::{show_duration, show_size},
+    url::shown_url,
 };
 
 /// The settings that say most about what a run will do.
@@ -21,6 +22,10 @@ pub struct Summary {
     pub source: String,
     /// The state directory.
     pub state: String,
+    /// Where a running process answers: `unix:PATH`, an address, or `off`.
+    pub admin: String,
+    /// Where spans go, without what could be a secret: `off`, or the endpoint and the ratio.
+    pub telemetry: String,
     /// What a flushed record survives: `power` or `process`.
     pub durability: &'static str,
     /// How long a delivery is remembered.
@@ -55,6 +60,17 @@ impl From<&Config> for Summary {
                 ),
             },
             state: config.state.dir.display().to_string(),
+            admin: match (&config.admin.listen, &config.admin.token) {
+                (AdminListen::Address(addr), Some(_)) => format!("{addr}, with a token"),
+                (AdminListen::Address(addr), None) => format!("{addr}, without a token"),
+                (listen, _) => listen.to_string(),
+            },
+            telemetry: match &config.telemetry.endpoint {
+                None => "off".to_owned(),
+                Some(url) => {
+                    format!("{}, {} of traces", shown_url(url.as_str()), config.telemetry.sample_ratio)
+                }
+            },
             durability: match config.state.durability {
                 Durability::Power => "power",
                 Durability::Process => "process",
@@ -71,12 +87,14 @@ impl From<&Config> for Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { brokers, rate, source, state, durability, dedupe_window, .. } = self;
+        let Self { brokers, rate, source, state, admin, telemetry, durability, dedupe_window, .. } = self;
         let Self { in_flight_max, per_broker_max, spill_total_max, attempts_max, age_max, .. } = self;
         let noun = if *brokers == 1 { "broker" } else { "brokers" };
         writeln!(f, "{brokers} {noun}, {rate} attempts a second in all")?;
         writeln!(f, "source    {source}")?;
         writeln!(f, "state     {state}, survives loss of {durability}, remembers {dedupe_window}")?;
+        writeln!(f, "admin     {admin}")?;
+        writeln!(f, "traces    {telemetry}")?;
         writeln!(f, "in memory {in_flight_max} deliveries, {per_broker_max} of one broker")?;
         writeln!(f, "on disk   {spill_total_max} of deliveries that wait")?;
         write!(f, "retries   {attempts_max} attempts or {age_max}")

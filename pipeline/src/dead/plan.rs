@@ -40,6 +40,7 @@ pub enum Fate {
 /// Finds the fate of letters, under the config in force.
 #[derive(Clone, Debug)]
 pub struct Planner {
+    decode: Decode,
     stages: Then<Then<Decode, Validate>, Route>,
     brokers: Roster,
     clock: Clock,
@@ -61,6 +62,7 @@ impl Planner {
     pub fn new(front: &Front, brokers: Roster, config: &Config, clock: Clock) -> Self {
         let Front { decode, validate, route } = front;
         Self {
+            decode: decode.clone(),
             stages: decode.clone().then(validate.clone()).then(route.clone()),
             brokers,
             clock,
@@ -85,7 +87,8 @@ impl Planner {
                 // One that leaves is not in the config any more.
                 let named = self.brokers.find(name).filter(|broker| !broker.is_leaving());
                 let Some(broker) = named else { return Ok(Fate::Stays(Kept::UnknownBroker)) };
-                Delivery::from_letter(letter, broker, self.clock.now()).into_iter().collect()
+                let delivery = Delivery::from_letter(letter, broker, self.clock.now());
+                delivery.map(|one| one.in_trace(self.decode.traceparent(&letter.body))).into_iter().collect()
             }
             None => match self.again(letter).await {
                 Ok(deliveries) => deliveries,

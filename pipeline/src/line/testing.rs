@@ -35,7 +35,7 @@ pub(super) fn limits() -> Limits {
 }
 
 /// Broker `acme`, the only one.
-pub(super) fn broker() -> Arc<Broker> {
+pub(crate) fn broker() -> Arc<Broker> {
     broker_called("acme", 0)
 }
 
@@ -64,6 +64,7 @@ pub(super) fn delivery(load: &str, seq: SpillSeq) -> Delivery {
         status: "posted".into(),
         occurred_at: 0,
         sequence: None,
+        traceparent: None,
         read_at: 0,
         digest: BodyDigest::of(&body),
         body,

@@ -6,7 +6,7 @@
 
 use crate::config::{
     AdminConfig, AdminListen, BreakerConfig, Config, DeliveryConfig, HttpConfig, LimitsConfig, LogConfig,
-    Problem, RetryConfig, Secret, SourceConfig, SourceKind, StateConfig,
+    Problem, RetryConfig, Secret, SourceConfig, SourceKind, StateConfig, TelemetryConfig,
 };
 
 /// The problems so far.
@@ -83,6 +83,13 @@ pub(super) fn differences(old: &Config, new: &Config) -> Vec<Problem> {
         }
     );
     compare!(found, "breaker", &old.breaker, &new.breaker, BreakerConfig { failures, open_min, open_max });
+    compare!(
+        found,
+        "telemetry",
+        &old.telemetry,
+        &new.telemetry,
+        TelemetryConfig { endpoint, headers, service_name, sample_ratio, interval, timeout, queue_max }
+    );
     let LogConfig { format, level: _ } = &old.log;
     found.key("log.format", format, &new.log.format);
     found.0

@@ -101,6 +101,7 @@ fn every_other_key_that_differs_is_named_and_all_of_them_at_once() {
         "[retry]\nattempts_max = 3\n",
         "[breaker]\nfailures = 3\n",
         "[log]\nformat = \"json\"\n",
+        "[telemetry]\nsample_ratio = 0.5\n",
     ];
     let mut all = (TWO.to_owned(), Vec::new());
     for case in cases {

@@ -136,6 +136,12 @@ pub struct BrokerStatus {
     pub failures: u64,
     /// Those of them with which it asked for a pause.
     pub throttled: u64,
+    /// Those with which it refused the event.
+    pub refused: u64,
+    /// Those without an answer: a timeout or a broken connection.
+    pub unanswered: u64,
+    /// Those in which nothing was sent, because the address is not allowed.
+    pub unsent: u64,
     /// Attempts of deliveries that had been attempted before.
     pub retries: u64,
     /// Retries put off because the retry budget was empty.
@@ -257,6 +263,9 @@ impl BrokerStatus {
             successes: counts.successes,
             failures: counts.failures,
             throttled: counts.throttled,
+            refused: counts.refused,
+            unanswered: counts.unanswered,
+            unsent: counts.unsent,
             retries: tally.retries.get(),
             deferred: counts.deferred,
             opened: counts.opened,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use state::UnixMillis;
+use state::{TraceParent, UnixMillis};
 
 use super::{
     paths::{SPEC_VERSION, pointer},
@@ -25,6 +25,7 @@ pub(super) struct Fields {
     pub(super) status: String,
     pub(super) occurred_at: UnixMillis,
     pub(super) sequence: Option<u64>,
+    pub(super) traceparent: Option<TraceParent>,
 }
 
 /// Takes the fields from `reads`. Without problems they are there; with any, what could be read stays in `reads`.
@@ -49,7 +50,22 @@ pub(super) fn fields(schema: &Schema, reads: &mut Reads<'_>, problems: &mut Vec<
         status: take(reads, Field::Status)?,
         occurred_at: occurred_at?,
         sequence,
+        traceparent: traceparent(&reads.slots[Field::TraceParent as usize]),
     })
+}
+
+/// The event's place in a trace. A producer's mistake here costs the trace its thread, and no event its delivery.
+pub(super) fn traceparent(read: &Read<'_>) -> Option<TraceParent> {
+    let found = match read {
+        Read::Missing | Read::Other(Kind::Null) => return None,
+        Read::Json(json) => serde_json::from_str::<String>(json).ok(),
+        _ => None,
+    };
+    let parsed = found.as_deref().and_then(TraceParent::parse);
+    if parsed.is_none() {
+        tracing::debug!("an event's traceparent is malformed and left out");
+    }
+    parsed
 }
 
 /// The field's text as far as it could be read.
@@ -112,6 +128,8 @@ impl<'a> Check<'_, 'a> {
             Read::Missing => Problem::Missing { pointer },
             Read::Text(_) => Problem::WrongType { pointer, wanted, found: Kind::String },
             Read::Integer(_) => Problem::WrongType { pointer, wanted, found: Kind::Number },
+            // No field that may be wrong is read like this.
+            Read::Json(_) => return,
             Read::Other(found) => Problem::WrongType { pointer, wanted, found: *found },
             Read::Blocked(object, found) => {
                 if self.blocked.contains(object) {

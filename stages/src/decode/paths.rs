@@ -11,6 +11,9 @@ pub(super) const SLOTS: usize = Field::ALL.len() + 1;
 /// The slot of the version; the others are the fields' own numbers.
 pub(super) const SPEC_VERSION: usize = Field::ALL.len();
 
+/// The slot of the event's place in a trace.
+pub(super) const TRACE_PARENT: usize = Field::TraceParent as usize;
+
 /// What a member is to the reader.
 #[derive(Clone, Debug)]
 pub(super) enum Target {

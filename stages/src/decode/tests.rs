@@ -275,3 +275,67 @@ proptest! {
         prop_assert_eq!((event.event_id, event.load_id, event.status), (id, load, status));
     }
 }
+
+const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+/// The event with this JSON as its `traceparent`.
+fn traced(json: &str) -> String {
+    EVENT.replacen('{', &format!("{{\"traceparent\":{json},"), 1)
+}
+
+#[test]
+fn a_traceparent_is_read_at_the_top_of_both_presets_or_where_the_schema_says() {
+    let read = |event: ShipmentEvent| event.traceparent.unwrap().to_string();
+    assert_eq!(read(flat(&traced(&format!("\"{TRACE}\""))).unwrap()), TRACE);
+    // JSON may write any letter as an escape.
+    assert_eq!(read(flat(&traced(&format!("\"\\u0030{}\"", &TRACE[1..]))).unwrap()), TRACE);
+    let envelope = CLOUDEVENT.replacen('{', &format!("{{\"traceparent\":\"{TRACE}\","), 1);
+    assert_eq!(read(decode(Schema::cloudevents(), record(envelope)).unwrap()), TRACE);
+    let schema = Schema::flat().with_all([(Field::TraceParent, "/meta/trace")]).unwrap();
+    let inside = EVENT.replacen('{', &format!("{{\"meta\":{{\"trace\":\"{TRACE}\"}},"), 1);
+    assert_eq!(read(decode(schema, record(inside)).unwrap()), TRACE);
+}
+
+#[test]
+fn a_traceparent_that_is_absent_or_malformed_refuses_no_event() {
+    let unread = ["null", "\"\"", "\"00-xyz\"", "7", "1e999", "true", "[1]", "{\"a\":1}", "\"\\ud800\""];
+    for json in unread {
+        let event = flat(&traced(json)).unwrap_or_else(|rejection| panic!("{json}: {}", rejection.detail));
+        assert_eq!((event.traceparent, &*event.event_id), (None, "e-1"), "{json}");
+    }
+    assert_eq!(flat(EVENT).unwrap().traceparent, None);
+    let schema = Schema::flat().with_all([(Field::TraceParent, "/weight/trace")]).unwrap();
+    assert_eq!(decode(schema, record(EVENT.replace("1e999", "7"))).unwrap().traceparent, None);
+}
+
+#[test]
+fn two_traceparents_are_a_duplicate_key_like_any_other() {
+    refused(&traced(&format!("\"{TRACE}\",\"traceparent\":\"{TRACE}\"")), "duplicate-key");
+}
+
+#[test]
+fn a_body_alone_tells_its_place_in_a_trace_so_that_a_dead_letter_keeps_it() {
+    let decode = Decode::new(Schema::flat());
+    let traceparent = decode.traceparent(traced(&format!("\"{TRACE}\"")).as_bytes());
+    assert_eq!(traceparent.unwrap().to_string(), TRACE);
+    let letter = state::DeadLetter {
+        position: Position::new("test".into(), 0, 7),
+        broker: Some("acme".into()),
+        stage: StageName::Deliver,
+        cause: "refused".to_owned(),
+        detail: String::new(),
+        at: 1,
+        history: state::History::default(),
+        event_id: Some("e-1".to_owned()),
+        load_id: Some("L-7".to_owned()),
+        status: Some("delivered".to_owned()),
+        body: b"{}".to_vec(),
+        body_len: 2,
+    };
+    let broker = Arc::new(crate::testing::broker_with("acme", 1.0, 1));
+    let delivery = crate::models::Delivery::from_letter(&letter, broker, 9).unwrap().in_trace(traceparent);
+    assert_eq!((delivery.traceparent, delivery.event().traceparent), (traceparent, traceparent));
+    for body in [&b"not json"[..], b"{}", b"\xff"] {
+        assert_eq!(decode.traceparent(body), None);
+    }
+}

@@ -106,7 +106,8 @@ fn extra_headers_replace_the_defaults() {
 
 #[test]
 fn a_header_that_is_not_the_configs_to_set_is_refused() {
-    let others = ["Host", "Webhook-Id", "webhook-signature", "webhook-other", "proxy-authorization"];
+    let others =
+        ["Host", "Webhook-Id", "webhook-signature", "webhook-other", "proxy-authorization", "traceparent"];
     for name in RESERVED.into_iter().chain(others) {
         let refused = endpoint("https://tms.example/", &[(name, "x")], &Egress::default()).unwrap_err();
         assert_eq!(refused, EndpointError::HeaderReserved { name: name.to_lowercase() });

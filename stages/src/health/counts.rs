@@ -13,6 +13,12 @@ pub struct HealthCounts {
     pub failures: u64,
     /// Those of the failures with which the receiver asked for a pause.
     pub throttled: u64,
+    /// Those with which it refused the event: 4xx, 410 included.
+    pub refused: u64,
+    /// Those without a status: a timeout or a broken connection.
+    pub unanswered: u64,
+    /// Those in which nothing was sent, because the address is not allowed.
+    pub unsent: u64,
     /// How often the breaker opened, failed probes included.
     pub opened: u64,
     /// Retries put off because the retry budget was empty.
@@ -30,6 +36,9 @@ pub(super) struct Counters {
     pub(super) successes: AtomicU64,
     pub(super) failures: AtomicU64,
     pub(super) throttled: AtomicU64,
+    pub(super) refused: AtomicU64,
+    pub(super) unanswered: AtomicU64,
+    pub(super) unsent: AtomicU64,
     pub(super) opened: AtomicU64,
     pub(super) deferred: AtomicU64,
     pub(super) repeats_after_crash: AtomicU64,
@@ -44,6 +53,9 @@ impl Counters {
             successes: get(&self.successes),
             failures: get(&self.failures),
             throttled: get(&self.throttled),
+            refused: get(&self.refused),
+            unanswered: get(&self.unanswered),
+            unsent: get(&self.unsent),
             opened: get(&self.opened),
             deferred: get(&self.deferred),
             repeats_after_crash: get(&self.repeats_after_crash),

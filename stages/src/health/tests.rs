@@ -113,6 +113,8 @@ fn each_outcome_is_counted_once_and_the_last_error_is_kept() {
         successes: 1,
         failures: 3,
         throttled: 1,
+        refused: 1,
+        unanswered: 1,
         opened: 1,
         ..Default::default()
     };

@@ -28,6 +28,20 @@ pub struct Failure {
     pub may_have_arrived: bool,
 }
 
+impl Failure {
+    /// What came of the attempt, in the one word of metrics and traces; an attempt that did not fail is a `success`.
+    #[must_use]
+    pub fn outcome(&self) -> &'static str {
+        match (self.kind, self.status) {
+            (FailureKind::Throttled, _) => "throttled",
+            (FailureKind::Refused | FailureKind::Gone, _) => "refused",
+            (FailureKind::AddressRefused, _) => "unsent",
+            (FailureKind::Transient, None) => "no-answer",
+            (FailureKind::Transient, Some(_)) => "failure",
+        }
+    }
+}
+
 /// What a failed attempt asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {

@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use state::{BodyDigest, DeadLetter, Event, History, SpillRef, SpillSeq, SpilledDelivery, UnixMillis};
+use state::{
+    BodyDigest, DeadLetter, Event, History, SpillRef, SpillSeq, SpilledDelivery, TraceParent, UnixMillis,
+};
 
 use super::{Broker, Progress, ValidEvent};
 
@@ -23,6 +25,8 @@ pub struct Delivery {
     pub may_repeat: bool,
     /// Its number among its broker's deliveries, in arrival order; the line gives it.
     pub seq: SpillSeq,
+    /// What an attempt tells the receiver of its place in a trace: the event's own, or the attempt's span.
+    pub traceparent: Option<TraceParent>,
     /// How far it has come; clones share it.
     pub progress: Arc<Progress>,
 }
@@ -32,6 +36,7 @@ impl Delivery {
     #[must_use]
     pub fn new(event: ValidEvent, broker: Arc<Broker>) -> Self {
         Self {
+            traceparent: event.event().traceparent,
             event,
             broker,
             history: History::default(),
@@ -45,6 +50,7 @@ impl Delivery {
     #[must_use]
     pub fn from_spill(spilled: SpilledDelivery, broker: Arc<Broker>, may_repeat: bool) -> Self {
         Self {
+            traceparent: spilled.event.traceparent,
             event: ValidEvent::new(spilled.event),
             broker,
             history: spilled.history,
@@ -55,7 +61,8 @@ impl Delivery {
     }
 
     /// The delivery a dead letter was, to be sent again: the attempts made are known but count no more, and its age
-    /// begins at `now`. None if the letter is not one of a broker's, or its body was cut.
+    /// begins at `now`. None if the letter is not one of a broker's, or its body was cut. Its place in a trace stands in
+    /// its body: see [`Decode::traceparent`](crate::Decode::traceparent) and [`Delivery::in_trace`].
     #[must_use]
     pub fn from_letter(letter: &DeadLetter, broker: Arc<Broker>, now: UnixMillis) -> Option<Self> {
         let (event_id, load_id, status) =
@@ -71,12 +78,21 @@ impl Delivery {
             // Both were judged when it was a record; nothing asks for them any more.
             occurred_at: 0,
             sequence: None,
+            traceparent: None,
             read_at: now,
             digest: BodyDigest::of(&letter.body),
             body: Bytes::from(letter.body.clone()),
         };
         let history = letter.history.clone().renewed();
         Some(Self { history, ..Self::new(ValidEvent::new(event), broker) })
+    }
+
+    /// The same with this place in a trace.
+    #[must_use]
+    pub fn in_trace(mut self, traceparent: Option<TraceParent>) -> Self {
+        self.event = self.event.in_trace(traceparent);
+        self.traceparent = traceparent;
+        self
     }
 
     /// Puts the delivery back to wait for another attempt, with the attempts made so far.
@@ -112,6 +128,8 @@ pub struct Permitted(Fresh);
 pub struct Receipt {
     /// How many attempts failed before.
     pub failed_attempts: u32,
+    /// The HTTP status of the answer.
+    pub status: u16,
     /// When the answer had been read.
     pub at: UnixMillis,
 }
@@ -149,6 +167,11 @@ impl Permitted {
     #[must_use]
     pub fn delivery(&self) -> &Delivery {
         self.0.delivery()
+    }
+
+    /// The next attempt names this place in a trace instead of the event's own.
+    pub fn trace(&mut self, traceparent: TraceParent) {
+        self.0.delivery_mut().traceparent = Some(traceparent);
     }
 
     /// The permit is spent; what remains may earn another.

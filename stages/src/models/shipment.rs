@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use state::{Event, UnixMillis};
+use state::{Event, TraceParent, UnixMillis};
 
 use super::RawRecord;
 
@@ -21,6 +21,8 @@ pub struct ShipmentEvent {
     pub occurred_at: UnixMillis,
     /// The producer's own count of the load's events.
     pub sequence: Option<u64>,
+    /// Its place in a distributed trace; none if it names none, or a malformed one.
+    pub traceparent: Option<TraceParent>,
 }
 
 /// An event that has passed every rule: only `Validate` makes one, or the spill gives one back.
@@ -31,6 +33,12 @@ impl ValidEvent {
     /// For `Validate`, and for deliveries that come back from the spill, where only valid events go.
     pub(crate) fn new(event: Event) -> Self {
         Self(Arc::new(event))
+    }
+
+    /// The same with this place in a trace.
+    pub(crate) fn in_trace(mut self, traceparent: Option<TraceParent>) -> Self {
+        Arc::make_mut(&mut self.0).traceparent = traceparent;
+        self
     }
 
     /// The event itself.

@@ -22,7 +22,11 @@ impl Stage for Script {
         let answer = self.0.lock().pop_front().expect("an attempt the script does not have");
         let fresh = permitted.spend();
         Ok(match answer {
-            None => Attempt::Accepted(Receipt { failed_attempts: fresh.delivery().history.attempts, at: 0 }),
+            None => Attempt::Accepted(Receipt {
+                failed_attempts: fresh.delivery().history.attempts,
+                status: 200,
+                at: 0,
+            }),
             Some(failure) => Attempt::Failed(fresh, failure),
         })
     }
@@ -98,7 +102,7 @@ async fn it_is_tried_in_place_until_it_is_taken_and_each_attempt_pays_a_permit()
         Duration::from_secs(21),
         "three permits ten seconds apart, a second to answer"
     );
-    let counts = HealthCounts { attempts: 3, successes: 1, failures: 2, ..Default::default() };
+    let counts = HealthCounts { attempts: 3, successes: 1, failures: 2, unanswered: 2, ..Default::default() };
     assert_eq!(broker.health.counts(), counts);
 }
 

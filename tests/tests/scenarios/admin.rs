@@ -275,6 +275,13 @@ fn metrics_are_prometheus_text_and_agree_with_the_summary_and_the_probes_say_wha
     for end in ["count{broker=\"broker-1\"}", "bucket{broker=\"broker-1\",le=\"+Inf\"}"] {
         assert_eq!(of(&format!("loadline_delivery_latency_seconds_{end}")), 200.0);
     }
+    let stage = |stage: &str| of(&format!("loadline_stage_duration_seconds_count{{stage=\"{stage}\"}}"));
+    assert_eq!((stage("decode"), stage("validate"), stage("route")), (211.0, 210.0, 210.0));
+    assert_eq!(stage("deliver"), 400.0 + failures);
+    assert!(stage("throttle") >= stage("deliver"), "an attempt without a permit");
+    // A verdict each, duplicates and the record that is none included.
+    assert_eq!(stage("ack"), 421.0);
+    assert!(stage("dedupe") >= 420.0);
     assert_eq!(of("loadline_broker_state{broker=\"broker-0\",state=\"healthy\"}"), 1.0);
     assert_eq!(of("loadline_lag_events{partition=\"file:events.ndjson\"}"), 0.0);
     assert!(of("loadline_commit_duration_seconds_count") <= summary.commits as f64);

@@ -24,3 +24,4 @@ mod repeats;
 mod rotation;
 mod stdin;
 mod stopping;
+mod traces;

@@ -100,6 +100,7 @@ fn a_mistake_in_a_broker_is_reported_at_its_key_with_its_id() {
         ("loads = [1]", "brokers[0].loads[0]"),
         ("headers = { host = \"a\" }", "brokers[0].headers.host"),
         ("headers = { webhook-id = \"a\" }", "brokers[0].headers.webhook-id"),
+        ("headers = { Traceparent = \"a\" }", "brokers[0].headers.Traceparent"),
         ("headers = { \"a b\" = \"a\" }", "brokers[0].headers.a b"),
         ("headers = { x-a = \"1\", X-A = \"2\" }", "brokers[0].headers.x-a"),
         ("headers = { cookie = \"a\" }", "brokers[0].headers.cookie"),

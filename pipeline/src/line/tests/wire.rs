@@ -172,7 +172,7 @@ impl Stage for Wire {
             End::Accept => {
                 self.seen.lock().log("accept", call.broker, &under.key.1, call.number);
                 let failed_attempts = fresh.delivery().history.attempts;
-                return Ok(Attempt::Accepted(Receipt { failed_attempts, at: 0 }));
+                return Ok(Attempt::Accepted(Receipt { failed_attempts, status: 200, at: 0 }));
             }
             End::Fault => return Err(Exit::Fault(Fault::State(StateFault::Overrun { bound: 42 }))),
             End::Panic => panic!("the script says so"),

@@ -103,7 +103,7 @@ impl World {
         match how {
             How::Accept => {
                 health.on_success();
-                let receipt = Ok(Receipt { failed_attempts: 0, at: 0 });
+                let receipt = Ok(Receipt { failed_attempts: 0, status: 200, at: 0 });
                 // From its first poll on the verdict counts as being recorded.
                 drop(ack().settle(&delivery, receipt).now_or_never());
                 self.commits.push_back(Commit::Verdict(index, delivery));

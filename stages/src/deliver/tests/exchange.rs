@@ -101,3 +101,18 @@ async fn an_answer_read_to_its_end_keeps_the_connection_and_one_over_the_limit_i
     assert_accepted(&attempt(&deliver, &format!("http://{}/", large.address), LONG).await);
     assert_eq!(large.seen().len(), 1);
 }
+
+#[tokio::test]
+async fn a_place_in_a_trace_goes_along_and_without_one_there_is_no_header() {
+    let receiver = Receiver::start(|| Response::new("")).await;
+    let broker = broker_at(&format!("http://{}/", receiver.address), signer(&SECRETS), LONG);
+    let text = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+    for traceparent in [None, state::TraceParent::parse(text)] {
+        let mut permitted = permitted(&broker, "e1", BODY);
+        traceparent.into_iter().for_each(|parent| permitted.trace(parent));
+        assert_accepted(&deliver().run(permitted).await.unwrap());
+    }
+    let [without, with] = receiver.seen().try_into().unwrap();
+    assert!(!without.headers.contains_key("traceparent"));
+    assert_eq!(with.headers.get_all("traceparent").iter().collect::<Vec<_>>(), [text]);
+}
