@@ -73,6 +73,11 @@ impl Producer {
         self.post_with(&[], body)
     }
 
+    /// Posts `body` and waits; none if the run ends before it answers.
+    pub fn post_or_not(&self, body: impl Into<Bytes>) -> Option<Told> {
+        runtime().block_on(self.try_post(body))
+    }
+
     /// Posts `body`; none if the run ends before it answers.
     pub async fn try_post(&self, body: impl Into<Bytes>) -> Option<Told> {
         self.ask(&[], body.into()).await.ok()

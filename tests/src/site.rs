@@ -215,6 +215,23 @@ impl Site {
         runtime().block_on(output).expect("the process starts")
     }
 
+    /// Runs a line of shell in the site's directory, with `loadline` where a shell finds it and the config as it is there:
+    /// what an earlier line has edited stays.
+    #[must_use]
+    pub fn shell(&self, line: &str) -> Ended {
+        if !self.config().exists() {
+            self.write_config();
+        }
+        let mut command = Command::new("sh");
+        command.args(["-c", line]);
+        self.surround(&mut command);
+        let beside = binary::loadline().parent().expect("a directory").to_owned();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths(std::iter::once(beside).chain(std::env::split_paths(&path)));
+        command.env("PATH", path.expect("a path"));
+        Ended::of(&runtime().block_on(async { command.kill_on_drop(true).output().await }).expect("a shell"))
+    }
+
     /// The dead letters, as `loadline dead list` gives them.
     ///
     /// # Panics

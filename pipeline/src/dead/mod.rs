@@ -27,3 +27,9 @@ pub use queues::{DiskQueues, LineQueues};
 pub use replay::{Queues, ReplayFault, ReplayPage, ReplayRequest, Sink, read_page, replay_page};
 pub use select::{SelectError, Selection, stage_of};
 pub use told::{Told, ToldAttempt, is_cut};
+
+/// So many dead letters, in words.
+#[must_use]
+pub fn counted(letters: u64) -> String {
+    if letters == 1 { "1 dead letter".to_owned() } else { format!("{letters} dead letters") }
+}

@@ -7,7 +7,10 @@ use super::{
     BrokerStatus, DeadStatus, PartitionStatus, Status,
     verdict::{span, worse},
 };
-use crate::columns::{shown_in, write_columns};
+use crate::{
+    columns::{shown_in, write_columns},
+    dead::counted,
+};
 
 /// How many brokers are listed; the rest are well, or `--json` has them.
 const BROKERS_MAX: usize = 40;
@@ -93,7 +96,7 @@ fn dead_letters(out: &mut impl Write, dead: &DeadStatus) -> io::Result<()> {
     if dead.total == 0 {
         return writeln!(out, "no dead letters{least}");
     }
-    writeln!(out, "{} dead letters{least}", dead.total)?;
+    writeln!(out, "{}{least}", counted(dead.total))?;
     let rows: Vec<Vec<String>> = dead
         .by_cause
         .iter()

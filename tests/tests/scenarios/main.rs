@@ -21,6 +21,7 @@ mod quota;
 mod refusals;
 mod reload;
 mod repeats;
+mod replays;
 mod rotation;
 mod stdin;
 mod stopping;

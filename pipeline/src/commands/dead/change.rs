@@ -14,7 +14,7 @@ use crate::{
     admin::client::ask,
     cli::{DeadChangeArgs, Exit},
     config::Place,
-    dead::{Group, Groups, LetterId, PurgePage, Selection, purge_page, write_groups},
+    dead::{Group, Groups, LetterId, PurgePage, Selection, counted, purge_page, write_groups},
 };
 
 /// Whether the command may go on: every letter is meant only if that is said.
@@ -81,7 +81,7 @@ fn tell(reach: &Reach, args: &DeadChangeArgs, groups: &[Group], answer: Answer) 
         writeln!(out, "{told}")?;
     } else if !answer.quiet {
         let done = if args.dry_run { "would be removed" } else { "removed" };
-        writeln!(out, "{letters} dead letters {done} ({})", reach.place())?;
+        writeln!(out, "{} {done} ({})", counted(letters), reach.place())?;
         if letters > 0 {
             write_groups(&mut out, groups)?;
         }

@@ -16,7 +16,7 @@ use super::{super::Answer, reach::Reach};
 use crate::{
     cli::{DeadExportArgs, Exit},
     config::Place,
-    dead::{Selection, moment},
+    dead::{Selection, counted, moment},
 };
 
 pub(super) async fn export(place: &Place, args: &DeadExportArgs, answer: Answer) -> anyhow::Result<Exit> {
@@ -31,7 +31,7 @@ pub(super) async fn export(place: &Place, args: &DeadExportArgs, answer: Answer)
         let mut out = io::stdout().lock();
         let count = write(&reach, &selection, &mut out).await?;
         if !answer.quiet {
-            writeln!(io::stderr().lock(), "{count} dead letters from before {}", moment::text(until))?;
+            writeln!(io::stderr().lock(), "{} from before {}", counted(count), moment::text(until))?;
         }
         return Ok(Exit::Done);
     };
@@ -53,7 +53,8 @@ pub(super) async fn export(place: &Place, args: &DeadExportArgs, answer: Answer)
         let told = json!({ "answeredBy": reach.by(), "letters": count, "to": path, "until": until });
         writeln!(out, "{told}")?;
     } else if !answer.quiet {
-        writeln!(out, "{count} dead letters are in {} ({})", path.display(), reach.place())?;
+        let is = if count == 1 { "is" } else { "are" };
+        writeln!(out, "{} {is} in {} ({})", counted(count), path.display(), reach.place())?;
         writeln!(
             out,
             "to remove these and none that came later, purge with the same conditions and --until {until}"

@@ -9,7 +9,7 @@ use super::{super::Answer, reach::Reach};
 use crate::{
     cli::{DeadListArgs, DeadShowArgs, Exit},
     config::Place,
-    dead::{Selection, write_groups, write_line, write_whole},
+    dead::{Selection, counted, write_groups, write_line, write_whole},
 };
 
 pub(super) async fn list(place: &Place, args: &DeadListArgs, answer: Answer) -> anyhow::Result<Exit> {
@@ -48,7 +48,7 @@ pub(super) async fn summary(place: &Place, args: &DeadListArgs, answer: Answer) 
     if answer.json {
         writeln!(out, "{}", json!({ "answeredBy": reach.by(), "total": total, "groups": groups }))?;
     } else {
-        writeln!(out, "{total} dead letters ({})", reach.place())?;
+        writeln!(out, "{} ({})", counted(total), reach.place())?;
         if total > 0 {
             write_groups(&mut out, &groups)?;
         }

@@ -22,7 +22,10 @@ use crate::{
     assemble::{self, Front},
     cli::{DeadChangeArgs, Exit, check},
     config::{AdminConfig, Config, Place},
-    dead::{DiskQueues, LetterId, Planner, ReplayCounts, ReplayPage, ReplayRequest, Selection, replay_page},
+    dead::{
+        DiskQueues, LetterId, Planner, ReplayCounts, ReplayPage, ReplayRequest, Selection, counted,
+        replay_page,
+    },
     roster::Roster,
 };
 
@@ -189,7 +192,7 @@ fn tell(reach: &Reach, args: &DeadChangeArgs, course: &Course, answer: Answer) -
     let deliveries: u64 = counts.deliveries.values().sum();
     let (sent, over) =
         if args.dry_run { ("would be sent", "would be removed") } else { ("are sent", "are removed") };
-    writeln!(out, "{} dead letters ({})", counts.letters, reach.place())?;
+    writeln!(out, "{} ({})", counted(counts.letters), reach.place())?;
     writeln!(out, "{:>8} {sent} again: {deliveries} deliveries wait for their turn", counts.replayed)?;
     if counts.delivered_since > 0 {
         writeln!(
