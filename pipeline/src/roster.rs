@@ -1,7 +1,7 @@
 //! Who is served: all brokers of a run, those that came and went included. Cheap to ask from any thread; a reload replaces
 //! the whole at once.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use arc_swap::ArcSwap;
 use stages::models::Broker;
@@ -16,21 +16,26 @@ struct Rolls {
     all: Vec<Arc<Broker>>,
     /// Those that the config names, in its order.
     listed: Vec<Arc<Broker>>,
+    /// Those that it names no more.
+    left: Vec<Arc<Broker>>,
 }
 
 impl Roster {
     /// A roster of `brokers`, in config order, which is that of their ordinals.
     #[must_use]
     pub fn new(brokers: Vec<Arc<Broker>>) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(Rolls { all: brokers.clone(), listed: brokers })))
+        Self(Arc::new(ArcSwap::from_pointee(Rolls {
+            all: brokers.clone(),
+            listed: brokers,
+            left: Vec::new(),
+        })))
     }
 
     /// Everyone who has been served in this run, those first that the config names.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Broker>> {
         let rolls = self.0.load();
-        let left = rolls.all.iter().filter(|broker| broker.is_leaving());
-        rolls.listed.iter().chain(left).cloned().collect()
+        rolls.listed.iter().chain(&rolls.left).cloned().collect()
     }
 
     /// Those that the config names, in its order.
@@ -61,11 +66,11 @@ impl Roster {
     }
 
     /// `broker`, whose ordinal is the next one, has a slot, but the config does not name it yet.
-    pub fn know(&self, broker: Arc<Broker>) {
+    pub fn know(&self, broker: &Arc<Broker>) {
         broker.set_leaving(true);
-        let Rolls { all, listed } = &**self.0.load();
-        let all = all.iter().cloned().chain([broker]).collect();
-        self.0.store(Arc::new(Rolls { all, listed: listed.clone() }));
+        let Rolls { all, listed, left } = &**self.0.load();
+        let with = |brokers: &[Arc<Broker>]| brokers.iter().cloned().chain([broker.clone()]).collect();
+        self.0.store(Arc::new(Rolls { all: with(all), listed: listed.clone(), left: with(left) }));
     }
 
     /// From now on the config names these, in this order; everyone else leaves. Those not known yet have the next
@@ -74,9 +79,12 @@ impl Roster {
         let mut all = self.0.load().all.clone();
         all.extend(listed.iter().filter(|broker| broker.ordinal >= all.len()).cloned().collect::<Vec<_>>());
         all.sort_by_key(|broker| broker.ordinal);
-        all.iter().for_each(|broker| broker.set_leaving(true));
+        let named: BTreeSet<usize> = listed.iter().map(|broker| broker.ordinal).collect();
+        let left: Vec<_> = all.iter().filter(|broker| !named.contains(&broker.ordinal)).cloned().collect();
+        // Nobody who stays is seen to leave, not even for a moment.
+        left.iter().for_each(|broker| broker.set_leaving(true));
         listed.iter().for_each(|broker| broker.set_leaving(false));
-        self.0.store(Arc::new(Rolls { all, listed }));
+        self.0.store(Arc::new(Rolls { all, listed, left }));
     }
 }
 
@@ -108,7 +116,7 @@ mod tests {
         let [a, b, c] = [("a", 0), ("b", 1), ("c", 2)].map(|(name, ordinal)| broker_called(name, ordinal));
         let roster = Roster::new(vec![a.clone(), b.clone()]);
         a.tally.gauges.spilled.set(3);
-        roster.know(c.clone());
+        roster.know(&c);
         assert_eq!((names(&roster.shown()), names(&roster.all())), (vec!["a", "b"], vec!["a", "b", "c"]));
         roster.replace(vec![c.clone(), b.clone()]);
         assert_eq!((names(&roster.listed()), names(&roster.shown())), (vec!["c", "b"], vec!["c", "b", "a"]));

@@ -322,7 +322,7 @@ impl Health {
             (FailureKind::Refused | FailureKind::Gone, _) => add(&counters.refused),
             (FailureKind::AddressRefused, _) => add(&counters.unsent),
             (FailureKind::Transient, None) => add(&counters.unanswered),
-            (FailureKind::Transient, Some(_)) => {}
+            (FailureKind::Transient, Some(_)) => add(&counters.unwell),
         }
         let error = LastError { at: now, status: failure.status, cause: failure.cause.clone() };
         let mut state = self.state.lock();

@@ -18,6 +18,9 @@ use crate::{
     table::Table,
 };
 
+/// How many bytes of letters are counted in one step: some milliseconds' worth.
+const STEP_BYTES: usize = 1 << 20;
+
 /// All dead letters.
 #[derive(Clone, Debug)]
 pub struct DeadLetters {
@@ -81,8 +84,9 @@ impl DeadLetters {
         self.tally.lock().counts.clone()
     }
 
-    /// Counts up to `max` letters that have not been counted; true once there are none left. The ledger thread waits
-    /// for it when it has a letter to write, so `max` should be some hundreds.
+    /// Counts up to `max` letters that have not been counted, and no more than [`STEP_BYTES`] and one letter; true once
+    /// there are none left. The ledger thread waits for it when it has a letter to write, so `max` should be some
+    /// hundreds.
     ///
     /// # Errors
     /// A fault of the store, or [`StateFault::Undecodable`].
@@ -92,15 +96,19 @@ impl DeadLetters {
             return Ok(true);
         }
         let from = tally.reached.clone().map_or(Bound::Unbounded, Bound::Excluded);
-        let mut visited = 0;
+        let (mut visited, mut bytes, mut ended) = (0, 0, true);
         for item in self.table.range((from, Bound::Unbounded)).take(max) {
             let (key, value) = item?;
             let letter: DeadLetter = self.table.decode(&value)?;
             tally.add(&letter);
             tally.reached = Some(key.to_vec());
-            visited += 1;
+            (visited, bytes) = (visited + 1, bytes + value.len());
+            if bytes > STEP_BYTES {
+                ended = false;
+                break;
+            }
         }
-        tally.counts.complete = visited < max;
+        tally.counts.complete = ended && visited < max;
         Ok(tally.counts.complete)
     }
 

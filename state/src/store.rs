@@ -34,8 +34,9 @@ use crate::{
     table::Table,
 };
 
-/// The format this version writes; one number for all trees and keys (values carry their own version byte).
-const FORMAT: u32 = 1;
+/// The format this version writes; one number for all trees and keys (values carry their own version byte). In format 1
+/// no broker was paused and no delivery on disk had a place in a trace; a directory of it is taken over as it is.
+const FORMAT: u32 = 2;
 
 /// How a state directory is opened.
 #[derive(Clone, Debug)]
@@ -235,6 +236,7 @@ fn remove_unfinished_snapshots(database: &Path) -> Result<(), StateFault> {
 fn check_format(meta: &Table, path: &Path) -> Result<(), StateFault> {
     match meta.get::<u32>(b"format")? {
         None => meta.put(b"format", &FORMAT),
+        Some(1) => meta.put(b"format", &FORMAT),
         Some(FORMAT) => Ok(()),
         Some(found) if found > FORMAT => {
             Err(StateFault::TooNew { path: path.to_owned(), found, known: FORMAT })

@@ -176,8 +176,27 @@ fn a_store_of_a_newer_version_is_refused_and_left_alone() {
     drop(store);
     for _ in 0..2 {
         let fault = Store::open(dir.path(), options(Durability::Process)).unwrap_err();
-        assert!(matches!(fault, StateFault::TooNew { found: 9, known: 1, .. }), "{fault}");
+        assert!(matches!(fault, StateFault::TooNew { found: 9, known: 2, .. }), "{fault}");
     }
+}
+
+#[test]
+fn a_store_of_the_first_format_is_taken_over_and_an_older_version_would_refuse_it_from_then_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let format = |store: &Store, number: Option<u32>| {
+        let meta = store.db.open_tree("meta").unwrap();
+        if let Some(number) = number {
+            meta.insert("format", codec::encode("meta", &number).unwrap()).unwrap();
+        }
+        codec::decode::<u32>("meta", &meta.get("format").unwrap().unwrap()).unwrap()
+    };
+    let store = Store::open(dir.path(), options(Durability::Process)).unwrap();
+    store.put_all(&[delivered("acme", "e1", None)]).unwrap();
+    assert_eq!(format(&store, Some(1)), 1);
+    drop(store);
+    let store = Store::open(dir.path(), options(Durability::Process)).unwrap();
+    assert_eq!(format(&store, None), 2);
+    assert!(store.look_up(&LedgerKey::new("acme", "e1")).unwrap().is_some());
 }
 
 /// A state directory with 20,000 deliveries on record.

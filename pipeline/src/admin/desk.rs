@@ -1,6 +1,6 @@
 //! One request's way: who may ask is judged, the path is looked up, the answer leaves as JSON or text.
 
-use std::{convert::Infallible, net::IpAddr};
+use std::{convert::Infallible, net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
@@ -42,7 +42,7 @@ pub(super) struct Desk {
     by_address: bool,
     stop: Stop,
     /// One operator at a time: what is on record last is what is in force.
-    acting: tokio::sync::Mutex<()>,
+    acting: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Why a request is not answered.
@@ -78,7 +78,7 @@ impl Desk {
         by_address: bool,
         stop: Stop,
     ) -> Self {
-        let acting = tokio::sync::Mutex::new(());
+        let acting = Arc::default();
         Self { observer: Mutex::new(observer), brokers, planner, reload, token, by_address, stop, acting }
     }
 
@@ -178,9 +178,21 @@ impl Desk {
             .find(name)
             .filter(|broker| is_served(broker))
             .ok_or_else(|| Refusal::NoBroker(name.to_owned()))?;
-        let ledger = self.observer.lock().ledger().clone();
-        let _alone = self.acting.lock().await;
-        let state = act::on_running(&ledger, &broker, act).await?;
+        let (ledger, begun) = {
+            let observer = self.observer.lock();
+            (observer.ledger().clone(), observer.watched().is_some())
+        };
+        if !begun {
+            // What is on record is only being read.
+            return Err(Refusal::Early);
+        }
+        let acting = self.acting.clone();
+        // A task of its own, so that what is on record comes into force also if whoever asked has gone away.
+        let acted = tokio::spawn(async move {
+            let _alone = acting.lock().await;
+            act::on_running(&ledger, &broker, act).await
+        });
+        let state = acted.await.map_err(|_| state::StateFault::Closed)??;
         Ok(response(
             StatusCode::OK,
             JSON,

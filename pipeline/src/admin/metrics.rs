@@ -142,14 +142,13 @@ fn per_broker(out: &mut Exposition, brokers: &[BrokerStatus]) {
 /// What is told apart once more: by outcome, by cause.
 fn by_cause(out: &mut Exposition, brokers: &[BrokerStatus]) {
     let attempts = brokers.iter().flat_map(|b| {
-        let told_apart = b.throttled + b.refused + b.unanswered + b.unsent;
         let outcomes = [
             ("success", b.successes),
             ("throttled", b.throttled),
             ("refused", b.refused),
             ("no-answer", b.unanswered),
             ("unsent", b.unsent),
-            ("failure", b.failures.saturating_sub(told_apart)),
+            ("failure", b.unwell),
         ];
         outcomes.map(|(outcome, count)| ([("broker", &*b.id), ("outcome", outcome)], count as f64))
     });

@@ -74,6 +74,9 @@ pub(super) async fn serve(bound: Bound, desk: Arc<Desk>, ended: oneshot::Receive
             _ = &mut ended => break,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if room => match accepted {
+                Ok(Stream::Socket(stream)) if !is_ours(&stream) => {
+                    tracing::warn!("someone else's connection to the admin endpoint was closed");
+                }
                 Ok(Stream::Socket(stream)) => {
                     connections.spawn(serve_connection(stream, desk.clone(), ending.clone()));
                 }
@@ -91,6 +94,13 @@ pub(super) async fn serve(bound: Bound, desk: Arc<Desk>, ended: oneshot::Receive
     end.send_replace(true);
     let all = async { while connections.join_next().await.is_some() {} };
     let _late = time::timeout(GRACE, all).await.is_err();
+}
+
+/// Whether it is this process's own user, or the administrator, who has connected: a socket is its owner's alone from the
+/// moment its mode is set, which is a moment after it is there.
+fn is_ours(stream: &UnixStream) -> bool {
+    let ours = rustix::process::geteuid().as_raw();
+    stream.peer_cred().is_ok_and(|peer| peer.uid() == ours || peer.uid() == 0)
 }
 
 /// What is done whether anyone asks or not: a sample every second, and the count of the dead letters.

@@ -73,7 +73,11 @@ impl DiskQueues {
             self.usage.insert(broker.clone(), SpillUsage { next_seq, ..SpillUsage::default() });
         }
         let Some(usage) = self.usage.get_mut(broker) else { return Ok(None) };
-        if usage.bytes + bytes > self.broker_max || self.bytes + bytes > self.total_max {
+        // As in a running line: half is left to what comes, unless nothing else waits.
+        let fits = |parts| {
+            usage.bytes + bytes <= self.broker_max / parts && self.bytes + bytes <= self.total_max / parts
+        };
+        if !(fits(2) || (usage.deliveries == 0 && fits(1))) {
             return Ok(None);
         }
         usage.bytes += bytes;

@@ -90,6 +90,14 @@ impl Account {
         self.bytes + bytes <= self.broker_max && total + bytes <= self.total_max
     }
 
+    /// Whether a dead letter of `bytes` may come back: it leaves half of both bounds to what comes, which would otherwise
+    /// wait in memory, at everyone's cost. One that takes more finds room when nothing else waits.
+    pub(super) fn has_room_for_letter(&self, bytes: u64) -> bool {
+        let total = self.shared.spill_bytes.load(Ordering::Relaxed);
+        let half = self.bytes + bytes <= self.broker_max / 2 && total + bytes <= self.total_max / 2;
+        half || (self.deliveries == 0 && self.has_room(bytes))
+    }
+
     /// A delivery of `bytes` goes to disk.
     pub(super) fn add(&mut self, bytes: u64) {
         self.bytes += bytes;
@@ -191,6 +199,19 @@ mod tests {
         one.remove(1, 1);
         assert!(one.has_room(90), "the last one takes what the estimates have left");
         assert_eq!(shared.spill_bytes.load(Ordering::Relaxed), 60);
+    }
+
+    #[test]
+    fn letters_leave_half_of_the_room_to_what_comes() {
+        let shared = shared();
+        let mut one = account(&shared, SpillUsage::default(), 0);
+        let mut other = account(&shared, SpillUsage::default(), 0);
+        assert!(one.has_room_for_letter(100), "nothing else waits");
+        one.add(30);
+        assert!(one.has_room_for_letter(20) && !one.has_room_for_letter(21), "half of its own share");
+        other.add(30);
+        assert!(one.has_room_for_letter(15) && !one.has_room_for_letter(16), "half of the whole");
+        assert!(one.has_room(70), "what comes may have all");
     }
 
     #[test]

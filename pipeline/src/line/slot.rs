@@ -237,7 +237,8 @@ impl Slot {
     /// Takes in a dead letter's delivery, which has to be written to disk then; none if there is no room for it.
     pub(super) fn take_back(&mut self, delivery: Delivery) -> Option<SpilledDelivery> {
         let bytes = Spill::cost_of(delivery.event());
-        if !self.account.has_room(bytes) {
+        // What waits in memory for room on disk comes first.
+        if !self.overflow.is_empty() || !self.account.has_room_for_letter(bytes) {
             return None;
         }
         let seq = self.account.number();

@@ -80,7 +80,7 @@ impl<'p> Reloader<'p> {
                 return Err(Refused::Stopping);
             }
             // At once: if the next one cannot be admitted, this one has its slot all the same and must not get a second.
-            self.parts.brokers.know(broker.clone());
+            self.parts.brokers.know(broker);
         }
         let hints = self.put_in_force(&new, &plan, made);
         self.config = new;

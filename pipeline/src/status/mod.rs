@@ -142,6 +142,8 @@ pub struct BrokerStatus {
     pub unanswered: u64,
     /// Those in which nothing was sent, because the address is not allowed.
     pub unsent: u64,
+    /// The rest of the failures, mostly 5xx.
+    pub unwell: u64,
     /// Attempts of deliveries that had been attempted before.
     pub retries: u64,
     /// Retries put off because the retry budget was empty.
@@ -266,6 +268,7 @@ impl BrokerStatus {
             refused: counts.refused,
             unanswered: counts.unanswered,
             unsent: counts.unsent,
+            unwell: counts.unwell,
             retries: tally.retries.get(),
             deferred: counts.deferred,
             opened: counts.opened,

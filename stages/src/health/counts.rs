@@ -19,6 +19,8 @@ pub struct HealthCounts {
     pub unanswered: u64,
     /// Those in which nothing was sent, because the address is not allowed.
     pub unsent: u64,
+    /// The rest of the failures: 5xx, 3xx and 408.
+    pub unwell: u64,
     /// How often the breaker opened, failed probes included.
     pub opened: u64,
     /// Retries put off because the retry budget was empty.
@@ -39,6 +41,7 @@ pub(super) struct Counters {
     pub(super) refused: AtomicU64,
     pub(super) unanswered: AtomicU64,
     pub(super) unsent: AtomicU64,
+    pub(super) unwell: AtomicU64,
     pub(super) opened: AtomicU64,
     pub(super) deferred: AtomicU64,
     pub(super) repeats_after_crash: AtomicU64,
@@ -56,6 +59,7 @@ impl Counters {
             refused: get(&self.refused),
             unanswered: get(&self.unanswered),
             unsent: get(&self.unsent),
+            unwell: get(&self.unwell),
             opened: get(&self.opened),
             deferred: get(&self.deferred),
             repeats_after_crash: get(&self.repeats_after_crash),

@@ -83,6 +83,7 @@ fn full() -> Status {
         id: id.to_owned(),
         state: "open".to_owned(),
         failures: 15,
+        unwell: 5,
         throttled: 1,
         refused: 2,
         unanswered: 3,
