@@ -69,6 +69,8 @@ pub struct Gauges {
     pub spilled: Gauge,
     /// Their bytes, estimated.
     pub spilled_bytes: Gauge,
+    /// Deliveries of those in memory that belong on disk, where there is no room for them.
+    pub no_room: Gauge,
     /// When the oldest in memory came there, in milliseconds since 1970; zero if there is none. Looked for every tenth
     /// of a second.
     pub oldest_at: Gauge,

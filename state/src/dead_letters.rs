@@ -84,7 +84,7 @@ impl DeadLetters {
         self.tally.lock().counts.clone()
     }
 
-    /// Counts up to `max` letters that have not been counted, and no more than [`STEP_BYTES`] and one letter; true once
+    /// Counts up to `max` letters that have not been counted, and no more than 1 MiB of them and one letter; true once
     /// there are none left. The ledger thread waits for it when it has a letter to write, so `max` should be some
     /// hundreds.
     ///

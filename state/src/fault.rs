@@ -7,7 +7,7 @@ use std::{io, path::PathBuf};
 pub enum StateFault {
     /// Another process owns the directory.
     #[error(
-        "state directory {path} is in use by another process: stop that process, or give this one its own `state.dir`"
+        "state directory {path} is in use by another process: ask that process with `loadline status`, or stop it first: only one may run over a `state.dir`"
     )]
     Locked {
         /// The directory.

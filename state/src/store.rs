@@ -7,6 +7,7 @@ use std::{
     fmt,
     fs::{self, File, TryLockError},
     io,
+    os::unix::fs::DirBuilderExt,
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
     sync::Arc,
@@ -75,7 +76,9 @@ impl Store {
     /// [`StateFault::Locked`] if a process has it open, [`StateFault::TooNew`] if a newer version wrote it,
     /// [`StateFault::Damaged`] or [`StateFault::Io`] if it cannot be read or written.
     pub fn open(path: &Path, options: StoreOptions) -> Result<Self, StateFault> {
-        fs::create_dir_all(path).map_err(|error| io_fault(path, &error))?;
+        // What is in it is events: nobody else's business. One that is there already keeps its mode.
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+        made.map_err(|error| io_fault(path, &error))?;
         let lock = lock(path)?;
         let database = path.join("sled");
         remove_unfinished_snapshots(&database)?;

@@ -52,7 +52,7 @@ enum Refusal {
     NotFound,
     #[error("this path is asked with {0}")]
     Method(&'static str),
-    #[error("a token is needed: send it as `Authorization: Bearer …`")]
+    #[error("a token is needed, the one this process was started with: send it as `Authorization: Bearer …`")]
     Unauthorised,
     #[error("a page in a browser may not ask here; configure admin.token and ask from a server")]
     Browser,

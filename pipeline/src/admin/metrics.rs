@@ -23,7 +23,8 @@ use crate::{
 };
 
 /// The states a broker can be in: each has its own series, one of which is 1.
-const STATES: [&str; 7] = ["healthy", "draining", "limited", "open", "half-open", "paused", "disabled"];
+const STATES: [&str; 8] =
+    ["healthy", "draining", "limited", "open", "half-open", "paused", "disabled", "stranded"];
 
 /// What is timed and counted for the line as a whole and is no part of its status.
 #[derive(Debug)]
@@ -115,7 +116,7 @@ fn dead_letters(out: &mut Exposition, status: &Status) {
 type OfBroker = (&'static str, exposition::Kind, &'static str, fn(&BrokerStatus) -> f64);
 
 #[rustfmt::skip]
-const PER_BROKER: [OfBroker; 15] = [
+const PER_BROKER: [OfBroker; 16] = [
     ("loadline_delivered_total", Counter, "Deliveries taken.", |b| b.delivered as f64),
     ("loadline_duplicates_total", Counter, "Deliveries not needed.", |b| b.duplicates as f64),
     ("loadline_conflicts_total", Counter, "Event ids that came again with another body.", |b| b.conflicts as f64),
@@ -128,6 +129,7 @@ const PER_BROKER: [OfBroker; 15] = [
     ("loadline_on_wire_deliveries", Gauge, "Deliveries on the wire.", |b| b.on_wire as f64),
     ("loadline_spill_deliveries", Gauge, "Deliveries on disk.", |b| b.spilled as f64),
     ("loadline_spill_bytes", Gauge, "Their bytes, estimated.", |b| b.spilled_bytes as f64),
+    ("loadline_spill_bytes_max", Gauge, "The most they may be.", |b| b.spilled_bytes_max.unwrap_or(0) as f64),
     ("loadline_oldest_waiting_age_seconds", Gauge, "How long the oldest has waited.", |b| b.oldest_seconds.unwrap_or(0.0)),
     ("loadline_quota_attempts_per_second", Gauge, "Attempts a second allowed.", |b| b.rate_allowed),
     ("loadline_recent_attempts_per_second", Gauge, "Attempts a second, ten seconds' mean.", |b| b.rate_used.unwrap_or(0.0)),

@@ -13,12 +13,15 @@ use crate::{
     engine::View,
     line::Watch,
     status::{
-        DeadStatus, LedgerStatus, PartitionStatus, Past, Status, Verdict, directory::oldest_on_disk, seconds,
+        BrokerStatus, DeadStatus, LedgerStatus, PartitionStatus, Past, Status, Verdict,
+        directory::oldest_on_disk, seconds,
     },
 };
 
 /// How long an observation is given out again.
 const FRESH: Duration = Duration::from_millis(100);
+/// For so many looks in a row, a second apart, the intake is held before the log says so.
+const HELD_FOR: u32 = 5;
 /// Samples kept, one a second: rates are over the last ten seconds.
 const SAMPLES: usize = 11;
 
@@ -36,6 +39,9 @@ pub(super) struct Observer {
     ledger: Ledger,
     log_end: LogEnd,
     state_dir: PathBuf,
+    spill_broker_max: u64,
+    /// At how many of the last looks in a row backpressure held the intake.
+    held: u32,
     began: Instant,
     view: Option<View>,
     samples: VecDeque<Sample>,
@@ -68,6 +74,8 @@ impl Observer {
             ledger,
             log_end,
             state_dir: config.state.dir.clone(),
+            spill_broker_max: config.limits.spill_broker_max,
+            held: 0,
             began: Instant::now(),
             view: None,
             samples: VecDeque::with_capacity(SAMPLES),
@@ -89,9 +97,16 @@ impl Observer {
         self.sample();
     }
 
-    /// Notes the counts that rates are made of.
+    /// Notes the counts that rates are made of, and says so when backpressure has held the intake for a while.
     pub(super) fn sample(&mut self) {
         let Some(view) = &self.view else { return };
+        let held = if view.line.is_held() { self.held.saturating_add(1) } else { 0 };
+        if held == HELD_FOR {
+            tracing::warn!(seconds = HELD_FOR, "backpressure holds the intake");
+        } else if held == 0 && self.held >= HELD_FOR {
+            tracing::info!(seconds = self.held, "the intake is open again");
+        }
+        self.held = held;
         if self.samples.len() == SAMPLES {
             self.samples.pop_front();
         }
@@ -149,7 +164,10 @@ impl Observer {
         status.partitions = vec![self.partition(view, &status, now)];
         self.rates(view, &mut status);
         let store = self.ledger.store();
+        let stranded = view.line.stranded();
+        status.brokers.extend(stranded.iter().map(|(id, usage)| BrokerStatus::stranded(id, *usage)));
         for shown in &mut status.brokers {
+            shown.spilled_bytes_max = Some(self.spill_broker_max);
             if shown.spilled > 0 {
                 // A store that cannot be read is told by the ledger; here the age is missing.
                 let oldest = oldest_on_disk(store, &shown.id.as_str().into()).ok().flatten();

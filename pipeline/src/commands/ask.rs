@@ -53,8 +53,15 @@ pub(super) async fn process_or_directory(
                 Err(StateFault::Locked { path })
                     if looks == LOOKS || place.admin.listen == AdminListen::Off =>
                 {
+                    let way_out = match &place.admin.listen {
+                        AdminListen::Off => {
+                            "admin.listen is \"off\": send it SIGHUP to reload, SIGTERM to stop, or start it with an \
+                             endpoint to ask it"
+                        }
+                        _ => "admin.listen says where it should",
+                    };
                     let why = format!(
-                        "a process has the state directory {} open, but {nobody}; admin.listen says where it should",
+                        "a process has the state directory {} open, but {nobody}; {way_out}",
                         path.display()
                     );
                     anyhow::bail!(why);

@@ -97,7 +97,11 @@ fn with_place(
             Ok(Exit::Usage)
         }
         Err(errors) => {
-            writeln!(io::stderr().lock(), "{errors}")?;
+            writeln!(
+                io::stderr().lock(),
+                "{errors}\na process that runs keeps the config it has; without this file it answers at its admin \
+                 endpoint, such as: curl --unix-socket state/admin.sock http://localhost/status"
+            )?;
             Ok(Exit::Usage)
         }
     }

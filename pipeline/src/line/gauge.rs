@@ -13,6 +13,7 @@ impl Slot {
         let gauges = &self.broker.tally.gauges;
         gauges.queued.set((self.queue.waiting() + self.overflow.len()) as u64);
         gauges.on_wire.set(self.on_wire as u64);
+        gauges.no_room.set(self.overflow.len() as u64);
         gauges.spilled.set(self.account.deliveries());
         gauges.spilled_bytes.set(self.account.bytes());
     }

@@ -1,6 +1,7 @@
 //! The bounds of the line: how much may be in memory, how much on disk, and how long it may wait.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -10,6 +11,7 @@ use std::{
 
 use parking_lot::Mutex;
 use stages::models::Broker;
+use state::SpillUsage;
 
 use super::{memory::Memory, ticket::Tickets};
 
@@ -52,6 +54,8 @@ pub(super) struct Shared {
     sharing: AtomicUsize,
     /// All brokers that have a slot, those that the config does not name any more included.
     admitted: Mutex<Vec<Arc<Broker>>>,
+    /// What waits on disk for brokers that have no slot: the config does not name them.
+    stranded: Mutex<BTreeMap<Arc<str>, SpillUsage>>,
     pub(super) tickets: Tickets,
 }
 
@@ -65,6 +69,7 @@ impl Shared {
             lagging: AtomicUsize::new(0),
             sharing: AtomicUsize::new(brokers),
             admitted: Mutex::default(),
+            stranded: Mutex::default(),
             tickets,
         }
     }
@@ -81,7 +86,18 @@ impl Shared {
 
     /// One more broker has a slot.
     pub(super) fn admit(&self, broker: Arc<Broker>) {
+        self.stranded.lock().remove(&broker.id);
         self.admitted.lock().push(broker);
+    }
+
+    /// So much waits on disk for a broker that has no slot.
+    pub(super) fn strand(&self, broker: Arc<str>, usage: SpillUsage) {
+        self.stranded.lock().insert(broker, usage);
+    }
+
+    /// What waits on disk for brokers that have no slot.
+    pub(super) fn stranded(&self) -> BTreeMap<Arc<str>, SpillUsage> {
+        self.stranded.lock().clone()
     }
 
     /// All brokers that have a slot.

@@ -32,6 +32,7 @@ mod records;
 mod run;
 mod shard;
 mod slot;
+mod tell;
 #[cfg(test)]
 pub(crate) mod testing;
 mod ticket;

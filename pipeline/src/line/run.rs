@@ -4,6 +4,7 @@
 //! checkpoint has passed; the horizons are removed only if nothing was on the wire.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, atomic::Ordering},
     thread,
 };
@@ -13,6 +14,7 @@ use stages::{
     Ack, Stage,
     models::{Broker, Delivery, Fault, RawRecord, Receipt},
 };
+use state::SpillUsage;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
@@ -72,6 +74,12 @@ impl Watch {
     #[must_use]
     pub fn is_held(&self) -> bool {
         self.shared.is_pressed()
+    }
+
+    /// What waits on disk for brokers that the config has not named in this run.
+    #[must_use]
+    pub fn stranded(&self) -> BTreeMap<Arc<str>, SpillUsage> {
+        self.shared.stranded()
     }
 
     /// Records read, settled and dropped.
@@ -247,6 +255,7 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Plan<Stages> {
         }
         for (broker, usage) in usage {
             tracing::warn!(%broker, deliveries = usage.deliveries, "deliveries wait on disk for a broker the config does not name");
+            self.shared.strand(broker, usage);
         }
         Ok(slots)
     }

@@ -20,6 +20,7 @@ use super::{
     load::Loaded,
     meter::Meter,
     queue::{Item, Origin, Queue},
+    tell::Told,
     ticket::Share,
 };
 
@@ -51,6 +52,8 @@ pub(super) struct Slot {
     /// Whether it counts as one of those who share the line and lag.
     pub(super) counts_as_lagging: bool,
     pub(super) meter: Meter,
+    /// What the log says of it so far.
+    pub(super) told: Told,
 }
 
 /// Deliveries on their way to disk, and what is given up once they are durable.
@@ -80,6 +83,7 @@ impl Slot {
             lagging: false,
             counts_as_lagging: false,
             meter: Meter::new(Instant::now()),
+            told: Told::default(),
         }
     }
 

@@ -53,6 +53,9 @@ pub fn status(store: &Store, brokers: &[String]) -> Result<Status, StateFault> {
             ..BrokerStatus::default()
         });
     }
+    let known = |id: &str| brokers.iter().any(|broker| broker == id);
+    let stranded = usage.iter().filter(|(id, _)| !known(id));
+    status.brokers.extend(stranded.map(|(id, usage)| BrokerStatus::stranded(id, *usage)));
     status.verdict = Some(Verdict::new(&status, false));
     Ok(status)
 }

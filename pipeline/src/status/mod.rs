@@ -10,7 +10,7 @@ mod verdict;
 
 use serde::{Deserialize, Serialize};
 use stages::{HealthState, models::Broker};
-use state::{Clock, UnixMillis};
+use state::{Clock, SpillUsage, UnixMillis};
 use tokio::time::Instant;
 
 pub(crate) use lag::Past;
@@ -96,7 +96,8 @@ pub struct BrokerStatus {
     /// Its id.
     pub id: String,
     /// How it is doing: `healthy`, `draining` (healthy, with a backlog on disk, or leaving), `limited`, `open`,
-    /// `half-open`, `paused` or `disabled`.
+    /// `half-open`, `paused`, `disabled`, or `stranded`: the config has not named it in this run, and what waits on disk
+    /// for it stays there.
     pub state: String,
     /// Whether the config does not name it any more: it is sent what is left for it, and nothing new.
     pub leaving: bool,
@@ -114,6 +115,11 @@ pub struct BrokerStatus {
     pub spilled: u64,
     /// Their bytes.
     pub spilled_bytes: u64,
+    /// The most bytes its disk queue may take; only from the admin endpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spilled_bytes_max: Option<u64>,
+    /// Deliveries in memory that belong on disk and find no room there.
+    pub no_room: u64,
     /// How long the oldest that waits has waited, in seconds; none if nothing waits.
     pub oldest_seconds: Option<f64>,
     /// Attempts a second it may be given.
@@ -250,6 +256,8 @@ impl BrokerStatus {
             on_wire: tally.gauges.on_wire.get(),
             spilled,
             spilled_bytes: tally.gauges.spilled_bytes.get(),
+            spilled_bytes_max: None,
+            no_room: tally.gauges.no_room.get(),
             oldest_seconds: (oldest_at > 0).then(|| age(wall, oldest_at)),
             rate_allowed: quota.rate(),
             rate_used: None,
@@ -278,11 +286,23 @@ impl BrokerStatus {
         }
     }
 
+    /// A broker that the config does not name, for which something waits on disk.
+    #[must_use]
+    pub fn stranded(id: &str, usage: SpillUsage) -> Self {
+        Self {
+            id: id.to_owned(),
+            state: "stranded".to_owned(),
+            spilled: usage.deliveries,
+            spilled_bytes: usage.bytes,
+            ..Self::default()
+        }
+    }
+
     /// Deliveries that wait for it, in memory or on disk.
     #[must_use]
     pub fn waiting(&self) -> u64 {
-        // What is read back from disk stays there until it is settled.
-        self.queued.max(self.spilled)
+        // What is read back from disk stays there until it is settled; what finds no room is not there.
+        self.queued.saturating_sub(self.no_room).max(self.spilled) + self.no_room
     }
 }
 

@@ -59,8 +59,12 @@ impl Verdict {
                     "broker {id} is no longer in the config and gets nothing new, {left} are left for it"
                 ));
             }
-            match reason(broker) {
-                Some(reason) if broker.state == "disabled" => notes.push(reason),
+            if broker.no_room > 0 {
+                because.push(no_room(broker));
+            }
+            let reason = if running { reason(broker) } else { left_behind(broker) };
+            match reason {
+                Some(reason) if ["disabled", "stranded"].contains(&&*broker.state) => notes.push(reason),
                 Some(reason) => because.push(reason),
                 None => {}
             }
@@ -117,7 +121,7 @@ pub(super) fn worse(one: &BrokerStatus, other: &BrokerStatus) -> std::cmp::Order
     let rank = |broker: &BrokerStatus| match &*broker.state {
         "open" => 0,
         "half-open" => 1,
-        "disabled" => 2,
+        "disabled" | "stranded" => 2,
         "paused" => 3,
         "limited" => 4,
         "draining" => 5,
@@ -125,6 +129,22 @@ pub(super) fn worse(one: &BrokerStatus, other: &BrokerStatus) -> std::cmp::Order
     };
     let age = |broker: &BrokerStatus| broker.oldest_seconds.unwrap_or(-1.0);
     rank(one).cmp(&rank(other)).then(age(other).total_cmp(&age(one)))
+}
+
+/// Why a broker's trouble has become everyone's.
+fn no_room(broker: &BrokerStatus) -> String {
+    let BrokerStatus { id, spilled_bytes, no_room, .. } = broker;
+    let mib = (*spilled_bytes as f64) / (1024.0 * 1024.0);
+    format!("the disk queue of {id} is full ({mib:.1} MiB), and {no_room} more wait in memory for room there")
+}
+
+/// What waits for a broker while no process runs.
+fn left_behind(broker: &BrokerStatus) -> Option<String> {
+    match (&*broker.state, broker.waiting()) {
+        ("disabled" | "stranded", _) => reason(broker),
+        (_, 0) => None,
+        (_, waiting) => Some(format!("{waiting} wait on disk for {}", broker.id)),
+    }
 }
 
 /// The brokers for which events wait although they take all that was agreed: no process more would make them faster.
@@ -151,6 +171,13 @@ fn reason(broker: &BrokerStatus) -> Option<String> {
         (waiting, None) => format!(", {waiting} wait"),
         (waiting, Some(oldest)) => format!(", {waiting} wait, the oldest for {}", span(*oldest)),
     };
+    let waits = match broker.spilled_bytes_max {
+        Some(max) if broker.spilled_bytes >= max / 4 * 3 && broker.spilled_bytes > 0 => {
+            let share = broker.spilled_bytes as f64 * 100.0 / max as f64;
+            format!("{waits}, its disk queue {share:.0}% full")
+        }
+        _ => waits,
+    };
     let error = last_error.as_ref().map_or(String::new(), |error| format!(", last error: {}", error.cause));
     match &**state {
         "open" | "half-open" => Some(format!("broker {id} does not take anything ({state}){waits}{error}")),
@@ -158,6 +185,9 @@ fn reason(broker: &BrokerStatus) -> Option<String> {
             let why = broker.disabled.as_deref().unwrap_or("no reason given");
             Some(format!("broker {id} is disabled ({why}): what comes for it becomes dead letters"))
         }
+        "stranded" => Some(format!(
+            "{waiting} wait on disk for {id}, which the config does not name: they stay there until it does"
+        )),
         "paused" if waiting == 0 => None,
         "paused" => Some(format!("broker {id} is paused by an operator{waits}")),
         "limited" if waiting > 0 => Some(format!("broker {id} has asked for a pause{waits}")),
@@ -214,6 +244,42 @@ mod tests {
             verdict(brokers),
             "lagging because broker dead does not take anything (open), 1204 wait, the oldest for 3m 12s, last error: \
              connection refused; broker back catches up, 7 wait, the oldest for 3.2s"
+        );
+    }
+
+    #[test]
+    fn a_full_disk_queue_comes_first_and_one_that_fills_is_told() {
+        let full = BrokerStatus {
+            spilled_bytes: 1 << 20,
+            spilled_bytes_max: Some(1 << 20),
+            no_room: 56,
+            queued: 60,
+            ..broker("b", "open", 100, None)
+        };
+        assert_eq!(full.waiting(), 156);
+        let words = verdict(vec![full.clone()]);
+        assert!(
+            words.starts_with("lagging because the disk queue of b is full (1.0 MiB), and 56 more"),
+            "{words}"
+        );
+        assert!(words.contains("156 wait, its disk queue 100% full"), "{words}");
+        let half = verdict(vec![BrokerStatus { spilled_bytes: 1 << 19, no_room: 0, ..full }]);
+        assert!(!half.contains("full"), "{half}");
+    }
+
+    #[test]
+    fn what_waits_for_a_broker_that_the_config_does_not_name_is_told_also_without_a_process() {
+        let usage = state::SpillUsage { deliveries: 60, bytes: 9, next_seq: 60 };
+        let brokers = || vec![BrokerStatus::stranded("gone", usage), broker("here", "idle", 3, Some(99.0))];
+        let running = Verdict::new(&Status { brokers: vec![brokers().remove(0)], ..Status::default() }, true);
+        assert_eq!(
+            running.to_string(),
+            "healthy, but 60 wait on disk for gone, which the config does not name: they stay there until it does"
+        );
+        let none = Verdict::new(&Status { brokers: brokers(), ..Status::default() }, false).to_string();
+        assert!(
+            none.starts_with("no process runs; 3 wait on disk for here; 60 wait on disk for gone"),
+            "{none}"
         );
     }
 

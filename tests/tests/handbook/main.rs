@@ -96,3 +96,20 @@ fn every_metric_an_alert_asks_for_is_one_that_a_run_gives() {
         assert!(given.contains(&name), "{name} is not among the metrics\n{metrics}");
     }
 }
+
+#[test]
+fn every_alert_leads_to_a_section_of_the_runbook() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    let [alerts, runbook] =
+        ["alerts.yml", "runbook.md"].map(|name| fs::read_to_string(docs.join(name)).unwrap());
+    let headings = runbook.lines().filter_map(|line| line.strip_prefix("## ").or(line.strip_prefix("### ")));
+    let sections: Vec<String> = headings.map(|heading| heading.to_lowercase().replace(' ', "-")).collect();
+    for text in [&alerts, &runbook] {
+        for anchor in text.split("runbook.md#").skip(1).chain(text.split("](#").skip(1)) {
+            let anchor = anchor.split(|c: char| !(c.is_ascii_lowercase() || c == '-')).next().unwrap();
+            assert!(sections.iter().any(|section| section == anchor), "{anchor} is not among {sections:?}");
+        }
+    }
+    let alerts_without = alerts.split("- alert: ").skip(1).filter(|alert| !alert.contains("runbook.md"));
+    assert_eq!(alerts_without.collect::<Vec<_>>(), [] as [&str; 0]);
+}

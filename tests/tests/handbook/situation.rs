@@ -37,6 +37,7 @@ impl Situation {
         match name {
             "healthy" => situation.healthy(),
             "dead-broker" => situation.dead_broker(),
+            "full-queue" => situation.full_queue(),
             "slow-broker" => situation.slow_broker(),
             "surge" => situation.surge(),
             "poison" => situation.poison(),
@@ -104,6 +105,18 @@ impl Situation {
         self.post(&Events::new(900, 20).take(300));
         self.fleet.tms(0).wait_for(300);
         self.fleet.tms(2).wait_for(300);
+    }
+
+    /// Nobody answers at bolt, and there is no room for more of what waits for it.
+    fn full_queue(&mut self) {
+        for (key, value) in [("in_flight_max", 64), ("per_broker_max", 32), ("unsettled_max", 4_096)] {
+            self.site.set(&format!("limits.{key}"), value);
+        }
+        self.site.set("limits.spill_broker_max", "1280KiB");
+        self.site.set("source.record_max", "16KiB");
+        self.fleet.tms(BOLT).refuse();
+        self.start();
+        Events::new(900, 500).take(4_000).chunks(500).for_each(|events| self.post(events));
     }
 
     /// bolt takes a second for an answer, and one request at a time.

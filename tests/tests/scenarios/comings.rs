@@ -111,12 +111,19 @@ fn what_waited_on_disk_for_a_broker_that_was_gone_over_a_restart_is_taken_up_whe
     fleet.tms(0).wait_for(300);
     run.terminate();
     assert_eq!(run.wait().summary().spilled, 300);
+    let stranded = |status: &Value| {
+        let row = status["brokers"].as_array().unwrap().iter().find(|row| row["state"] == "stranded");
+        row.map(|row| (row["id"].as_str().unwrap().to_owned(), row["spilled"].as_u64().unwrap()))
+    };
+    let its = Some(("broker-1".to_owned(), 300));
+    assert_eq!(stranded(&status(&site)), its, "without a process");
 
     let run = started(&site);
-    assert_eq!(status(&site)["brokers"].as_array().unwrap().len(), 1);
+    assert_eq!(stranded(&status(&site)), its, "with one");
     fleet.tms(1).behave(Behaviour::default());
     site.put_broker(removed);
     let told = reload(&site);
+    until("it is one of the brokers again", || stranded(&status(&site)).is_none());
     // The pause on record holds too.
     assert!(told["hints"][0].as_str().unwrap().contains("broker-1 is paused"), "{told}");
     site.append(&log[300..]);

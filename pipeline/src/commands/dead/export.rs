@@ -27,17 +27,15 @@ pub(super) async fn export(place: &Place, args: &DeadExportArgs, answer: Answer)
     selection.until = Some(until);
     let reach = Reach::find(place, false).await?;
     let Some(path) = &args.to else {
-        reach.say(answer)?;
         let mut out = io::stdout().lock();
         let count = write(&reach, &selection, &mut out).await?;
-        if !answer.quiet {
-            writeln!(io::stderr().lock(), "{} from before {}", counted(count), moment::text(until))?;
-        }
+        reach.say(&format!("{} from before {}", counted(count), moment::text(until)), answer)?;
         return Ok(Exit::Done);
     };
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let file =
-        file.with_context(|| format!("{} cannot be made; give the name of a new file", path.display()))?;
+    let file = file.with_context(|| {
+        format!("{} cannot be made; give the name of a new file in a directory that is there", path.display())
+    })?;
     let written = write_file(&reach, &selection, file, path).await;
     let count = match written {
         Ok(count) => count,

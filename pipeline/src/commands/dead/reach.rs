@@ -67,12 +67,12 @@ impl Reach {
         }
     }
 
-    /// Says where, beside an answer that has no place for it.
-    pub(super) fn say(&self, answer: Answer) -> io::Result<()> {
+    /// Says what and where, beside an answer that has no place for it.
+    pub(super) fn say(&self, what: &str, answer: Answer) -> io::Result<()> {
         if answer.quiet {
             return Ok(());
         }
-        writeln!(io::stderr().lock(), "({})", self.place())
+        writeln!(io::stderr().lock(), "{what} ({})", self.place())
     }
 
     /// The next letters behind `after`, at most `max`, and where to go on.

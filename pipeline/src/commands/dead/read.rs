@@ -15,12 +15,13 @@ use crate::{
 pub(super) async fn list(place: &Place, args: &DeadListArgs, answer: Answer) -> anyhow::Result<Exit> {
     let selection = args.select.selection(Clock::System.now());
     let reach = Reach::find(place, false).await?;
-    reach.say(answer)?;
+    let mut listed = 0;
     let mut left = args.max.map_or(usize::MAX, |max| usize::try_from(max).unwrap_or(usize::MAX));
     let mut after = None;
     loop {
         let (letters, next) = reach.letters(&selection, after.as_ref(), left).await?;
         left = left.saturating_sub(letters.len());
+        listed += letters.len() as u64;
         // A page at a time, so that a reader who has enough ends this early.
         let mut out = Vec::new();
         for letter in &letters {
@@ -33,6 +34,8 @@ pub(super) async fn list(place: &Place, args: &DeadListArgs, answer: Answer) -> 
         io::stdout().lock().write_all(&out)?;
         if next.is_none() || left == 0 {
             io::stdout().lock().flush()?;
+            let more = if next.is_some() { ", and there may be more" } else { "" };
+            reach.say(&format!("{}{more}", counted(listed)), answer)?;
             return Ok(Exit::Done);
         }
         after = next;
@@ -72,7 +75,7 @@ pub(super) async fn show(place: &Place, args: &DeadShowArgs, answer: Answer) -> 
         told["answeredBy"] = reach.by().into();
         writeln!(out, "{told}")?;
     } else {
-        reach.say(answer)?;
+        reach.say("1 dead letter", answer)?;
         write_whole(&mut out, letter)?;
     }
     Ok(Exit::Done)

@@ -29,6 +29,7 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
     fn look_around(&mut self, now: Instant) {
         for index in 0..self.slots.len() {
             self.slots[index].gauge_oldest(now, &self.clock);
+            self.slots[index].tell(now);
             if self.slots[index].was_turned(now) {
                 self.advance(index);
             }
