@@ -177,6 +177,27 @@ fn a_broker_disabled_live_gets_dead_letters_only_until_it_is_enabled() {
 }
 
 #[test]
+fn what_an_operator_asks_for_is_done_although_nobody_waits_for_the_answer() {
+    let fleet = Fleet::start(1);
+    let wants = vec![Wants::all()];
+    let mut site = following(&fleet, &wants);
+    // Long enough for whoever asks to be gone before it is on record.
+    site.set("state.linger", "100ms");
+    site.write(&Events::new(405, 5).take(10));
+    let run = site.run();
+    wait_for_the_endpoint(&site);
+    fleet.tms(0).wait_for(10);
+    let mut stream = UnixStream::connect(site.path("state").join("admin.sock")).unwrap();
+    stream.write_all(b"POST /brokers/broker-0/pause HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    pause(Duration::from_millis(20));
+    drop(stream);
+    until("it is in force", || status(&site)["brokers"][0]["state"] == "paused");
+    run.terminate();
+    let _ended = run.wait().expect(0);
+    assert_eq!(status(&site)["brokers"][0]["state"], "paused", "and on record");
+}
+
+#[test]
 fn with_no_process_the_directory_answers_and_says_so() {
     let fleet = Fleet::start(1);
     let site = Site::new(&fleet, &[Wants::all()]);
