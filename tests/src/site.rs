@@ -257,6 +257,9 @@ impl Site {
     }
 
     fn write_config(&self) {
-        fs::write(self.config(), self.config.to_string()).expect("a config file");
+        // A process that has just been started may be reading it: it finds the whole old one or the whole new one.
+        let fresh = self.path("loadline.toml.new");
+        fs::write(&fresh, self.config.to_string()).expect("a config file");
+        fs::rename(&fresh, self.config()).expect("a config file");
     }
 }
