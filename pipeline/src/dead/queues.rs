@@ -4,12 +4,12 @@
 use std::{collections::HashMap, sync::Arc};
 
 use rustc_hash::FxHashSet;
-use state::{Ledger, Record, Spill, SpillSeq, SpillUsage, SpilledDelivery, StateFault, Store};
+use state::{Ledger, Record, Spill, SpillSeq, SpillUsage, StateFault, Store};
 
 use super::{Queues, ReplayFault, Sink};
 use crate::{
     config::LimitsConfig,
-    line::{Replay, Replayed, Watch},
+    line::{Fill, Replay, Replayed, Watch},
 };
 
 /// The queues of a running line.
@@ -73,11 +73,13 @@ impl DiskQueues {
             self.usage.insert(broker.clone(), SpillUsage { next_seq, ..SpillUsage::default() });
         }
         let Some(usage) = self.usage.get_mut(broker) else { return Ok(None) };
-        // As in a running line: half is left to what comes, unless nothing else waits.
-        let fits = |parts| {
-            usage.bytes + bytes <= self.broker_max / parts && self.bytes + bytes <= self.total_max / parts
+        let fill = Fill {
+            queue: usage.bytes,
+            queue_max: self.broker_max,
+            total: self.bytes,
+            total_max: self.total_max,
         };
-        if !(fits(2) || (usage.deliveries == 0 && fits(1))) {
+        if !fill.has_room_for_letter(bytes, usage.deliveries == 0) {
             return Ok(None);
         }
         usage.bytes += bytes;
@@ -105,15 +107,7 @@ impl Queues for DiskQueues {
                 outcomes.push(Replayed::Full);
                 continue;
             };
-            let event = delivery.event().clone();
-            let delivery = SpilledDelivery {
-                broker,
-                seq,
-                event,
-                history: delivery.history,
-                not_before: 0,
-                may_repeat: false,
-            };
+            let delivery = delivery.into_spilled(seq);
             records.push(Record::Replayed { delivery: Box::new(delivery), letter: letter.map(Box::new) });
             outcomes.push(Replayed::Placed);
         }

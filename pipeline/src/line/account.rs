@@ -8,7 +8,10 @@ use std::{
 use rustc_hash::FxHashSet;
 use state::{SpillSeq, SpillUsage};
 
-use super::limits::{Limits, Shared};
+use super::{
+    fill::Fill,
+    limits::{Limits, Shared},
+};
 
 /// One broker's deliveries on disk.
 ///
@@ -84,18 +87,19 @@ impl Account {
         self.next_seq - 1
     }
 
-    /// Whether `bytes` more fit on disk.
-    pub(super) fn has_room(&self, bytes: u64) -> bool {
+    fn fill(&self) -> Fill {
         let total = self.shared.spill_bytes.load(Ordering::Relaxed);
-        self.bytes + bytes <= self.broker_max && total + bytes <= self.total_max
+        Fill { queue: self.bytes, queue_max: self.broker_max, total, total_max: self.total_max }
     }
 
-    /// Whether a dead letter of `bytes` may come back: it leaves half of both bounds to what comes, which would otherwise
-    /// wait in memory, at everyone's cost. One that takes more finds room when nothing else waits.
+    /// Whether `bytes` more fit on disk.
+    pub(super) fn has_room(&self, bytes: u64) -> bool {
+        self.fill().has_room(bytes)
+    }
+
+    /// Whether a dead letter of `bytes` may come back.
     pub(super) fn has_room_for_letter(&self, bytes: u64) -> bool {
-        let total = self.shared.spill_bytes.load(Ordering::Relaxed);
-        let half = self.bytes + bytes <= self.broker_max / 2 && total + bytes <= self.total_max / 2;
-        half || (self.deliveries == 0 && self.has_room(bytes))
+        self.fill().has_room_for_letter(bytes, self.deliveries == 0)
     }
 
     /// A delivery of `bytes` goes to disk.

@@ -20,6 +20,7 @@ mod command;
 mod ending;
 mod event;
 mod fault;
+mod fill;
 mod follow;
 mod gauge;
 mod intake;
@@ -50,6 +51,7 @@ use stages::{
 
 pub use command::{Replay, Replayed};
 pub use fault::LineFault;
+pub(crate) use fill::Fill;
 pub use limits::Limits;
 pub use records::{Records, Taken, records};
 pub use run::{LineReport, Watch};

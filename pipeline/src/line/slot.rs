@@ -249,9 +249,7 @@ impl Slot {
         self.account.writing(seq);
         self.account.add(bytes);
         self.account.unload(seq);
-        let Delivery { event, broker, history, .. } = delivery;
-        let (broker, event) = (broker.id.clone(), event.event().clone());
-        Some(SpilledDelivery { broker, seq, event, history, not_before: 0, may_repeat: false })
+        Some(delivery.into_spilled(seq))
     }
 
     /// Takes in deliveries that were read from disk, unless memory has been emptied since the read began.

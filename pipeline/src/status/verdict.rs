@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
 use super::{BrokerStatus, Status};
@@ -134,8 +135,8 @@ pub(super) fn worse(one: &BrokerStatus, other: &BrokerStatus) -> std::cmp::Order
 /// Why a broker's trouble has become everyone's.
 fn no_room(broker: &BrokerStatus) -> String {
     let BrokerStatus { id, spilled_bytes, no_room, .. } = broker;
-    let mib = (*spilled_bytes as f64) / (1024.0 * 1024.0);
-    format!("the disk queue of {id} is full ({mib:.1} MiB), and {no_room} more wait in memory for room there")
+    let size = ByteSize(*spilled_bytes);
+    format!("the disk queue of {id} is full ({size}), and {no_room} more wait in memory for room there")
 }
 
 /// What waits for a broker while no process runs.

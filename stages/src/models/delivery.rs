@@ -95,6 +95,14 @@ impl Delivery {
         self
     }
 
+    /// The delivery as it waits on disk at place `seq`, with nothing of its own to wait for.
+    #[must_use]
+    pub fn into_spilled(self, seq: SpillSeq) -> SpilledDelivery {
+        let Self { event, broker, history, .. } = self;
+        let (broker, event) = (broker.id.clone(), event.event().clone());
+        SpilledDelivery { broker, seq, event, history, not_before: 0, may_repeat: false }
+    }
+
     /// Puts the delivery back to wait for another attempt, with the attempts made so far.
     pub fn put_back(&mut self, history: History) {
         self.history = history;

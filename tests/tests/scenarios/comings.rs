@@ -5,7 +5,7 @@ use std::{collections::HashMap, os::unix::net::UnixStream};
 
 use pipeline::receive::Behaviour;
 use serde_json::{Value, json};
-use tests::{Arrival, Events, Fleet, Given, Oracle, ShipmentEvent, Wants, until};
+use tests::{Arrival, Events, Fleet, Given, Loadline, Oracle, ShipmentEvent, Site, Wants, until};
 
 use crate::{
     admin::{exchange, following, status},
@@ -57,15 +57,21 @@ fn a_broker_that_is_added_under_load_gets_every_event_from_then_on_and_none_from
     }
 }
 
+/// A site with a running process; `log` waits on disk for its second broker, which refuses connections.
+fn with_a_backlog(fleet: &Fleet, log: &[ShipmentEvent]) -> (Site, Loadline) {
+    let site = following(fleet, &vec![Wants::all(); 2]);
+    fleet.tms(1).refuse();
+    site.write(log);
+    let run = started(&site);
+    until("its backlog is on disk", || status(&site)["brokers"][1]["spilled"] == log.len());
+    (site, run)
+}
+
 #[test]
 fn a_broker_that_is_removed_is_sent_what_is_left_for_it_in_order_and_then_it_is_gone() {
     let log = Events::new(504, 20).take(900);
     let fleet = Fleet::start(2);
-    let mut site = following(&fleet, &vec![Wants::all(); 2]);
-    fleet.tms(1).refuse();
-    site.write(&log[..300]);
-    let run = started(&site);
-    until("its backlog is on disk", || status(&site)["brokers"][1]["spilled"] == 300);
+    let (mut site, run) = with_a_backlog(&fleet, &log[..300]);
     let removed = site.take_broker(1);
     let told = reload(&site);
     assert_eq!(told["removed"], json!(["broker-1"]));
@@ -100,11 +106,7 @@ fn a_broker_that_is_removed_is_sent_what_is_left_for_it_in_order_and_then_it_is_
 fn what_waited_on_disk_for_a_broker_that_was_gone_over_a_restart_is_taken_up_when_it_is_added() {
     let log = Events::new(505, 20).take(600);
     let fleet = Fleet::start(2);
-    let mut site = following(&fleet, &vec![Wants::all(); 2]);
-    fleet.tms(1).refuse();
-    site.write(&log[..300]);
-    let run = started(&site);
-    until("its backlog is on disk", || status(&site)["brokers"][1]["spilled"] == 300);
+    let (mut site, run) = with_a_backlog(&fleet, &log[..300]);
     let _told = site.loadline(&["broker", "pause", "broker-1", "--config"]).expect(0);
     let removed = site.take_broker(1);
     let _told = reload(&site);
