@@ -181,7 +181,7 @@ pub fn store_options(state: &StateConfig) -> StoreOptions {
 fn posts_max(config: &Config) -> usize {
     match &config.source.kind {
         SourceKind::Http(http) => http.connections_max,
-        SourceKind::File { .. } | SourceKind::Stdin => 0,
+        SourceKind::File { .. } | SourceKind::Stdin | SourceKind::Fluvio(_) => 0,
     }
 }
 

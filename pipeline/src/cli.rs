@@ -43,6 +43,8 @@ pub enum Command {
     Run(RunArgs),
     /// Check a config and its secrets, and say everything that is wrong with them.
     Check(ConfigArg),
+    /// Put the events of a file onto a topic of a Fluvio cluster, keyed by load id.
+    Produce(ProduceArgs),
     /// Be a broker: take deliveries, check their signatures, and misbehave as told.
     Receive(ReceiveArgs),
     /// Show the line at work: a file of events, brokers that misbehave, on this machine alone.
@@ -91,6 +93,31 @@ pub struct RunArgs {
     /// any more.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub status_every: Option<Duration>,
+    /// Fail if the cluster of a fluvio source is away at the start, instead of waiting for it.
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// How to answer.
+    #[command(flatten)]
+    pub form: Form,
+}
+
+/// What to put onto a topic.
+#[derive(Clone, Debug, Args)]
+pub struct ProduceArgs {
+    /// The events (NDJSON).
+    pub file: PathBuf,
+    /// Take cluster, TLS, topic and schema from this config.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The controller's public address, instead of the config's or 127.0.0.1:9003.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub endpoint: Option<String>,
+    /// The topic, instead of the config's or shipment-events.
+    #[arg(long)]
+    pub topic: Option<String>,
+    /// Give up when the cluster has taken nothing for so long.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub timeout: Duration,
     /// How to answer.
     #[command(flatten)]
     pub form: Form,
@@ -308,6 +335,7 @@ impl Command {
             Self::Run(RunArgs { form, .. })
             | Self::Check(ConfigArg { form, .. })
             | Self::Reload(ConfigArg { form, .. })
+            | Self::Produce(ProduceArgs { form, .. })
             | Self::Receive(ReceiveArgs { form, .. })
             | Self::Demo(DemoArgs { form, .. })
             | Self::Status(StatusArgs { form, .. }) => form.json,

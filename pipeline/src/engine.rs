@@ -15,7 +15,8 @@ use crate::{
     reload::{Reloader, Requests},
     roster::Roster,
     source::{
-        FileOptions, FileSource, HttpSource, Listener, ReadLimits, Source, SourceFault, StdinSource, Token,
+        FileOptions, FileSource, FluvioOptions, FluvioSource, HttpSource, Listener, PartitionCounts,
+        ReadLimits, Source, SourceFault, StdinSource, Token, connect_fluvio,
     },
     stop::Stop,
     summary::Summary,
@@ -37,6 +38,16 @@ pub enum RunFault {
     /// The source could not be opened.
     #[error(transparent)]
     Source(#[from] SourceFault),
+    /// The topic has several partitions.
+    #[error(
+        "topic {topic}: {count} partitions are to be read, and a run reads one as yet: name one in source.partitions"
+    )]
+    Partitions {
+        /// The topic.
+        topic: String,
+        /// How many partitions there are.
+        count: usize,
+    },
     /// The state failed at the end.
     #[error(transparent)]
     State(#[from] StateFault),
@@ -57,6 +68,8 @@ pub struct View {
     pub resumed_at: Option<u64>,
     /// Where producers post, if the source is `http`.
     pub listening: Option<SocketAddr>,
+    /// The partitions that are read, if the source is `fluvio`.
+    pub partitions: Vec<Arc<PartitionCounts>>,
     /// What has become of the spans, if they are wanted.
     pub spans: Option<Arc<SpanCounts>>,
 }
@@ -66,22 +79,24 @@ pub struct View {
 /// # Errors
 /// [`RunFault`]; nothing recorded is lost, and the next run reads the rest again.
 pub async fn run(config: &Config, stop: Stop, started: impl FnOnce(View)) -> Result<Summary, RunFault> {
-    run_reloading(config, Requests::none(), stop, started).await
+    run_reloading(config, Requests::none(), false, stop, started).await
 }
 
-/// As [`run`], and takes up the config anew when `requests` are made.
+/// As [`run`], and takes up the config anew when `requests` are made. With `fail_fast` a source that is away at the
+/// start is a fault, instead of waited for.
 ///
 /// # Errors
 /// As [`run`].
 pub async fn run_reloading(
     config: &Config,
     mut requests: Requests,
+    fail_fast: bool,
     stop: Stop,
     started: impl FnOnce(View),
 ) -> Result<Summary, RunFault> {
     let parts = assemble::parts(config)?;
     let admin = Admin::start(config, &parts, requests.handle(), stop.clone())?;
-    let run = Run { config, parts: &parts, requests: &mut requests, stop };
+    let run = Run { config, parts: &parts, requests: &mut requests, fail_fast, stop };
     let outcome = run.deliver(|view| {
         if let Some(admin) = &admin {
             admin.watch(view.clone());
@@ -115,6 +130,7 @@ struct Run<'r> {
     config: &'r Config,
     parts: &'r Parts,
     requests: &'r mut Requests,
+    fail_fast: bool,
     stop: Stop,
 }
 
@@ -123,6 +139,13 @@ struct Opened<S> {
     source: S,
     resumed_at: Option<u64>,
     listening: Option<SocketAddr>,
+    partitions: Vec<Arc<PartitionCounts>>,
+}
+
+impl<S> Opened<S> {
+    fn new(source: S) -> Self {
+        Self { source, resumed_at: None, listening: None, partitions: Vec::new() }
+    }
 }
 
 impl Run<'_> {
@@ -137,13 +160,35 @@ impl Run<'_> {
                 let options = FileOptions { limits, poll: *poll, ..FileOptions::default() };
                 let resumed_at = checkpoint.as_ref().map(|checkpoint| checkpoint.offset);
                 let source = FileSource::open(path, *follow, checkpoint, options, clock).await?;
-                self.over(Opened { source, resumed_at, listening: None }, started).await
+                self.over(Opened { resumed_at, ..Opened::new(source) }, started).await
             }
             SourceKind::Http(http) => self.posted(http, started).await,
             SourceKind::Stdin => {
                 let source = StdinSource::new(tokio::io::stdin(), clock.now(), limits, clock);
-                self.over(Opened { source, resumed_at: None, listening: None }, started).await
+                self.over(Opened::new(source), started).await
             }
+            SourceKind::Fluvio(fluvio) => {
+                let Some(source) = self.connected(fluvio).await? else { return Ok(LineReport::default()) };
+                let counts = source.counts();
+                let (resumed_at, partitions) = (Some(counts.began_at()), vec![counts]);
+                self.over(Opened { resumed_at, partitions, ..Opened::new(source) }, started).await
+            }
+        }
+    }
+
+    /// The partition to read; none if the run was stopped before the cluster was there.
+    async fn connected(&self, options: &FluvioOptions) -> Result<Option<FluvioSource>, RunFault> {
+        let store = self.parts.ledger.store().clone();
+        let checkpoints = move |name: &str| store.sources().checkpoint(name);
+        let mut stop = self.stop.clone();
+        let connected = tokio::select! {
+            connected = connect_fluvio(options, checkpoints, self.fail_fast, Clock::System) => connected?,
+            _ = stop.asked() => return Ok(None),
+        };
+        let (topic, count) = (options.topic.clone(), connected.len());
+        match <[FluvioSource; 1]>::try_from(connected) {
+            Ok([source]) => Ok(Some(source)),
+            Err(_) => Err(RunFault::Partitions { topic, count }),
         }
     }
 
@@ -161,7 +206,8 @@ impl Run<'_> {
             let _gone = ended.await.is_err();
         });
         let line = async {
-            let report = self.over(Opened { source, resumed_at, listening: Some(addr) }, started).await;
+            let report =
+                self.over(Opened { resumed_at, listening: Some(addr), ..Opened::new(source) }, started).await;
             drop(line_ended);
             report
         };
@@ -173,10 +219,10 @@ impl Run<'_> {
     /// records.
     async fn over(
         self,
-        Opened { source, resumed_at, listening }: Opened<impl Source>,
+        Opened { source, resumed_at, listening, partitions }: Opened<impl Source>,
         started: impl FnOnce(View),
     ) -> Result<LineReport, RunFault> {
-        let Self { config, parts, requests, stop } = self;
+        let Self { config, parts, requests, stop, .. } = self;
         let name = source.name();
         let records = records(source, &parts.ledger, config.limits.unsettled_max)?;
         let (brokers, tally) = (parts.brokers.clone(), parts.ack.tally());
@@ -185,7 +231,7 @@ impl Run<'_> {
         let line = parts.line(config).run(records, stop, |line| {
             // The one that waits for it is below.
             drop(watched.send(line.clone()));
-            started(View { line, brokers, tally, source: name, resumed_at, listening, spans });
+            started(View { line, brokers, tally, source: name, resumed_at, listening, partitions, spans });
         });
         let reloads = async {
             match watch.await {

@@ -12,6 +12,7 @@ pub mod engine;
 pub mod legacy;
 pub mod line;
 pub mod logging;
+pub mod produce;
 pub mod receive;
 pub mod reload;
 pub mod roster;

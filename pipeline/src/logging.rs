@@ -73,7 +73,10 @@ pub fn set_level(filter: &str) -> Result<(), FilterFault> {
 }
 
 fn parse(filter: &str) -> Result<EnvFilter, FilterFault> {
-    EnvFilter::builder().parse(filter).map_err(|why| FilterFault { filter: filter.to_owned(), why })
+    // Fluvio's client tells every try of its own; what matters of that the source tells. A filter that names it has it.
+    let names_it = filter.split(',').any(|directive| directive.trim_start().starts_with("fluvio"));
+    let quieter = if names_it { filter.to_owned() } else { format!("{filter},fluvio=off") };
+    EnvFilter::builder().parse(quieter).map_err(|why| FilterFault { filter: filter.to_owned(), why })
 }
 
 /// Puts another filter in force.

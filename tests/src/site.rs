@@ -66,6 +66,23 @@ impl Site {
         site
     }
 
+    /// A site whose run reads a topic of the cluster at `endpoint`. Its events, put into the file, can be produced with
+    /// [`produce`](Self::produce).
+    #[must_use]
+    pub fn with_topic(fleet: &Fleet, wants: &[Wants], endpoint: &str, topic: &str) -> Self {
+        let mut site = Self::without_source(fleet, wants);
+        site.set("source.kind", "fluvio");
+        site.set("source.endpoint", endpoint);
+        site.set("source.topic", topic);
+        site
+    }
+
+    /// Puts the events of the file onto the topic.
+    #[must_use]
+    pub fn produce(&self, timeout: &str) -> Ended {
+        self.loadline(&["produce", "--json", "events.ndjson", "--timeout", timeout, "--config"])
+    }
+
     fn broker(&mut self, fleet: &Fleet, index: usize, wants: &Wants) -> Value {
         let tms = fleet.tms(index);
         let mut broker = Table::new();

@@ -68,7 +68,7 @@ impl Observer {
         let log_end = match &config.source.kind {
             SourceKind::File { path, .. } => LogEnd::File(path.clone()),
             SourceKind::Http(_) => LogEnd::Intake,
-            SourceKind::Stdin => LogEnd::Unknown,
+            SourceKind::Stdin | SourceKind::Fluvio(_) => LogEnd::Unknown,
         };
         Self {
             ledger,

@@ -31,6 +31,9 @@ fn every_command_of_the_manual_is_understood() {
         "receive --listen 127.0.0.1:9001 --secret env:KEY --secret file:OLD --status 422 --latency 20ms --fail-rate 0.1 --throttle-rate 0.1 \
          --retry-after 2s --for 10m",
         "receive",
+        "run loadline.toml --fail-fast",
+        "produce events.ndjson --endpoint fluvio.example:9003 --topic shipment-events --timeout 1m --json",
+        "produce events.ndjson --config loadline.toml",
         "demo --keep out --events events.ndjson",
         "broker enable acme --config loadline.toml",
         "broker disable acme --config loadline.toml",

@@ -6,6 +6,7 @@ mod dead;
 mod demo;
 mod directory;
 mod legacy;
+mod produce;
 mod progress;
 mod receive;
 mod reload;
@@ -64,6 +65,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<Exit> {
         Command::Reload(arg) => {
             with_place(&arg.config, answer, |place| reload::reload(place, &arg.config, answer))
         }
+        Command::Produce(args) => produce::run(&args, answer),
         Command::Receive(args) => receive::receive(&args, answer),
         Command::Demo(args) => demo::demo(&args, answer),
         Command::Surge(args) => surge::surge(&args, answer),
@@ -79,8 +81,13 @@ fn with_config(
 ) -> anyhow::Result<Exit> {
     match Config::load(path) {
         Ok(config) => then(&config),
-        Err(_) => Ok(check(path, answer.json, answer.quiet, &mut io::stderr().lock())),
+        Err(_) => Ok(check_config(path, answer)),
     }
+}
+
+/// Says everything that is wrong with a config.
+fn check_config(path: &Path, answer: Answer) -> Exit {
+    check(path, answer.json, answer.quiet, &mut io::stderr().lock())
 }
 
 /// Reads where a run is to be found, or says what is wrong with that.

@@ -1,9 +1,6 @@
 //! `loadline run`: delivers until the source ends or a signal comes, and says what was done.
 
-use std::{
-    io::{self, Write},
-    time::Duration,
-};
+use std::io::{self, Write};
 
 use state::{Clock, Store, UnixMillis};
 use tokio::task::JoinSet;
@@ -26,7 +23,7 @@ pub(super) fn run(config: &Config, args: &RunArgs, answer: Answer) -> anyhow::Re
     logging::init(config.log.format, &config.log.level)?;
     let began = Clock::System.now();
     let requests = Requests::of(args.config.clone());
-    let summary = deliver(config, requests, args.status_every, answer)?;
+    let summary = deliver(config, requests, Some(args), answer)?;
     let mut out = io::stdout().lock();
     if answer.json {
         writeln!(out, "{}", serde_json::to_string(&summary)?)?;
@@ -41,9 +38,10 @@ pub(super) fn run(config: &Config, args: &RunArgs, answer: Answer) -> anyhow::Re
 pub(super) fn deliver(
     config: &Config,
     requests: Requests,
-    status_every: Option<Duration>,
+    args: Option<&RunArgs>,
     answer: Answer,
 ) -> anyhow::Result<Summary> {
+    let fail_fast = args.is_some_and(|args| args.fail_fast);
     runtime()?.block_on(async {
         let (stopper, stop) = stop();
         signals::follow(stopper.clone())?;
@@ -51,8 +49,8 @@ pub(super) fn deliver(
             signals::reload(requests.handle())?;
         }
         let mut watching = JoinSet::new();
-        let summary = engine::run_reloading(config, requests, stop, |view| {
-            if let Some(every) = status_every {
+        let summary = engine::run_reloading(config, requests, fail_fast, stop, |view| {
+            if let Some(every) = args.and_then(|args| args.status_every) {
                 watching.spawn(status_lines::print(view.clone(), every, stopper));
             }
             if answer.shows_progress() {

@@ -47,6 +47,16 @@ fn sizes(findings: &mut Findings<'_>, Sections { source, limits, .. }: &Sections
         if let SourceKind::Http(http) = &source.kind {
             posts(findings, source.record_max, http);
         }
+        if let SourceKind::Fluvio(fluvio) = &source.kind {
+            let max_bytes = ("source.max_bytes", &(fluvio.max_bytes as u64));
+            findings.ordered(
+                Below,
+                record,
+                max_bytes,
+                &size(),
+                "a record is part of a batch, which has to fit",
+            );
+        }
     }
 }
 
@@ -67,7 +77,13 @@ fn posts(findings: &mut Findings<'_>, record_max: usize, http: &HttpConfig) {
     findings.ordered(AtMost, records, backlog, &count(), "a body that does not fit could never be accepted");
 }
 
-fn durations(findings: &mut Findings<'_>, Sections { state, delivery, retry, breaker, .. }: &Sections<'_>) {
+fn durations(findings: &mut Findings<'_>, sections: &Sections<'_>) {
+    let Sections { source, state, delivery, retry, breaker, .. } = sections;
+    if let Some(SourceConfig { kind: SourceKind::Fluvio(fluvio), .. }) = source {
+        let min = ("source.backoff_min", &fluvio.backoff_min);
+        let max = ("source.backoff_max", &fluvio.backoff_max);
+        findings.ordered(AtMost, min, max, &DURATION, "pauses only grow");
+    }
     let connect = ("delivery.connect_timeout", &delivery.connect_timeout);
     let timeout = ("delivery.timeout", &delivery.timeout);
     findings.ordered(Below, connect, timeout, &DURATION, "the connection is part of the exchange");

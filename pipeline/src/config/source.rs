@@ -3,11 +3,13 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
+    fluvio::{self, FLUVIO_KEYS},
     http::{HTTP_KEYS, HttpConfig},
     problem::Refusal,
     section::Section,
     units::{DURATION, size},
 };
+use crate::source::FluvioOptions;
 
 const MILLI: Duration = Duration::from_millis(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -42,6 +44,8 @@ pub enum SourceKind {
     Stdin,
     /// Events that producers post, kept in the state directory until they are settled.
     Http(HttpConfig),
+    /// The records of a topic on a Fluvio cluster.
+    Fluvio(FluvioOptions),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,12 +53,13 @@ enum Kind {
     File,
     Stdin,
     Http,
+    Fluvio,
 }
 
 impl SourceConfig {
     /// None if the file's path is missing, which has been reported then.
     pub(super) fn read(s: &mut Section<'_, '_>) -> Option<Self> {
-        let others = [("stdin", Kind::Stdin), ("http", Kind::Http)];
+        let others = [("stdin", Kind::Stdin), ("http", Kind::Http), ("fluvio", Kind::Fluvio)];
         let kind = s.choice("kind", ("file", Kind::File), &others);
         s.know("path", None, None);
         let path = s.item("path");
@@ -70,16 +75,21 @@ impl SourceConfig {
         let poll = s.ranged("poll", 250 * MILLI, 10 * MILLI..=MINUTE, &DURATION);
         let record_max = s.ranged("record_max", 1 << 20, 1 << 10..=16 << 20, &size());
         let http = HttpConfig::read(s);
+        let fluvio = fluvio::read(s, kind == Kind::Fluvio, record_max);
         if kind != Kind::File {
             only_for(s, "file", &FILE_KEYS, kind);
         }
         if kind != Kind::Http {
             only_for(s, "http", &HTTP_KEYS, kind);
         }
+        if kind != Kind::Fluvio {
+            only_for(s, "fluvio", &FLUVIO_KEYS, kind);
+        }
         let kind = match kind {
             Kind::File => SourceKind::File { path: path?, follow, poll },
             Kind::Stdin => SourceKind::Stdin,
             Kind::Http => SourceKind::Http(http),
+            Kind::Fluvio => SourceKind::Fluvio(fluvio),
         };
         Some(Self { kind, record_max })
     }
@@ -90,6 +100,7 @@ fn only_for(s: &mut Section<'_, '_>, owner: &str, keys: &[&'static str], kind: K
         Kind::File => "file",
         Kind::Stdin => "stdin",
         Kind::Http => "http",
+        Kind::Fluvio => "fluvio",
     };
     for key in keys {
         if let Some(item) = s.item(key) {

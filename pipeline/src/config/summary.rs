@@ -10,6 +10,7 @@ use super::{
     units::{show_duration, show_size},
     url::shown_url,
 };
+use crate::source::{FluvioOptions, Partitions, Start};
 
 /// The settings that say most about what a run will do.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -18,7 +19,7 @@ pub struct Summary {
     pub brokers: usize,
     /// What they take together, in attempts a second.
     pub rate: f64,
-    /// The source: `stdin`, `file` and its path, or `http` and its address.
+    /// The source: `stdin`, `file` and its path, `http` and its address, or `fluvio`, the cluster's and the topic.
     pub source: String,
     /// The state directory.
     pub state: String,
@@ -58,6 +59,7 @@ impl From<&Config> for Summary {
                     http.backlog_max,
                     show_size(http.backlog_bytes_max),
                 ),
+                SourceKind::Fluvio(fluvio) => topic(fluvio),
             },
             state: config.state.dir.display().to_string(),
             admin: match (&config.admin.listen, &config.admin.token) {
@@ -83,6 +85,22 @@ impl From<&Config> for Summary {
             age_max: show_duration(config.retry.age_max),
         }
     }
+}
+
+fn topic(options: &FluvioOptions) -> String {
+    let FluvioOptions { cluster, topic, partitions, start, .. } = options;
+    let partitions = match partitions {
+        Partitions::All => "all partitions".to_owned(),
+        Partitions::These(these) => format!("partitions {these:?}"),
+    };
+    let start = match start {
+        Start::Beginning => "from its beginning at first".to_owned(),
+        Start::End => "from its end at first".to_owned(),
+        Start::Checkpoint => "from a checkpoint only".to_owned(),
+        Start::Offset(offset) => format!("from offset {offset} at least"),
+    };
+    let tls = if cluster.tls.is_some() { "with TLS" } else { "without TLS" };
+    format!("fluvio {} {tls}, topic {topic}, {partitions}, {start}", cluster.endpoint)
 }
 
 impl fmt::Display for Summary {

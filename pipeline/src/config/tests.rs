@@ -10,6 +10,7 @@ use stages::{
 use super::*;
 
 mod documentation;
+mod fluvio;
 mod wrong;
 
 /// A signing key nobody uses.

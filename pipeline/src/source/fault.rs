@@ -5,6 +5,8 @@ use std::{io, net::SocketAddr, path::Path, path::PathBuf, sync::Arc};
 
 use state::StateFault;
 
+use super::ClusterFault;
+
 /// A failure of a source.
 ///
 /// A rotation that cannot be followed is no fault: it is warned of and counted, see
@@ -76,6 +78,66 @@ pub enum SourceFault {
     /// The intake log cannot be read.
     #[error(transparent)]
     State(StateFault),
+    /// A Fluvio cluster did not answer, or has no such topic or partition, and is not waited for.
+    #[error(
+        "the cluster at {endpoint}: {fault}; check source.endpoint and source.topic, or wait for it: leave out --fail-fast"
+    )]
+    Cluster {
+        /// The controller's address.
+        endpoint: String,
+        /// What went wrong.
+        fault: ClusterFault,
+    },
+    /// A certificate or a key for a Fluvio cluster cannot be used.
+    #[error(
+        "{path} cannot be used for TLS: {detail}; give PEM files in source.tls_ca_file, tls_cert_file and tls_key_file"
+    )]
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// The words of the TLS library.
+        detail: String,
+    },
+    /// There is no checkpoint, and the config asks for one.
+    #[error(
+        "{source_name} has no checkpoint in this state directory, and source.start = \"checkpoint\" asks for one: check state.dir, or set source.start to \"beginning\", \"end\" or {{ offset = … }} for the first run"
+    )]
+    NoCheckpoint {
+        /// The source's name.
+        source_name: Arc<str>,
+    },
+    /// The log no longer has records that have not been read.
+    #[error("{source_name} has lost the records {from} to {to}: they are no longer in the log, its retention was shorter than they waited; restore them, or go on without them with source.start = {{ offset = {} }}", to + 1)]
+    Lost {
+        /// The source's name.
+        source_name: Arc<str>,
+        /// The first one.
+        from: u64,
+        /// The last one.
+        to: u64,
+    },
+    /// The log says it has records, and never gives them.
+    #[error("{source_name} does not give the records {from} to {to}, however often it is read again from there: look at the cluster's log; to go on without them set source.start = {{ offset = {} }}", to + 1)]
+    Hole {
+        /// The source's name.
+        source_name: Arc<str>,
+        /// The first one.
+        from: u64,
+        /// The last one.
+        to: u64,
+    },
+    /// The log ends before the place to go on at.
+    #[error(
+        "{source_name} ends at {end}, before the place to go on at, {expected}: the topic was made anew, or the cluster has lost its newest records; give a new topic another name or a state directory of its own"
+    )]
+    Shortened {
+        /// The source's name.
+        source_name: Arc<str>,
+        /// The place to go on at.
+        expected: u64,
+        /// Where the log ends.
+        end: u64,
+    },
     /// Standard input, or what stands for it, failed.
     #[error("{source_name} failed after {offset} bytes: {kind}: {detail}; check the program that feeds it")]
     Input {

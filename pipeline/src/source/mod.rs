@@ -4,6 +4,7 @@
 
 mod fault;
 mod file;
+mod fluvio;
 mod http;
 mod lines;
 mod mark;
@@ -20,6 +21,15 @@ use state::{Checkpoint, Position, UnixMillis};
 
 pub use fault::SourceFault;
 pub use file::{FileCounts, FileOptions, FileSource};
+pub use fluvio::{
+    ClientCertificate, ClusterClient, ClusterFault, ClusterOptions, FluvioOptions, FluvioSource, Isolation,
+    PartitionClient, PartitionCounts, Partitions, Start, TlsOptions, connect as connect_fluvio,
+    name_of as fluvio_name,
+};
+/// What else speaks to a Fluvio cluster needs.
+pub(crate) mod cluster {
+    pub(crate) use super::fluvio::{Controller, Leader, controller};
+}
 pub use http::{BLOCK_BYTES, HttpSource, Listener, PostLimits, Token};
 pub use lines::{Line, Lines};
 pub use stdin::StdinSource;

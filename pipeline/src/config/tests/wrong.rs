@@ -72,7 +72,7 @@ fn a_mistake_in_the_source_is_reported_at_its_key() {
         ("kind = \"http\"\nrecord_max = \"2MiB\"", "source.record_max"),
         ("kind = \"http\"\nbody_max = \"2MiB\"\nbacklog_bytes_max = \"1MiB\"", "source.body_max"),
         ("kind = \"http\"\nbacklog_max = 9999", "source.backlog_max"),
-        ("kind = \"fluvio\"\npath = \"a\"", "source.kind"),
+        ("kind = \"kafka\"\npath = \"a\"", "source.kind"),
         ("kind = \"file\"", "source.path"),
         ("path = 5", "source.path"),
         ("kind = \"stdin\"\npath = \"a\"", "source.path"),

@@ -1,0 +1,210 @@
+//! Puts events onto a topic of a Fluvio cluster: NDJSON enters, records leave, keyed by load id, so that all events of a
+//! load are in one partition, in the order of the input.
+//!
+//! At least once: a batch is sent until the leader has taken it, one batch of a partition at a time, so nothing of a
+//! partition overtakes. If an answer is lost, the batch is sent again and stands there twice; event ids make that
+//! harmless. Not the client's own producer: that one spins a core when the cluster is away, refuses records while a
+//! leader changes, and cannot be given a timeout.
+//!
+//! What is held: for each partition one batch being filled, one that waits and one on its way, each at most
+//! [`BATCH_BYTES`] or one record.
+
+mod batch;
+mod partitioner;
+mod sender;
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{Stream, StreamExt};
+use serde::Serialize;
+use stages::{Decode, Stage};
+use state::Clock;
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+
+use crate::source::{
+    ClusterFault, ClusterOptions, SourceFault, SourceRecord,
+    cluster::{Controller, controller},
+};
+use batch::Filling;
+use partitioner::partition_of;
+use sender::Sender;
+
+pub use sender::Sent;
+
+/// The most bytes of a batch, unless one record has more. Far below the bytes a consumer fetches at once, because a
+/// batch that does not fit there cannot be read.
+pub const BATCH_BYTES: usize = 64 << 10;
+
+/// How long records of a partition wait for company when the input comes slowly.
+const LINGER: Duration = Duration::from_millis(50);
+
+/// Why not all was produced.
+#[derive(Debug, thiserror::Error)]
+pub enum ProduceFault {
+    /// The cluster cannot be used at all, or the input cannot be read.
+    #[error(transparent)]
+    Source(#[from] SourceFault),
+    /// There is no such topic.
+    #[error("the cluster at {endpoint}: {fault}; create it, or name another with --topic")]
+    NoTopic {
+        /// The controller's address.
+        endpoint: String,
+        /// The cluster's answer.
+        fault: ClusterFault,
+    },
+    /// It did not take anything for too long.
+    #[error(
+        "the cluster at {endpoint} has taken nothing for {after:?}: {fault}; start it, or give --timeout more"
+    )]
+    GaveUp {
+        /// The controller's address.
+        endpoint: String,
+        /// How long was waited.
+        after: Duration,
+        /// What went wrong last.
+        fault: ClusterFault,
+    },
+    /// A sender ended unexpectedly.
+    #[error("sending was interrupted: {0}")]
+    Interrupted(String),
+}
+
+/// Where events go.
+#[derive(Clone, Debug)]
+pub struct ProduceOptions {
+    /// The cluster.
+    pub cluster: ClusterOptions,
+    /// The topic; it must exist.
+    pub topic: String,
+    /// How long the cluster may take nothing before this gives up.
+    pub timeout: Duration,
+}
+
+/// What was done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Produced {
+    /// Records read.
+    pub read: u64,
+    /// Records the cluster has taken.
+    pub taken: u64,
+    /// Of those read, the ones without a load id: they went to partition 0.
+    pub without_load: u64,
+    /// Of those read, the ones longer than a record may be: they were not sent.
+    pub too_long: u64,
+    /// Batches that were sent again.
+    pub sent_again: u64,
+    /// The topic's partitions.
+    pub partitions: u32,
+}
+
+/// Produces `records`; `sent` counts along.
+///
+/// # Errors
+/// [`ProduceFault`]; what was taken until then stays.
+pub async fn produce(
+    options: &ProduceOptions,
+    decode: &Decode,
+    records: impl Stream<Item = Result<SourceRecord, SourceFault>>,
+    sent: Arc<Sent>,
+) -> Result<Produced, ProduceFault> {
+    let controller = controller(&options.cluster)?;
+    let count = partitions(options, &controller).await?;
+    let mut produced = Produced { partitions: count, ..Produced::default() };
+    let mut senders = JoinSet::new();
+    let mut lanes: Vec<Lane> = (0..count)
+        .map(|number| {
+            let (give, take) = mpsc::channel(1);
+            let sender = Sender::new(options.clone(), controller.clone(), number, Arc::clone(&sent));
+            senders.spawn(sender.run(take));
+            Lane { filling: Filling::default(), give }
+        })
+        .collect();
+    let mut records = Box::pin(records);
+    let mut linger = Box::pin(sleep(LINGER));
+    loop {
+        tokio::select! {
+            record = records.next() => {
+                let Some(record) = record else { break };
+                produced.read += 1;
+                let raw = record?.raw;
+                if raw.is_cut() {
+                    produced.too_long += 1;
+                    continue;
+                }
+                let bytes = raw.bytes.clone();
+                let key = decode.run(raw).await.ok().map(|event| event.load_id);
+                produced.without_load += u64::from(key.is_none());
+                let to = key.as_deref().map_or(0, |key| partition_of(key.as_bytes(), count));
+                let lane = &mut lanes[to as usize];
+                lane.filling.push(key, &bytes);
+                if lane.filling.is_full() && !lane.send().await {
+                    break;
+                }
+            }
+            () = &mut linger => {
+                for lane in &mut lanes {
+                    if !lane.send().await {
+                        break;
+                    }
+                }
+                linger.as_mut().reset(Instant::now() + LINGER);
+            }
+            Some(ended) = senders.join_next() => failed(ended)?,
+        }
+    }
+    for lane in &mut lanes {
+        // A sender that has gone has said why.
+        let _gone = lane.send().await;
+    }
+    drop(lanes);
+    while let Some(ended) = senders.join_next().await {
+        failed(ended)?;
+    }
+    Ok(Produced { taken: sent.taken(), sent_again: sent.again(), ..produced })
+}
+
+fn failed(ended: Result<Result<(), ProduceFault>, tokio::task::JoinError>) -> Result<(), ProduceFault> {
+    ended.map_err(|error| ProduceFault::Interrupted(error.to_string()))?
+}
+
+/// One partition's batch, and its way to the sender.
+struct Lane {
+    filling: Filling,
+    give: mpsc::Sender<Filling>,
+}
+
+impl Lane {
+    /// Hands the batch over, if there is anything in it; false if there is nobody to take it.
+    async fn send(&mut self) -> bool {
+        self.filling.is_empty() || self.give.send(std::mem::take(&mut self.filling)).await.is_ok()
+    }
+}
+
+/// How many partitions the topic has; a cluster that is away is waited for.
+async fn partitions(options: &ProduceOptions, controller: &Controller) -> Result<u32, ProduceFault> {
+    let began = Instant::now();
+    loop {
+        let asked = tokio::time::timeout(options.timeout, controller.count(&options.topic));
+        let what = "the topic's partitions";
+        let fault = match asked.await {
+            Ok(Ok(count)) => return Ok(count),
+            Ok(Err(fault)) => fault,
+            Err(_) => ClusterFault::Silent { what, after: options.timeout },
+        };
+        let endpoint = options.cluster.endpoint.clone();
+        if matches!(fault, ClusterFault::NoTopic { .. }) {
+            return Err(ProduceFault::NoTopic { endpoint, fault });
+        }
+        if began.elapsed() >= options.timeout {
+            return Err(ProduceFault::GaveUp { endpoint, after: began.elapsed(), fault });
+        }
+        sleep(sender::PAUSE).await;
+    }
+}
+
+/// The clock batches are stamped with.
+const CLOCK: Clock = Clock::System;

@@ -1,0 +1,115 @@
+//! One partition's sender: batches enter, each is sent until the leader has taken it, or the cluster has taken nothing
+//! for too long.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use fluvio_protocol::record::ReplicaKey;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, timeout},
+};
+
+use super::{CLOCK, ProduceFault, ProduceOptions, batch::Filling};
+use crate::source::{
+    ClusterFault,
+    cluster::{Controller, Leader},
+};
+
+/// How long to wait before a batch is sent again. A leader that has restarted refuses for more than a second.
+pub(super) const PAUSE: Duration = Duration::from_millis(250);
+
+/// How long one answer may take: after that the leader is looked up anew.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// What all senders together have sent.
+#[derive(Debug, Default)]
+pub struct Sent {
+    taken: AtomicU64,
+    again: AtomicU64,
+}
+
+impl Sent {
+    /// Records the cluster has taken.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.taken.load(Relaxed)
+    }
+
+    /// Batches that were sent again.
+    #[must_use]
+    pub fn again(&self) -> u64 {
+        self.again.load(Relaxed)
+    }
+}
+
+/// Sends the batches of a partition.
+pub(super) struct Sender {
+    options: ProduceOptions,
+    controller: Controller,
+    replica: ReplicaKey,
+    leader: Option<Leader>,
+    sent: Arc<Sent>,
+}
+
+impl Sender {
+    pub(super) fn new(
+        options: ProduceOptions,
+        controller: Controller,
+        partition: u32,
+        sent: Arc<Sent>,
+    ) -> Self {
+        let replica = ReplicaKey::new(options.topic.clone(), partition);
+        Self { options, controller, replica, leader: None, sent }
+    }
+
+    pub(super) async fn run(mut self, mut batches: mpsc::Receiver<Filling>) -> Result<(), ProduceFault> {
+        while let Some(batch) = batches.recv().await {
+            self.send(&batch).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, batch: &Filling) -> Result<(), ProduceFault> {
+        let began = Instant::now();
+        let mut tries = 0_u64;
+        loop {
+            tries += 1;
+            let answer = timeout(ANSWER.min(self.options.timeout), self.try_send(batch)).await;
+            let fault = match answer {
+                Ok(Ok(())) => {
+                    self.sent.taken.fetch_add(batch.len(), Relaxed);
+                    return Ok(());
+                }
+                Ok(Err(fault)) => fault,
+                Err(_) => ClusterFault::Silent { what: "a batch", after: ANSWER },
+            };
+            self.leader = None;
+            if tries == 1 {
+                self.sent.again.fetch_add(1, Relaxed);
+                tracing::warn!(partition = self.replica.partition, %fault, "a batch was not taken; it is sent again");
+            }
+            if began.elapsed() >= self.options.timeout {
+                let endpoint = self.options.cluster.endpoint.clone();
+                return Err(ProduceFault::GaveUp { endpoint, after: began.elapsed(), fault });
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn try_send(&mut self, batch: &Filling) -> Result<(), ClusterFault> {
+        let leader = match &mut self.leader {
+            Some(leader) => leader,
+            none => {
+                let config = self.controller.leader_of(&self.replica).await?;
+                none.insert(Leader::connect(config, self.replica.clone()).await?)
+            }
+        };
+        leader.produce(batch.batch(CLOCK.now())?).await
+    }
+}

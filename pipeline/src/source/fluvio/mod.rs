@@ -1,0 +1,120 @@
+//! The `fluvio` source: a topic on a Fluvio cluster enters, its records leave, one source and one stream for each
+//! partition. Each is contiguous and in order, or the line stops: a record that the cluster or its client passes over is
+//! read again, and one that the cluster no longer has is a fault that names it.
+//!
+//! One stream never reads several partitions, although the client can: after a reconnect it would begin all of them at
+//! one offset. The stream is asked for by this module, not by the client's consumer, so that what is acknowledged is
+//! what was decoded, and so that no retry happens unseen.
+//!
+//! What a source holds: one response, decoded, and one more on its way, each at most `max_bytes`. While it is not
+//! polled the cluster waits.
+//!
+//! Two halves: [`client`] talks to a cluster; everything else decides, against the seam in [`partition`], and is tested
+//! without a cluster.
+
+mod backoff;
+mod client;
+mod connect;
+mod counts;
+mod feed;
+mod guard;
+mod look;
+mod mark;
+mod options;
+mod partition;
+#[cfg(test)]
+mod script;
+#[cfg(test)]
+mod tests;
+mod watchdog;
+
+use std::sync::Arc;
+
+use futures::{Stream, stream};
+use state::Clock;
+
+pub use client::{ClusterClient, PartitionClient};
+pub(crate) use client::{Controller, Leader, controller};
+pub use connect::connect;
+pub use counts::PartitionCounts;
+pub use options::{
+    ClientCertificate, ClusterOptions, FluvioOptions, Isolation, Partitions, Start, TlsOptions,
+};
+pub use partition::ClusterFault;
+
+use super::{Source, SourceFault, SourceRecord};
+use feed::{Feed, Pace};
+use look::Settled;
+use partition::Partition;
+
+/// How far ahead the horizon is promised, in records: as many as a broker's deliveries on disk.
+const HORIZON_STEP: u64 = 1024;
+
+/// One partition of a topic.
+pub struct FluvioSource<P = PartitionClient> {
+    name: Arc<str>,
+    mark: Arc<[u8]>,
+    partition: P,
+    pace: Pace,
+    counts: Arc<PartitionCounts>,
+    settled: Option<Settled>,
+    clock: Clock,
+}
+
+/// The name of the source that reads a partition: `fluvio:TOPIC/PARTITION`.
+#[must_use]
+pub fn name_of(topic: &str, partition: u32) -> Arc<str> {
+    Arc::from(format!("fluvio:{topic}/{partition}"))
+}
+
+impl<P> FluvioSource<P> {
+    /// Reads a partition from `at` on; its log ended at `end` just now.
+    fn new(
+        options: &FluvioOptions,
+        (partition, number): (P, u32),
+        (at, end): (u64, u64),
+        settled: Option<Settled>,
+        clock: Clock,
+    ) -> Self {
+        let name = name_of(&options.topic, number);
+        let pace = Pace {
+            stall_after: options.stall_after,
+            timeout: options.connect_timeout,
+            backoff_min: options.backoff_min,
+            backoff_max: options.backoff_max,
+            record_max: options.record_max,
+        };
+        Self {
+            mark: mark::mark(&options.topic, number),
+            counts: Arc::new(PartitionCounts::new(Arc::clone(&name), number, at, end)),
+            name,
+            partition,
+            pace,
+            settled,
+            clock,
+        }
+    }
+
+    /// The places and counts of this partition; they go on while its stream runs.
+    #[must_use]
+    pub fn counts(&self) -> Arc<PartitionCounts> {
+        Arc::clone(&self.counts)
+    }
+}
+
+impl<P: Partition> Source for FluvioSource<P> {
+    fn name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
+    fn horizon_step(&self) -> u64 {
+        HORIZON_STEP
+    }
+
+    fn into_stream(self) -> impl Stream<Item = Result<SourceRecord, SourceFault>> + Send + 'static {
+        let Self { name, mark, partition, pace, counts, settled, clock } = self;
+        // Boxed, because the stream moves it once a record.
+        let feed = Box::new(Feed::new((name, mark), partition, pace, counts, settled, clock));
+        stream::try_unfold(feed, |mut feed| async move { Ok(Some((feed.next().await?, feed))) })
+    }
+}

@@ -1,0 +1,146 @@
+//! A cluster and its partitions as the source sees them: the seam between what decides (guard, watchdog, feed) and what
+//! talks to a cluster. The tests put a scripted partition behind it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::Stream;
+use state::UnixMillis;
+
+/// A record of a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LogRecord {
+    /// Its offset: within a partition they are contiguous.
+    pub(super) offset: u64,
+    /// Its value; the bytes are its own and hold nothing else of the batch.
+    pub(super) bytes: Bytes,
+    /// When it was produced, if the producer said so.
+    pub(super) at: Option<UnixMillis>,
+}
+
+/// What a partition's log holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bounds {
+    /// The first offset that is still there.
+    pub(super) start: u64,
+    /// The first offset that is not there yet; of what is committed.
+    pub(super) end: u64,
+}
+
+/// Why a cluster did not do what it was asked. All of it may pass, so all of it is tried again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClusterFault {
+    /// There is no connection, or it broke.
+    #[error("{who} cannot be reached: {detail}")]
+    Unreachable {
+        /// The controller or the leader, with its address.
+        who: String,
+        /// The client's words.
+        detail: String,
+    },
+    /// It did not answer in time.
+    #[error("no answer to {what} within {after:?}")]
+    Silent {
+        /// What was asked.
+        what: &'static str,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The topic does not exist.
+    #[error("topic {topic} does not exist")]
+    NoTopic {
+        /// The topic.
+        topic: String,
+    },
+    /// The topic has no such partition.
+    #[error("topic {topic} has no partition {partition}: it has {count}")]
+    NoPartition {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: u32,
+        /// How many it has, counted from 0.
+        count: u32,
+    },
+    /// The partition's leader is not known to the cluster.
+    #[error(
+        "partition {partition} of topic {topic} has no leader that is known: SPU {spu} is not registered"
+    )]
+    NoLeader {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: u32,
+        /// The leader's id.
+        spu: i32,
+    },
+    /// The cluster refused.
+    #[error("the cluster refused {what}: {code}")]
+    Refused {
+        /// What was asked.
+        what: &'static str,
+        /// Its words.
+        code: String,
+    },
+    /// A response held records, but no whole batch.
+    #[error(
+        "the batch at offset {at} does not fit into {max_bytes} bytes; raise source.max_bytes well above the producers' batches"
+    )]
+    BatchTooLong {
+        /// Where it stands.
+        at: u64,
+        /// The bound.
+        max_bytes: usize,
+    },
+    /// A batch holds other records than its header says.
+    #[error("the batch at offset {at} says it has {said} records and has {found}")]
+    BatchBroken {
+        /// Where it stands.
+        at: u64,
+        /// What its header says.
+        said: usize,
+        /// What was found.
+        found: usize,
+    },
+    /// A batch could not be decompressed or read.
+    #[error("the batch at offset {at} cannot be read: {detail}")]
+    BatchUnreadable {
+        /// Where it stands.
+        at: u64,
+        /// The client's words.
+        detail: String,
+    },
+    /// The stream ended, although a log has no end.
+    #[error("the stream ended")]
+    Ended,
+}
+
+/// A cluster.
+pub(super) trait Cluster: Send + Sync {
+    /// One of its partitions.
+    type Partition: Partition;
+
+    /// How many partitions `topic` has, as the controller says.
+    fn count(&self, topic: &str) -> impl Future<Output = Result<u32, ClusterFault>> + Send;
+
+    /// A partition, not connected yet.
+    fn partition(&self, number: u32) -> Self::Partition;
+}
+
+/// A partition. None of the calls has a timeout of its own, and each may hang for ever.
+pub(super) trait Partition: Send + Sync + 'static {
+    /// Its records, without an end; after an error there are no more.
+    type Records: Stream<Item = Result<LogRecord, ClusterFault>> + Send + Unpin;
+
+    /// Makes a new connection to the leader, whoever that is now, in place of the one before.
+    fn connect(&self) -> impl Future<Output = Result<Bounds, ClusterFault>> + Send;
+
+    /// Reads from `at` on over the connection.
+    fn open(&self, at: u64) -> impl Future<Output = Result<Self::Records, ClusterFault>> + Send;
+
+    /// What the log holds now, asked over the connection.
+    fn bounds(&self) -> impl Future<Output = Result<Bounds, ClusterFault>> + Send;
+
+    /// Tells the cluster that everything below `settled` is settled, for its own tools to show.
+    fn mirror(&self, settled: u64) -> impl Future<Output = Result<(), ClusterFault>> + Send;
+}

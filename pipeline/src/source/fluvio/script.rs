@@ -1,0 +1,193 @@
+//! A scripted partition: each stream that is opened plays the next act of a script. No cluster, no sockets, paused time.
+
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use futures::Stream;
+use parking_lot::Mutex;
+
+use super::partition::{Bounds, Cluster, ClusterFault, LogRecord, Partition};
+
+/// What a connection and its stream do.
+#[derive(Clone, Debug)]
+pub(super) enum Act {
+    /// The connection fails.
+    Refuse,
+    /// The connection never comes about.
+    Hang,
+    /// The stream gives records at these offsets, and then ends, fails or falls silent.
+    Play(Vec<u64>, Then),
+    /// The stream gives what the log has from where it is opened, and follows it.
+    Follow,
+}
+
+/// What a stream does after its records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Then {
+    End,
+    Fail,
+    Silence,
+}
+
+/// A partition that follows a script; when that is at its end, it does well.
+#[derive(Clone)]
+pub(super) struct Scripted(Arc<Inside>);
+
+pub(super) struct Inside {
+    acts: Mutex<VecDeque<Act>>,
+    act: Mutex<Act>,
+    bounds: Mutex<Bounds>,
+    /// Whether questions about the log's end are answered.
+    mute: Mutex<bool>,
+    opened_at: Mutex<Vec<u64>>,
+    mirrored: Mutex<Vec<u64>>,
+    connects: AtomicUsize,
+    polls: AtomicUsize,
+}
+
+pub(super) fn refused() -> ClusterFault {
+    ClusterFault::Unreachable { who: "the script".to_owned(), detail: "refused".to_owned() }
+}
+
+impl Scripted {
+    /// A log that holds `start..end`.
+    pub(super) fn new((start, end): (u64, u64), acts: impl IntoIterator<Item = Act>) -> Self {
+        Self(Arc::new(Inside {
+            acts: Mutex::new(acts.into_iter().collect()),
+            act: Mutex::new(Act::Follow),
+            bounds: Mutex::new(Bounds { start, end }),
+            mute: Mutex::new(false),
+            opened_at: Mutex::default(),
+            mirrored: Mutex::default(),
+            connects: AtomicUsize::new(0),
+            polls: AtomicUsize::new(0),
+        }))
+    }
+
+    pub(super) fn set_bounds(&self, start: u64, end: u64) {
+        *self.0.bounds.lock() = Bounds { start, end };
+    }
+
+    pub(super) fn mute(&self) {
+        *self.0.mute.lock() = true;
+    }
+
+    /// Where streams were opened.
+    pub(super) fn opened_at(&self) -> Vec<u64> {
+        self.0.opened_at.lock().clone()
+    }
+
+    pub(super) fn mirrored(&self) -> Vec<u64> {
+        self.0.mirrored.lock().clone()
+    }
+
+    pub(super) fn connects(&self) -> usize {
+        self.0.connects.load(Relaxed)
+    }
+
+    /// How often a stream was asked for a record.
+    pub(super) fn polls(&self) -> usize {
+        self.0.polls.load(Relaxed)
+    }
+}
+
+impl Partition for Scripted {
+    type Records = Playing;
+
+    async fn connect(&self) -> Result<Bounds, ClusterFault> {
+        self.0.connects.fetch_add(1, Relaxed);
+        let act = self.0.acts.lock().pop_front().unwrap_or(Act::Follow);
+        *self.0.act.lock() = act.clone();
+        match act {
+            Act::Refuse => Err(refused()),
+            Act::Hang => std::future::pending().await,
+            Act::Play(..) | Act::Follow => Ok(*self.0.bounds.lock()),
+        }
+    }
+
+    async fn open(&self, at: u64) -> Result<Playing, ClusterFault> {
+        self.0.opened_at.lock().push(at);
+        let act = self.0.act.lock().clone();
+        Ok(match act {
+            Act::Play(offsets, then) => {
+                Playing { of: self.0.clone(), offsets: offsets.into(), then: Some(then), next: at }
+            }
+            _ => Playing { of: self.0.clone(), offsets: VecDeque::new(), then: None, next: at },
+        })
+    }
+
+    async fn bounds(&self) -> Result<Bounds, ClusterFault> {
+        if *self.0.mute.lock() {
+            std::future::pending::<()>().await;
+        }
+        Ok(*self.0.bounds.lock())
+    }
+
+    async fn mirror(&self, settled: u64) -> Result<(), ClusterFault> {
+        self.0.mirrored.lock().push(settled);
+        Ok(())
+    }
+}
+
+/// A stream at play.
+pub(super) struct Playing {
+    of: Arc<Inside>,
+    offsets: VecDeque<u64>,
+    /// None if it follows the log.
+    then: Option<Then>,
+    next: u64,
+}
+
+/// A record as the script writes it: its value names its offset.
+pub(super) fn record(offset: u64) -> LogRecord {
+    LogRecord { offset, bytes: Bytes::from(format!("record {offset}")), at: Some(1_000 + offset) }
+}
+
+impl Stream for Playing {
+    type Item = Result<LogRecord, ClusterFault>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.of.polls.fetch_add(1, Relaxed);
+        if let Some(offset) = self.offsets.pop_front() {
+            return Poll::Ready(Some(Ok(record(offset))));
+        }
+        match self.then {
+            Some(Then::End) => Poll::Ready(None),
+            Some(Then::Fail) => Poll::Ready(Some(Err(refused()))),
+            Some(Then::Silence) => Poll::Pending,
+            None if self.next < self.of.bounds.lock().end => {
+                self.next += 1;
+                Poll::Ready(Some(Ok(record(self.next - 1))))
+            }
+            // Whoever waits looks at the log from time to time, which polls this again.
+            None => Poll::Pending,
+        }
+    }
+}
+
+/// A cluster of scripted partitions.
+pub(super) struct ScriptedCluster {
+    pub(super) counts: Mutex<VecDeque<Result<u32, ClusterFault>>>,
+    pub(super) partitions: Vec<Scripted>,
+}
+
+impl Cluster for ScriptedCluster {
+    type Partition = Scripted;
+
+    async fn count(&self, _: &str) -> Result<u32, ClusterFault> {
+        let all = u32::try_from(self.partitions.len()).unwrap();
+        self.counts.lock().pop_front().unwrap_or(Ok(all))
+    }
+
+    fn partition(&self, number: u32) -> Scripted {
+        self.partitions[number as usize].clone()
+    }
+}

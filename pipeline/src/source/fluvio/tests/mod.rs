@@ -1,0 +1,67 @@
+//! The source against a scripted cluster: streams that jump, stall, repeat, end and fail.
+
+mod beginning;
+mod reading;
+
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use state::Clock;
+
+use super::{
+    FluvioSource,
+    options::{ClusterOptions, FluvioOptions, Isolation, Partitions, Start},
+    script::{Act, Scripted},
+};
+use crate::source::{Source, SourceFault, SourceRecord};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn options() -> FluvioOptions {
+    FluvioOptions {
+        cluster: ClusterOptions { endpoint: "script:9003".to_owned(), tls: None },
+        topic: "t".to_owned(),
+        partitions: Partitions::All,
+        start: Start::Beginning,
+        isolation: Isolation::Committed,
+        max_bytes: 1 << 20,
+        stall_after: 20 * SECOND,
+        connect_timeout: 10 * SECOND,
+        backoff_min: Duration::from_millis(200),
+        backoff_max: 30 * SECOND,
+        mirror: None,
+        record_max: 1 << 10,
+    }
+}
+
+/// A source that begins at `at` of a scripted partition whose log holds `bounds`.
+fn source(
+    at: u64,
+    bounds: (u64, u64),
+    acts: impl IntoIterator<Item = Act>,
+) -> (Scripted, FluvioSource<Scripted>) {
+    let script = Scripted::new(bounds, acts);
+    let clock = Clock::simulated(1_000_000);
+    let source = FluvioSource::new(&options(), (script.clone(), 3), (at, bounds.1), None, clock);
+    (script, source)
+}
+
+/// The offsets of the first `count` records, or the fault that came before.
+async fn offsets(source: FluvioSource<Scripted>, count: usize) -> Result<Vec<u64>, SourceFault> {
+    let mut stream = Box::pin(source.into_stream());
+    take(&mut stream, count).await
+}
+
+async fn take(
+    stream: &mut (impl Stream<Item = Result<SourceRecord, SourceFault>> + Unpin),
+    count: usize,
+) -> Result<Vec<u64>, SourceFault> {
+    let mut offsets = Vec::new();
+    while offsets.len() < count {
+        let record = stream.next().await.expect("a partition has no end")?;
+        assert_eq!(record.next.offset, record.raw.position.offset + 1);
+        assert_eq!(record.raw.bytes, format!("record {}", record.raw.position.offset));
+        offsets.push(record.raw.position.offset);
+    }
+    Ok(offsets)
+}

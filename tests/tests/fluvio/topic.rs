@@ -1,0 +1,75 @@
+//! The cluster the scenarios run against, and a topic of their own on it.
+
+use std::{
+    env,
+    io::{self, Write},
+    process::{Command, id},
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    time::Duration,
+};
+
+use fluvio::{Fluvio, FluvioClusterConfig, metadata::topic::TopicSpec};
+use tokio::{runtime::Runtime, time::timeout};
+
+/// How long the controller may take.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// A topic that goes when this is dropped.
+pub(crate) struct Topic {
+    pub(crate) endpoint: String,
+    pub(crate) name: String,
+    runtime: Runtime,
+}
+
+/// The cluster's address; none, said aloud, if there is no cluster.
+fn endpoint() -> Option<String> {
+    let endpoint = env::var("LOADLINE_TEST_FLUVIO").ok();
+    if endpoint.is_none() {
+        // Not through a macro: the test harness would keep it to itself.
+        let said = b"SKIPPED: it needs a Fluvio cluster; name its controller in LOADLINE_TEST_FLUVIO (docs/fluvio.md)\n";
+        io::stderr().write_all(said).unwrap();
+    }
+    endpoint
+}
+
+/// Does something to the cluster's SPU: `kill`, `start`, `pause` or `resume`. False, said aloud, if nobody has said how.
+pub(crate) fn spu(word: &str) -> bool {
+    let Ok(command) = env::var("LOADLINE_TEST_FLUVIO_SPU") else {
+        let said = b"SKIPPED: it stops an SPU; say how in LOADLINE_TEST_FLUVIO_SPU (docs/fluvio.md)\n";
+        io::stderr().write_all(said).unwrap();
+        return false;
+    };
+    let done = Command::new("sh").args(["-c", &format!("{command} {word}")]).status().unwrap();
+    assert!(done.success(), "{command} {word}: {done}");
+    true
+}
+
+impl Topic {
+    /// A new topic; none if there is no cluster.
+    pub(crate) fn create(partitions: u32) -> Option<Self> {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let endpoint = endpoint()?;
+        let name = format!("loadline-test-{}-{}", id(), COUNT.fetch_add(1, Relaxed));
+        let runtime = Runtime::new().unwrap();
+        let spec = TopicSpec::new_computed(partitions, 1, None);
+        let created = runtime.block_on(async {
+            let cluster = Fluvio::connect_with_config(&FluvioClusterConfig::new(&endpoint)).await?;
+            cluster.admin().await.create(name.clone(), false, spec).await
+        });
+        created.unwrap();
+        Some(Self { endpoint, name, runtime })
+    }
+}
+
+impl Drop for Topic {
+    fn drop(&mut self) {
+        let deleting = async {
+            let cluster = Fluvio::connect_with_config(&FluvioClusterConfig::new(&self.endpoint)).await?;
+            cluster.admin().await.delete::<TopicSpec>(self.name.clone()).await
+        };
+        // Within the runtime: a timeout needs its clock when it is made.
+        let deleted = self.runtime.block_on(async { timeout(ANSWER, deleting).await });
+        // The topic is only left over then; the scenario has said what it had to say.
+        let _left = deleted.is_err();
+    }
+}
