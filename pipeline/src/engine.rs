@@ -38,16 +38,6 @@ pub enum RunFault {
     /// The source could not be opened.
     #[error(transparent)]
     Source(#[from] SourceFault),
-    /// The topic has several partitions.
-    #[error(
-        "topic {topic}: {count} partitions are to be read, and a run reads one as yet: name one in source.partitions"
-    )]
-    Partitions {
-        /// The topic.
-        topic: String,
-        /// How many partitions there are.
-        count: usize,
-    },
     /// The state failed at the end.
     #[error(transparent)]
     State(#[from] StateFault),
@@ -62,13 +52,11 @@ pub struct View {
     pub brokers: Roster,
     /// What has been counted for records that never became deliveries.
     pub tally: Arc<Tally>,
-    /// The name of the source.
-    pub source: Arc<str>,
     /// Where the run took up its source, if an earlier one had left a checkpoint.
     pub resumed_at: Option<u64>,
     /// Where producers post, if the source is `http`.
     pub listening: Option<SocketAddr>,
-    /// The partitions that are read, if the source is `fluvio`.
+    /// What the source tells of each partition, in the line's order, if it is `fluvio`.
     pub partitions: Vec<Arc<PartitionCounts>>,
     /// What has become of the spans, if they are wanted.
     pub spans: Option<Arc<SpanCounts>>,
@@ -137,6 +125,8 @@ struct Run<'r> {
 /// A source that is open, and what a watcher may want to know of it.
 struct Opened<S> {
     source: S,
+    /// More of the same kind, one for each further partition.
+    others: Vec<S>,
     resumed_at: Option<u64>,
     listening: Option<SocketAddr>,
     partitions: Vec<Arc<PartitionCounts>>,
@@ -144,7 +134,7 @@ struct Opened<S> {
 
 impl<S> Opened<S> {
     fn new(source: S) -> Self {
-        Self { source, resumed_at: None, listening: None, partitions: Vec::new() }
+        Self { source, others: Vec::new(), resumed_at: None, listening: None, partitions: Vec::new() }
     }
 }
 
@@ -168,27 +158,24 @@ impl Run<'_> {
                 self.over(Opened::new(source), started).await
             }
             SourceKind::Fluvio(fluvio) => {
-                let Some(source) = self.connected(fluvio).await? else { return Ok(LineReport::default()) };
-                let counts = source.counts();
-                let (resumed_at, partitions) = (Some(counts.began_at()), vec![counts]);
-                self.over(Opened { resumed_at, partitions, ..Opened::new(source) }, started).await
+                let mut sources = self.connected(fluvio).await?;
+                let partitions = sources.iter().map(FluvioSource::counts).collect();
+                let others = sources.split_off(sources.len().min(1));
+                // None if the run was stopped before the cluster was there.
+                let Some(source) = sources.pop() else { return Ok(LineReport::default()) };
+                self.over(Opened { others, partitions, ..Opened::new(source) }, started).await
             }
         }
     }
 
-    /// The partition to read; none if the run was stopped before the cluster was there.
-    async fn connected(&self, options: &FluvioOptions) -> Result<Option<FluvioSource>, RunFault> {
+    /// The partitions to read; none if the run was stopped before the cluster was there.
+    async fn connected(&self, options: &FluvioOptions) -> Result<Vec<FluvioSource>, RunFault> {
         let store = self.parts.ledger.store().clone();
         let checkpoints = move |name: &str| store.sources().checkpoint(name);
         let mut stop = self.stop.clone();
-        let connected = tokio::select! {
-            connected = connect_fluvio(options, checkpoints, self.fail_fast, Clock::System) => connected?,
-            _ = stop.asked() => return Ok(None),
-        };
-        let (topic, count) = (options.topic.clone(), connected.len());
-        match <[FluvioSource; 1]>::try_from(connected) {
-            Ok([source]) => Ok(Some(source)),
-            Err(_) => Err(RunFault::Partitions { topic, count }),
+        tokio::select! {
+            connected = connect_fluvio(options, checkpoints, self.fail_fast, Clock::System) => Ok(connected?),
+            _ = stop.asked() => Ok(Vec::new()),
         }
     }
 
@@ -219,19 +206,18 @@ impl Run<'_> {
     /// records.
     async fn over(
         self,
-        Opened { source, resumed_at, listening, partitions }: Opened<impl Source>,
+        Opened { source, others, resumed_at, listening, partitions }: Opened<impl Source>,
         started: impl FnOnce(View),
     ) -> Result<LineReport, RunFault> {
         let Self { config, parts, requests, stop, .. } = self;
-        let name = source.name();
-        let records = records(source, &parts.ledger, config.limits.unsettled_max)?;
+        let records = records(source, others, &parts.ledger, config.limits.unsettled_max)?;
         let (brokers, tally) = (parts.brokers.clone(), parts.ack.tally());
         let spans = parts.telemetry.as_ref().map(Telemetry::counts);
         let (watched, watch) = oneshot::channel::<Watch>();
         let line = parts.line(config).run(records, stop, |line| {
             // The one that waits for it is below.
             drop(watched.send(line.clone()));
-            started(View { line, brokers, tally, source: name, resumed_at, listening, partitions, spans });
+            started(View { line, brokers, tally, resumed_at, listening, partitions, spans });
         });
         let reloads = async {
             match watch.await {

@@ -15,10 +15,10 @@ use state::Latency;
 
 use self::exposition::{
     Exposition,
-    Kind::{Counter, Gauge},
+    Kind::{self, Counter, Gauge},
 };
 use crate::{
-    status::{BrokerStatus, PartitionStatus, Status},
+    status::{BrokerStatus, PartitionStatus, ReadingStatus, Status},
     telemetry::SpanCounts,
 };
 
@@ -42,6 +42,7 @@ pub(super) fn text(status: &Status, brokers: &[Arc<Broker>], timings: Timings) -
     let mut out = Exposition::default();
     line(&mut out, status);
     partitions(&mut out, &status.partitions);
+    readings(&mut out, &status.partitions);
     stages(&mut out, &timings.tally);
     ledger(&mut out, status, timings.commits);
     dead_letters(&mut out, status);
@@ -91,6 +92,26 @@ fn partitions(out: &mut Exposition, partitions: &[PartitionStatus]) {
     }
 }
 
+/// What is counted of reading a partition from a cluster: name, kind, help and value.
+type OfReading = (&'static str, Kind, &'static str, fn(&ReadingStatus) -> u64);
+
+#[rustfmt::skip]
+const PER_READING: [OfReading; 5] = [
+    ("loadline_source_connected", Gauge, "Whether there is a connection to the partition's leader.", |r| u64::from(r.connected)),
+    ("loadline_source_gaps_total", Counter, "Times records were missing and were asked for again.", |r| r.gaps),
+    ("loadline_source_repeats_total", Counter, "Records that came again and were left out.", |r| r.repeats),
+    ("loadline_source_stalls_total", Counter, "Times nothing came although there was something.", |r| r.stalls),
+    ("loadline_source_reconnects_total", Counter, "Times the partition was opened again.", |r| r.reconnects),
+];
+
+fn readings(out: &mut Exposition, partitions: &[PartitionStatus]) {
+    for (name, kind, help, value) in PER_READING {
+        let read = partitions.iter().filter_map(|p| Some((p, p.reading.as_ref()?)));
+        let series = read.map(|(p, reading)| ([("partition", &*p.name)], value(reading) as f64));
+        out.family(name, kind, help, series);
+    }
+}
+
 fn stages(out: &mut Exposition, tally: &Tally) {
     let series = tally.times.all().map(|(stage, times)| ([("stage", stage)], times.read()));
     out.histograms("loadline_stage_duration_seconds", "How long a stage took with one payload.", series);
@@ -113,7 +134,7 @@ fn dead_letters(out: &mut Exposition, status: &Status) {
 }
 
 /// What there is of each broker: name, kind, help and value.
-type OfBroker = (&'static str, exposition::Kind, &'static str, fn(&BrokerStatus) -> f64);
+type OfBroker = (&'static str, Kind, &'static str, fn(&BrokerStatus) -> f64);
 
 #[rustfmt::skip]
 const PER_BROKER: [OfBroker; 16] = [

@@ -4,16 +4,17 @@
 use std::{collections::VecDeque, fs, path::PathBuf, sync::Arc, time::Duration};
 
 use rustc_hash::FxHashMap;
-use state::Ledger;
+use state::{Clock, Ledger};
 use tokio::time::Instant;
 
 use super::metrics::Timings;
 use crate::{
     config::{Config, SourceKind},
     engine::View,
-    line::Watch,
+    line::{Partition, Watch},
+    source::PartitionCounts,
     status::{
-        BrokerStatus, DeadStatus, LedgerStatus, PartitionStatus, Past, Status, Verdict,
+        BrokerStatus, DeadStatus, LedgerStatus, PartitionStatus, Past, ReadingStatus, Status, Verdict,
         directory::oldest_on_disk, seconds,
     },
 };
@@ -161,7 +162,7 @@ impl Observer {
         let mut status = Status::from(view);
         status.stopping = stopping;
         status.uptime_seconds = Some(seconds(now.saturating_duration_since(self.began)));
-        status.partitions = vec![self.partition(view, &status, now)];
+        status.partitions = self.partitions(view, &status, now);
         self.rates(view, &mut status);
         let store = self.ledger.store();
         let stranded = view.line.stranded();
@@ -189,29 +190,50 @@ impl Observer {
         status
     }
 
-    fn partition(&self, view: &View, status: &Status, now: Instant) -> PartitionStatus {
-        let tickets = view.line.tickets();
+    fn partitions(&self, view: &View, status: &Status, now: Instant) -> Vec<PartitionStatus> {
+        let each = view.line.partitions().iter().enumerate();
+        each.map(|(index, partition)| {
+            let counts = view.partitions.get(index).map(|counts| &**counts);
+            self.partition(partition, counts, view.resumed_at, status, now)
+        })
+        .collect()
+    }
+
+    fn partition(
+        &self,
+        Partition { source, tickets }: &Partition,
+        counts: Option<&PartitionCounts>,
+        resumed_at: Option<u64>,
+        status: &Status,
+        now: Instant,
+    ) -> PartitionStatus {
         let newest = tickets.newest();
-        let settled_epoch = tickets.watermark().borrow().as_ref().map(|cursor| cursor.epoch);
+        let settled = tickets.watermark().borrow().as_ref().map(|cursor| (cursor.epoch, cursor.offset));
+        let began_at = counts.map(PartitionCounts::began_at).or(resumed_at);
+        let is_file = matches!(self.log_end, LogEnd::File(_) | LogEnd::Unknown) && counts.is_none();
+        let unread = counts.and_then(|counts| counts.unread_age(Clock::System.now()));
+        let oldest = tickets.oldest().map(|at| seconds(now.saturating_duration_since(at)));
         let mut partition = PartitionStatus {
-            name: view.source.to_string(),
-            unit: if matches!(self.log_end, LogEnd::Intake) { "records" } else { "bytes" }.to_owned(),
-            read: newest.map(|place| place.offset).or(view.resumed_at),
-            settled_to: status.settled_to,
-            end: match &self.log_end {
-                LogEnd::File(path) => fs::metadata(path).ok().map(|file| file.len()),
-                LogEnd::Intake => Some(self.ledger.store().intake_end()),
-                LogEnd::Unknown => None,
+            name: source.to_string(),
+            unit: if is_file { "bytes" } else { "records" }.to_owned(),
+            read: newest.map(|place| place.offset).or(began_at),
+            settled_to: settled.map(|(_, offset)| offset).or(began_at),
+            end: match (&self.log_end, counts) {
+                (_, Some(counts)) => Some(counts.end()),
+                (LogEnd::File(path), None) => fs::metadata(path).ok().map(|file| file.len()),
+                (LogEnd::Intake, None) => Some(self.ledger.store().intake_end()),
+                (LogEnd::Unknown, None) => None,
             },
-            oldest_seconds: tickets.oldest().map(|at| seconds(now.saturating_duration_since(at))),
+            oldest_seconds: oldest.or(unread.map(|age| age as f64 / 1e3)),
             held: status.held,
+            reading: counts.map(ReadingStatus::from),
             ..PartitionStatus::default()
         };
         partition.measure(Past {
             read: status.read,
             unsettled: status.read.saturating_sub(status.settled),
-            began_at: view.resumed_at.unwrap_or(0),
-            same_file: settled_epoch.is_none() || settled_epoch == newest.map(|place| place.epoch),
+            began_at: began_at.unwrap_or(0),
+            same_file: settled.is_none_or(|(epoch, _)| newest.map(|place| place.epoch) == Some(epoch)),
         });
         partition
     }

@@ -22,7 +22,7 @@ pub(super) async fn show(view: View) {
         let delivered: u64 = view.brokers.all().iter().map(|broker| broker.tally.delivered.get()).sum();
         let rate = (delivered - before) as f64 / at.elapsed().as_secs_f64();
         (before, at) = (delivered, Instant::now());
-        let read = view.line.tickets().issued();
+        let read = view.line.partitions().issued();
         let (in_flight, spilled) = (view.line.in_flight(), view.line.spilled());
         let held = if view.line.is_held() { ", intake held" } else { "" };
         bar.set_message(format!(

@@ -37,7 +37,7 @@ impl<First: Stage<In = RawRecord, Out = Vec<Delivery>>> Intake<First> {
             tokio::select! {
                 biased;
                 _ = stop.asked() => break,
-                () = self.shared.tickets.nacked() => break,
+                () = self.shared.partitions.nacked() => break,
                 Some(settled) = settling.next(), if !settling.is_empty() => finish(settled)?,
                 record = records.next() => {
                     let Some(record) = record else { break };

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use stages::models::Broker;
 use state::SpillUsage;
 
-use super::{memory::Memory, ticket::Tickets};
+use super::{memory::Memory, partitions::Partitions};
 
 /// The bounds of the line. The config explains each and checks their relations.
 #[derive(Clone, Copy, Debug)]
@@ -56,11 +56,11 @@ pub(super) struct Shared {
     admitted: Mutex<Vec<Arc<Broker>>>,
     /// What waits on disk for brokers that have no slot: the config does not name them.
     stranded: Mutex<BTreeMap<Arc<str>, SpillUsage>>,
-    pub(super) tickets: Tickets,
+    pub(super) partitions: Partitions,
 }
 
 impl Shared {
-    pub(super) fn new(limits: &Limits, brokers: usize, tickets: Tickets) -> Self {
+    pub(super) fn new(limits: &Limits, brokers: usize, partitions: impl Into<Partitions>) -> Self {
         Self {
             memory: Arc::new(Memory::new(limits.in_flight_max)),
             spill_bytes: AtomicU64::new(0),
@@ -70,7 +70,7 @@ impl Shared {
             sharing: AtomicUsize::new(brokers),
             admitted: Mutex::default(),
             stranded: Mutex::default(),
-            tickets,
+            partitions: partitions.into(),
         }
     }
 
@@ -107,7 +107,7 @@ impl Shared {
 
     /// Whether backpressure holds the intake: memory is full, or the watermark is too far behind.
     pub(super) fn is_pressed(&self) -> bool {
-        self.pressed.load(Ordering::Relaxed) || self.tickets.is_full()
+        self.pressed.load(Ordering::Relaxed) || self.partitions.is_full()
     }
 
     /// Runs `wait` with the intake marked as held, unless it is over at once.

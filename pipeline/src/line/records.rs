@@ -3,41 +3,55 @@
 
 use std::sync::Arc;
 
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, stream::BoxStream};
 use stages::models::RawRecord;
 use state::{Horizon, Ledger, Position, Record};
 
 use super::{
     fault::LineFault,
-    ticket::{Ticket, Tickets},
+    partitions::{Partition, Partitions},
+    ticket::Ticket,
 };
 use crate::source::{Cursor, Source, SourceRecord};
 
 /// A record with the obligation to settle it, or why there are no more.
 pub type Taken = Result<(RawRecord, Ticket), LineFault>;
 
-/// A source's records with their tickets, and what the line needs to know of the source.
+/// A source's records with their tickets, and what the line needs to know of its partitions.
 pub struct Records<Stream> {
     pub(super) stream: Stream,
-    pub(super) tickets: Tickets,
-    pub(super) source: Arc<str>,
+    pub(super) partitions: Partitions,
 }
 
-/// The records of `source`, at most `unsettled_max` of them unsettled at a time.
+/// The records of `source`, of which there may be `others`: each is a partition, at most `unsettled_max` of whose records
+/// are unsettled at a time. Those of one partition keep their order; between partitions each takes its turn.
 ///
 /// # Errors
 /// A fault of the state, if the horizon of an earlier run cannot be read.
 pub fn records<S: Source>(
     source: S,
+    others: Vec<S>,
     ledger: &Ledger,
     unsettled_max: usize,
 ) -> Result<Records<impl Stream<Item = Taken> + Send + 'static>, LineFault> {
-    let name = source.name();
-    let tickets = Tickets::new(unsettled_max);
+    let names = others.iter().map(Source::name);
+    let partitions = Partitions::new(source.name(), names, unsettled_max);
+    let sources = std::iter::once(source).chain(others);
+    let streams = sources.zip(partitions.iter()).map(|(source, partition)| of_one(source, partition, ledger));
+    let stream = futures::stream::select_all(streams.collect::<Result<Vec<_>, _>>()?);
+    Ok(Records { stream, partitions })
+}
+
+fn of_one<S: Source>(
+    source: S,
+    partition: &Partition,
+    ledger: &Ledger,
+) -> Result<BoxStream<'static, Taken>, LineFault> {
+    let Partition { source: name, tickets } = partition.clone();
     let earlier = ledger.store().sources().horizon(&name)?;
     let (ledger, step) = (ledger.clone(), source.horizon_step());
-    let promise = Promise { ledger, source: name.clone(), step, earlier, promised: earlier };
-    let state = (Box::pin(source.into_stream()), tickets.clone(), promise, false);
+    let promise = Promise { ledger, source: name, step, earlier, promised: earlier };
+    let state = (Box::pin(source.into_stream()), tickets, promise, false);
     let stream = futures::stream::unfold(state, |(mut source, tickets, mut promise, ended)| async move {
         if ended {
             return None;
@@ -56,7 +70,7 @@ pub fn records<S: Source>(
         };
         Some((item, (source, tickets, promise, ended)))
     });
-    Ok(Records { stream, tickets, source: name })
+    Ok(stream.boxed())
 }
 
 /// The promise on record of how far the source may have been read.

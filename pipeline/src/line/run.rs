@@ -25,10 +25,10 @@ use super::{
     follow::Follow,
     intake::Intake,
     limits::{Limits, Shared},
+    partitions::Partitions,
     records::{Records, Taken},
     shard::{Arrival, Shard, ShardReport},
     slot::Slot,
-    ticket::Tickets,
 };
 use crate::stop::{Level, Stop, stop};
 
@@ -82,10 +82,10 @@ impl Watch {
         self.shared.stranded()
     }
 
-    /// Records read, settled and dropped.
+    /// Records read, settled and dropped, and each partition's place.
     #[must_use]
-    pub fn tickets(&self) -> &Tickets {
-        &self.shared.tickets
+    pub fn partitions(&self) -> &Partitions {
+        &self.shared.partitions
     }
 }
 
@@ -111,9 +111,9 @@ where
     where
         S: Stream<Item = Taken>,
     {
-        let Records { stream, tickets, source } = records;
+        let Records { stream, partitions } = records;
         let Self { front: PerBroker { intake, brokers, limits }, stages, ack } = self;
-        let shared = Arc::new(Shared::new(&limits, brokers.len(), tickets.clone()));
+        let shared = Arc::new(Shared::new(&limits, brokers.len(), partitions.clone()));
         let (stopper, inner) = stop();
         let plan = Plan {
             stages: Arc::new(stages),
@@ -124,24 +124,24 @@ where
         };
         let Started { inboxes, commands, ends: mut shards } = plan.start(&brokers)?;
         started(Watch { shared: shared.clone(), commands: commands.into() });
-        let mut checkpoint = Follow::new(ack.ledger().clone(), source, &tickets);
+        let mut checkpoint = Follow::new(ack.ledger().clone(), &partitions);
         let intake = Intake { stages: intake, ack, shared: shared.clone(), shards: inboxes };
         let mut intake = Box::pin(intake.run(stream, inner));
         let mut run = Progress { reading: true, abandoned: 0, fault: None };
         while run.reading || !shards.is_empty() {
             tokio::select! {
-                level = stop_asked.changed() => { tickets.stopping(); stopper.ask(level) }
+                level = stop_asked.changed() => { partitions.stopping(); stopper.ask(level) }
                 read = &mut intake, if run.reading => run.end_of_input(read),
                 Some(end) = shards.next(), if !shards.is_empty() => run.end_of_shard(end),
                 followed = checkpoint.step() => run.note(followed),
             }
             if run.fault.is_some() {
-                tickets.stopping();
+                partitions.stopping();
                 stopper.ask(Level::Now);
             }
         }
         drop(intake);
-        let count = tickets.nack_count();
+        let count = partitions.nack_count();
         if let Some(fault) = run.fault {
             return Err(fault);
         }
@@ -151,8 +151,8 @@ where
         checkpoint.finish(run.abandoned == 0, &shared.admitted()).await?;
         let spilled = shared.spill_deliveries.load(Ordering::Relaxed);
         Ok(LineReport {
-            records: tickets.issued(),
-            settled: tickets.settled(),
+            records: partitions.issued(),
+            settled: partitions.settled(),
             abandoned: run.abandoned,
             spilled,
         })

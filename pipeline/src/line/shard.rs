@@ -157,7 +157,7 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
                     break;
                 }
                 // What finds no room on disk stays with the source: nobody's defect.
-                self.shared.tickets.stopping();
+                self.shared.partitions.stopping();
                 self.stop(Level::Drain);
             }
         }

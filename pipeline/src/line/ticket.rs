@@ -22,7 +22,8 @@ use tokio::{
 use super::watermark::Watermark;
 use crate::source::Cursor;
 
-/// Issues tickets for one source and keeps its watermark.
+/// Issues tickets for one partition of the source and keeps its watermark. What is counted, dropped and stopped is the
+/// whole run's.
 #[derive(Clone, Debug)]
 pub struct Tickets(Arc<Inner>);
 
@@ -30,13 +31,20 @@ pub struct Tickets(Arc<Inner>);
 struct Inner {
     open: Mutex<Open>,
     reached: watch::Sender<Option<Cursor>>,
+    room: Notify,
+    span_max: usize,
+    run: Arc<Run>,
+}
+
+/// What all partitions of a run share.
+#[derive(Debug, Default)]
+struct Run {
     issued: AtomicU64,
     settled: AtomicU64,
     nacked: AtomicU64,
     nack: Notify,
+    moved: Notify,
     stopping: AtomicBool,
-    room: Notify,
-    span_max: usize,
 }
 
 /// The records between the watermark and the newest.
@@ -75,17 +83,18 @@ impl Tickets {
     /// Tickets over at most `span_max` records between the oldest unsettled and the newest.
     #[must_use]
     pub fn new(span_max: usize) -> Self {
-        Self(Arc::new(Inner {
-            open: Mutex::default(),
-            reached: watch::Sender::new(None),
-            issued: AtomicU64::new(0),
-            settled: AtomicU64::new(0),
-            nacked: AtomicU64::new(0),
-            nack: Notify::new(),
-            stopping: AtomicBool::new(false),
-            room: Notify::new(),
-            span_max,
-        }))
+        Self::of(span_max, Arc::default())
+    }
+
+    /// Tickets for one more partition of the same run, over as many records.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        Self::of(self.0.span_max, self.0.run.clone())
+    }
+
+    fn of(span_max: usize, run: Arc<Run>) -> Self {
+        let reached = watch::Sender::new(None);
+        Self(Arc::new(Inner { open: Mutex::default(), reached, room: Notify::new(), span_max, run }))
     }
 
     /// Returns once fewer than `span_max` records lie between the watermark and the newest record.
@@ -108,7 +117,7 @@ impl Tickets {
             open.newest = Some(newest);
             open.watermark.open((next, Instant::now()))
         };
-        self.0.issued.fetch_add(1, Ordering::Relaxed);
+        self.0.run.issued.fetch_add(1, Ordering::Relaxed);
         let record = Record { tickets: self.0.clone(), number, position, open_shares: AtomicU32::new(1) };
         Ticket { share: Share { record: Arc::new(record), settled: false }, may_repeat }
     }
@@ -121,13 +130,18 @@ impl Tickets {
 
     /// From now on an unsettled ticket is an abandoned one: its place stays open, quietly.
     pub fn stopping(&self) {
-        self.0.stopping.store(true, Ordering::Relaxed);
+        self.0.run.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns once the watermark of any partition of the run has moved since the last call. May be dropped at any time.
+    pub(super) async fn moved(&self) {
+        self.0.run.moved.notified().await;
     }
 
     /// Returns once a ticket has been dropped unsettled.
     pub async fn nacked(&self) {
         loop {
-            let nack = self.0.nack.notified();
+            let nack = self.0.run.nack.notified();
             if self.nack_count() > 0 {
                 return;
             }
@@ -159,22 +173,22 @@ impl Tickets {
         self.span() >= self.0.span_max
     }
 
-    /// Records read so far.
+    /// Records read so far, from all partitions of the run.
     #[must_use]
     pub fn issued(&self) -> u64 {
-        self.0.issued.load(Ordering::Relaxed)
+        self.0.run.issued.load(Ordering::Relaxed)
     }
 
-    /// Records settled so far.
+    /// Records settled so far, of all partitions of the run.
     #[must_use]
     pub fn settled(&self) -> u64 {
-        self.0.settled.load(Ordering::Relaxed)
+        self.0.run.settled.load(Ordering::Relaxed)
     }
 
     /// Tickets and shares dropped unsettled although the line was not stopping.
     #[must_use]
     pub fn nack_count(&self) -> u64 {
-        self.0.nacked.load(Ordering::Relaxed)
+        self.0.run.nacked.load(Ordering::Relaxed)
     }
 }
 
@@ -223,9 +237,10 @@ impl Inner {
             }
             moved
         };
-        self.settled.fetch_add(1, Ordering::Relaxed);
+        self.run.settled.fetch_add(1, Ordering::Relaxed);
         if moved.is_some() {
             self.room.notify_one();
+            self.run.moved.notify_one();
         }
     }
 }
@@ -235,7 +250,7 @@ impl Drop for Share {
         if self.settled {
             return;
         }
-        let tickets = &self.record.tickets;
+        let tickets = &self.record.tickets.run;
         if tickets.stopping.load(Ordering::Relaxed) {
             tracing::debug!(position = %self.record.position, "abandoned: read again by the next run");
         } else {

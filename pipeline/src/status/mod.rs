@@ -17,7 +17,7 @@ pub(crate) use lag::Past;
 pub use table::write_table;
 pub use verdict::{Verdict, Word};
 
-use crate::engine::View;
+use crate::{engine::View, source::PartitionCounts};
 
 /// A run at one moment. Each number is exact; together they may be a few events apart.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -87,6 +87,37 @@ pub struct PartitionStatus {
     pub oldest_seconds: Option<f64>,
     /// Whether backpressure holds it.
     pub held: bool,
+    /// How reading it from a cluster goes, if it is one's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reading: Option<ReadingStatus>,
+}
+
+/// How reading a partition from a cluster goes. Counts are of this run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ReadingStatus {
+    /// Whether there is a connection to the partition's leader.
+    pub connected: bool,
+    /// Times records were missing from what came, and were asked for again.
+    pub gaps: u64,
+    /// Records that came again and were left out.
+    pub repeats: u64,
+    /// Times nothing came although there was something to come.
+    pub stalls: u64,
+    /// Times the partition was opened again.
+    pub reconnects: u64,
+}
+
+impl From<&PartitionCounts> for ReadingStatus {
+    fn from(counts: &PartitionCounts) -> Self {
+        Self {
+            connected: counts.is_connected(),
+            gaps: counts.gaps(),
+            repeats: counts.repeats(),
+            stalls: counts.stalls(),
+            reconnects: counts.reconnects(),
+        }
+    }
 }
 
 /// A broker at one moment. Counts are of this run.
@@ -216,13 +247,19 @@ pub struct LedgerStatus {
 
 impl From<&View> for Status {
     fn from(view: &View) -> Self {
-        let tickets = view.line.tickets();
-        let settled_to = tickets.watermark().borrow().as_ref().map(|cursor| cursor.offset);
-        let settled_to = settled_to.or(view.resumed_at);
+        let partitions = view.line.partitions();
+        // Of several partitions each has a place of its own.
+        let settled_to = match (partitions.iter().next(), partitions.iter().nth(1)) {
+            (Some(only), None) => {
+                let reached = only.tickets.watermark().borrow().as_ref().map(|cursor| cursor.offset);
+                reached.or(view.resumed_at)
+            }
+            _ => None,
+        };
         let (now, wall) = (Instant::now(), Clock::System.now());
         Self {
-            read: tickets.issued(),
-            settled: tickets.settled(),
+            read: partitions.issued(),
+            settled: partitions.settled(),
             resumed_at: view.resumed_at,
             settled_to,
             in_flight: view.line.in_flight() as u64,

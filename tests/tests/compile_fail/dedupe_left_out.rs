@@ -32,7 +32,7 @@ pub async fn whole(
         .per_broker(&brokers, limits)
         .then(attempt.retry(policy, clock.clone()))
         .settle(Ack::new(&ledger, clock))
-        .run(records(source, &ledger, 65_536)?, stop, |_| ())
+        .run(records(source, Vec::new(), &ledger, 65_536)?, stop, |_| ())
         .await
 }
 

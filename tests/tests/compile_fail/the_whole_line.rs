@@ -33,6 +33,6 @@ pub async fn whole(
         .then(Dedupe::new(&ledger))
         .then(attempt.retry(policy, clock.clone()))
         .settle(Ack::new(&ledger, clock))
-        .run(records(source, &ledger, 65_536)?, stop, |_| ())
+        .run(records(source, Vec::new(), &ledger, 65_536)?, stop, |_| ())
         .await
 }

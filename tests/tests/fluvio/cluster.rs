@@ -46,6 +46,57 @@ fn every_event_of_a_topic_is_delivered_once_in_order_and_a_second_run_goes_on_wh
 }
 
 #[test]
+fn four_partitions_are_read_beside_each_other_and_each_goes_on_where_it_was() {
+    let Some(topic) = Topic::create(4) else { return };
+    let log = Events::new(4, 400).take(20_000);
+    let (fleet, wants) = (Fleet::start(1), [Wants::all()]);
+    let oracle = Oracle::new(&log, &wants);
+    let site = site(&fleet, &wants, &topic);
+    produce(&site, &log[..12_000]);
+    let run = site.run();
+    until("the first part is delivered", || fleet.taken() == 12_000);
+    let told = site.loadline(&["status", "--json"]).expect(0);
+    let status: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+    let partitions = status["partitions"].as_array().unwrap();
+    assert_eq!(partitions.len(), 4, "{status}");
+    assert!(
+        partitions.iter().all(|p| p["end"].as_u64().unwrap() > 0 && p["reading"]["gaps"] == 0),
+        "{status}"
+    );
+    run.terminate();
+    assert_eq!(run.wait().summary().possible_repeats, PossibleRepeats::default());
+    let run = site.run();
+    produce(&site, &log[12_000..]);
+    until("the rest is delivered", || fleet.taken() == 20_000);
+    run.terminate();
+    assert_eq!(run.wait().summary().records, 8_000);
+    oracle.assert_exactly_once(&fleet);
+}
+
+#[test]
+fn two_processes_share_four_partitions_and_one_that_is_killed_loses_nothing() {
+    let Some(topic) = Topic::create(4) else { return };
+    let log = Events::new(5, 400).take(20_000);
+    let (fleet, wants) = (Fleet::start(1), [Wants::all()]);
+    let oracle = Oracle::new(&log, &wants);
+    let [mut one, mut other] = [(); 2].map(|()| site(&fleet, &wants, &topic));
+    one.set("source.partitions", vec![0, 1]);
+    other.set("source.partitions", vec![2, 3]);
+    produce(&one, &log);
+    let (killed, running) = (one.run(), other.run());
+    until("some are delivered", || fleet.taken() > 2_000);
+    let _killed = killed.kill();
+    let again = one.run();
+    until("all are delivered", || oracle.judge_all(&fleet).iter().all(|given| given.missing == 0));
+    for run in [again, running] {
+        run.terminate();
+        let _ended = run.wait().expect(0);
+    }
+    let given = oracle.assert_nothing_lost(&fleet);
+    assert!(given.repeats_of_a_load <= 1, "{given:?}");
+}
+
+#[test]
 fn a_run_that_is_killed_loses_nothing() {
     let Some(topic) = Topic::create(1) else { return };
     let log = Events::new(2, 100).take(10_000);

@@ -97,6 +97,7 @@ fn full() -> Status {
         end: Some(9),
         lag_events: Some(1),
         lag_bytes: Some(3),
+        reading: Some(ReadingStatus::default()),
         ..PartitionStatus::default()
     };
     let cause = DeadCause { stage: "decode".to_owned(), cause: "not-json".to_owned(), count: 3 };

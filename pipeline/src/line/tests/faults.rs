@@ -28,7 +28,7 @@ async fn a_fault_is_reported_as_what_it_is_also_while_intake_is_held() {
             "round {round}: {fault}"
         );
         let watch = site.watch.lock().clone().unwrap();
-        let (settled, accepted) = (watch.tickets().settled(), site.wire.seen().accepted.len() as u64);
+        let (settled, accepted) = (watch.partitions().settled(), site.wire.seen().accepted.len() as u64);
         assert!(settled <= accepted, "{settled} settled, {accepted} accepted");
     }
 }
@@ -60,9 +60,9 @@ async fn a_ledger_that_overruns_stops_the_line_and_settles_nothing_more() {
     let fault = site.run(stop().1).await.unwrap_err();
     assert!(matches!(fault, LineFault::State(StateFault::Overrun { bound: 2 })), "{fault}");
     let watch = site.watch.lock().clone().unwrap();
-    let settled = watch.tickets().settled();
+    let settled = watch.partitions().settled();
     sleep(ms(50)).await;
-    assert_eq!(watch.tickets().settled(), settled);
+    assert_eq!(watch.partitions().settled(), settled);
     site.inbox_max = 10_000;
     site.run(stop().1).await.unwrap();
     assert!(site.wire.seen().accepted.len() >= 200);

@@ -181,7 +181,7 @@ impl Site {
             .then(Dedupe::new(&ledger))
             .then(self.wire.clone().retry(self.retry, Clock::System))
             .settle(Ack::new(&ledger, Clock::System))
-            .run(records(source, &ledger, self.unsettled_max).unwrap(), stop, |watch| {
+            .run(records(source, Vec::new(), &ledger, self.unsettled_max).unwrap(), stop, |watch| {
                 *self.watch.lock() = Some(watch);
             });
         let result = tokio::select! {
@@ -200,7 +200,7 @@ impl Site {
     /// Where the run stands, for a message.
     pub(super) fn describe(&self) -> String {
         let watch = self.watch.lock().clone().unwrap();
-        let (tickets, seen) = (watch.tickets(), self.wire.seen());
+        let (tickets, seen) = (watch.partitions(), self.wire.seen());
         let now = Instant::now();
         let gates: Vec<_> = self.served.lock().iter().map(|broker| broker.health.gate(now)).collect();
         format!(
@@ -228,7 +228,7 @@ impl Site {
 
     /// How many records the run has settled; none before it has begun.
     pub(super) fn settled(&self) -> u64 {
-        self.watch.lock().as_ref().map_or(0, |watch| watch.tickets().settled())
+        self.watch.lock().as_ref().map_or(0, |watch| watch.partitions().settled())
     }
 
     /// What each broker must be given, by load, in this order.
