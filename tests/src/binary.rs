@@ -36,8 +36,10 @@ fn build() -> PathBuf {
     for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(about_this_test)) {
         cargo.env_remove(name);
     }
+    // The whole workspace and the targets that have dev-dependencies (there are no examples to build), so that each
+    // dependency has the features it has for the tests: otherwise half of them would be built once more.
     let built = cargo
-        .args(["build", "--quiet", "--package", "pipeline", "--bin", "loadline", "--profile", profile])
+        .args(["build", "--quiet", "--workspace", "--bin", "loadline", "--examples", "--profile", profile])
         .arg("--target-dir")
         .arg(target)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
