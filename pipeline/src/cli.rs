@@ -18,8 +18,10 @@ use serde_json::json;
 use crate::config::{Config, SecretFault, SecretRef, Summary};
 
 mod dead;
+mod produce;
 
 pub use dead::{DeadChangeArgs, DeadCommand, DeadExportArgs, DeadListArgs, DeadShowArgs, SelectArgs, When};
+pub use produce::ProduceArgs;
 
 /// Moves shipment events from a log to brokers' webhooks: once, in order, at each broker's pace.
 #[derive(Clone, Debug, Parser)]
@@ -96,28 +98,6 @@ pub struct RunArgs {
     /// Fail if the cluster of a fluvio source is away at the start, instead of waiting for it.
     #[arg(long)]
     pub fail_fast: bool,
-    /// How to answer.
-    #[command(flatten)]
-    pub form: Form,
-}
-
-/// What to put onto a topic.
-#[derive(Clone, Debug, Args)]
-pub struct ProduceArgs {
-    /// The events (NDJSON).
-    pub file: PathBuf,
-    /// Take cluster, TLS, topic and schema from this config.
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// The controller's public address, instead of the config's or 127.0.0.1:9003.
-    #[arg(long, value_name = "HOST:PORT")]
-    pub endpoint: Option<String>,
-    /// The topic, instead of the config's or shipment-events.
-    #[arg(long)]
-    pub topic: Option<String>,
-    /// Give up when the cluster has taken nothing for so long.
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
-    pub timeout: Duration,
     /// How to answer.
     #[command(flatten)]
     pub form: Form,

@@ -80,7 +80,22 @@ impl Site {
     /// Puts the events of the file onto the topic.
     #[must_use]
     pub fn produce(&self, timeout: &str) -> Ended {
-        self.loadline(&["produce", "--json", "events.ndjson", "--timeout", timeout, "--config"])
+        self.produce_in(timeout, "64KiB")
+    }
+
+    /// The same, in batches of this size.
+    #[must_use]
+    pub fn produce_in(&self, timeout: &str, batch: &str) -> Ended {
+        self.loadline(&[
+            "produce",
+            "--json",
+            "events.ndjson",
+            "--timeout",
+            timeout,
+            "--batch",
+            batch,
+            "--config",
+        ])
     }
 
     fn broker(&mut self, fleet: &Fleet, index: usize, wants: &Wants) -> Value {

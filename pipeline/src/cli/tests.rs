@@ -32,7 +32,7 @@ fn every_command_of_the_manual_is_understood() {
          --retry-after 2s --for 10m",
         "receive",
         "run loadline.toml --fail-fast",
-        "produce events.ndjson --endpoint fluvio.example:9003 --topic shipment-events --timeout 1m --json",
+        "produce events.ndjson --endpoint fluvio.example:9003 --topic shipment-events --timeout 1m --batch 1MiB --json",
         "produce events.ndjson --config loadline.toml",
         "demo --keep out --events events.ndjson",
         "broker enable acme --config loadline.toml",

@@ -18,7 +18,7 @@ use crate::{
     cli::{Exit, ProduceArgs},
     config::{Config, LogFormat, SourceKind, is_endpoint, is_topic},
     logging,
-    produce::{ProduceOptions, Produced, Sent, produce},
+    produce::{BATCH_BYTES, ProduceOptions, Produced, Sent, produce},
     source::{ClusterOptions, FileOptions, FileSource, Source},
 };
 
@@ -40,7 +40,7 @@ pub(super) fn run(args: &ProduceArgs, answer: Answer) -> anyhow::Result<Exit> {
     if let Some(topic) = &args.topic {
         options.topic.clone_from(topic);
     }
-    options.timeout = args.timeout;
+    (options.batch_bytes, options.timeout) = (args.batch, args.timeout);
     if !is_endpoint(&options.cluster.endpoint) {
         bail!(
             "--endpoint {} is not a host and a port; give it like 127.0.0.1:9003",
@@ -61,6 +61,7 @@ fn defaults() -> ProduceOptions {
     ProduceOptions {
         cluster: ClusterOptions { endpoint: "127.0.0.1:9003".to_owned(), tls: None },
         topic: "shipment-events".to_owned(),
+        batch_bytes: BATCH_BYTES,
         timeout: Duration::ZERO,
     }
 }
@@ -70,6 +71,7 @@ fn configured(config: &Config) -> anyhow::Result<ProduceOptions> {
         SourceKind::Fluvio(fluvio) => Ok(ProduceOptions {
             cluster: fluvio.cluster.clone(),
             topic: fluvio.topic.clone(),
+            batch_bytes: BATCH_BYTES,
             timeout: Duration::ZERO,
         }),
         SourceKind::File { .. } | SourceKind::Stdin | SourceKind::Http(_) => {

@@ -7,7 +7,6 @@ use fluvio_protocol::{
 };
 use state::UnixMillis;
 
-use super::BATCH_BYTES;
 use crate::source::ClusterFault;
 
 /// Records of one partition, in the order of the input.
@@ -26,8 +25,9 @@ impl Filling {
         self.records.push(record);
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.bytes >= BATCH_BYTES
+    /// Whether it has so many bytes, so that it is to be sent.
+    pub(super) fn has(&self, bytes: usize) -> bool {
+        self.bytes >= bytes
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -51,7 +51,7 @@ impl Filling {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::BATCH_BYTES, *};
 
     #[test]
     fn a_batch_has_the_records_in_order_with_their_keys_and_the_time() {
@@ -60,7 +60,7 @@ mod tests {
         for (key, value) in [(Some("LD-1"), "a"), (None, "b"), (Some("LD-2"), "c")] {
             filling.push(key.map(str::to_owned), &Bytes::from_static(value.as_bytes()));
         }
-        assert!(!filling.is_full() && filling.len() == 3);
+        assert!(!filling.has(BATCH_BYTES) && filling.len() == 3);
         let batch = filling.batch(1_234).unwrap();
         assert_eq!((batch.records_len(), batch.get_base_timestamp()), (3, 1_234));
         let records = batch.memory_records().unwrap();
@@ -83,7 +83,7 @@ mod tests {
     fn a_batch_is_full_before_it_is_too_long_for_a_consumer() {
         let mut filling = Filling::default();
         let event = Bytes::from(vec![b'x'; 1_000]);
-        while !filling.is_full() {
+        while !filling.has(BATCH_BYTES) {
             filling.push(Some("LD-1".to_owned()), &event);
         }
         assert!(filling.bytes < BATCH_BYTES + 2_000 && filling.len() > 60);

@@ -7,7 +7,7 @@
 //! leader changes, and cannot be given a timeout.
 //!
 //! What is held: for each partition one batch being filled, one that waits and one on its way, each at most
-//! [`BATCH_BYTES`] or one record.
+//! [`ProduceOptions::batch_bytes`] and one record.
 
 mod batch;
 mod partitioner;
@@ -35,8 +35,8 @@ use sender::Sender;
 
 pub use sender::Sent;
 
-/// The most bytes of a batch, unless one record has more. Far below the bytes a consumer fetches at once, because a
-/// batch that does not fit there cannot be read.
+/// The bytes from which on a batch is sent, unless told otherwise. Far below the bytes a consumer fetches at once, because
+/// a batch that does not fit there cannot be read.
 pub const BATCH_BYTES: usize = 64 << 10;
 
 /// How long records of a partition wait for company when the input comes slowly.
@@ -80,6 +80,8 @@ pub struct ProduceOptions {
     pub cluster: ClusterOptions,
     /// The topic; it must exist.
     pub topic: String,
+    /// A batch is sent when it has so many bytes.
+    pub batch_bytes: usize,
     /// How long the cluster may take nothing before this gives up.
     pub timeout: Duration,
 }
@@ -141,7 +143,7 @@ pub async fn produce(
                 let to = key.as_deref().map_or(0, |key| partition_of(key.as_bytes(), count));
                 let lane = &mut lanes[to as usize];
                 lane.filling.push(key, &bytes);
-                if lane.filling.is_full() && !lane.send().await {
+                if lane.filling.has(options.batch_bytes) && !lane.send().await {
                     break;
                 }
             }

@@ -7,7 +7,7 @@ use tests::{Events, Fleet, Oracle, PossibleRepeats, ShipmentEvent, Site, Wants, 
 use crate::topic::{Topic, spu};
 
 /// A site that reads the topic, quick to notice trouble.
-fn site(fleet: &Fleet, wants: &[Wants], topic: &Topic) -> Site {
+pub(crate) fn site(fleet: &Fleet, wants: &[Wants], topic: &Topic) -> Site {
     let mut site = Site::with_topic(fleet, wants, &topic.endpoint, &topic.name);
     site.set("source.stall_after", "4s");
     site.set("source.connect_timeout", "3s");
@@ -15,9 +15,13 @@ fn site(fleet: &Fleet, wants: &[Wants], topic: &Topic) -> Site {
     site
 }
 
-fn produce(site: &Site, events: &[ShipmentEvent]) {
+pub(crate) fn produce(site: &Site, events: &[ShipmentEvent]) {
+    produce_in(site, events, "64KiB");
+}
+
+pub(crate) fn produce_in(site: &Site, events: &[ShipmentEvent], batch: &str) {
     site.write(events);
-    let produced = site.produce("2m").expect(0);
+    let produced = site.produce_in("2m", batch).expect(0);
     assert!(produced.stdout.contains(&format!("\"taken\":{}", events.len())), "{produced:?}");
 }
 
@@ -71,29 +75,6 @@ fn four_partitions_are_read_beside_each_other_and_each_goes_on_where_it_was() {
     run.terminate();
     assert_eq!(run.wait().summary().records, 8_000);
     oracle.assert_exactly_once(&fleet);
-}
-
-#[test]
-fn two_processes_share_four_partitions_and_one_that_is_killed_loses_nothing() {
-    let Some(topic) = Topic::create(4) else { return };
-    let log = Events::new(5, 400).take(20_000);
-    let (fleet, wants) = (Fleet::start(1), [Wants::all()]);
-    let oracle = Oracle::new(&log, &wants);
-    let [mut one, mut other] = [(); 2].map(|()| site(&fleet, &wants, &topic));
-    one.set("source.partitions", vec![0, 1]);
-    other.set("source.partitions", vec![2, 3]);
-    produce(&one, &log);
-    let (killed, running) = (one.run(), other.run());
-    until("some are delivered", || fleet.taken() > 2_000);
-    let _killed = killed.kill();
-    let again = one.run();
-    until("all are delivered", || oracle.judge_all(&fleet).iter().all(|given| given.missing == 0));
-    for run in [again, running] {
-        run.terminate();
-        let _ended = run.wait().expect(0);
-    }
-    let given = oracle.assert_nothing_lost(&fleet);
-    assert!(given.repeats_of_a_load <= 1, "{given:?}");
 }
 
 #[test]

@@ -9,4 +9,7 @@
 
 mod away;
 mod cluster;
+mod logs;
 mod topic;
+mod troubles;
+mod volume;

@@ -34,9 +34,18 @@ fn endpoint() -> Option<String> {
 
 /// Does something to the cluster's SPU: `kill`, `start`, `pause` or `resume`. False, said aloud, if nobody has said how.
 pub(crate) fn spu(word: &str) -> bool {
-    let Ok(command) = env::var("LOADLINE_TEST_FLUVIO_SPU") else {
-        let said = b"SKIPPED: it stops an SPU; say how in LOADLINE_TEST_FLUVIO_SPU (docs/fluvio.md)\n";
-        io::stderr().write_all(said).unwrap();
+    told("LOADLINE_TEST_FLUVIO_SPU", word)
+}
+
+/// The same to its controller.
+pub(crate) fn sc(word: &str) -> bool {
+    told("LOADLINE_TEST_FLUVIO_SC", word)
+}
+
+fn told(how: &str, word: &str) -> bool {
+    let Ok(command) = env::var(how) else {
+        let said = format!("SKIPPED: it stops a part of the cluster; say how in {how} (docs/fluvio.md)\n");
+        io::stderr().write_all(said.as_bytes()).unwrap();
         return false;
     };
     let done = Command::new("sh").args(["-c", &format!("{command} {word}")]).status().unwrap();
@@ -47,17 +56,30 @@ pub(crate) fn spu(word: &str) -> bool {
 impl Topic {
     /// A new topic; none if there is no cluster.
     pub(crate) fn create(partitions: u32) -> Option<Self> {
+        Self::create_as(TopicSpec::new_computed(partitions, 1, None))
+    }
+
+    /// A new topic of this kind; none if there is no cluster.
+    pub(crate) fn create_as(spec: TopicSpec) -> Option<Self> {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let endpoint = endpoint()?;
         let name = format!("loadline-test-{}-{}", id(), COUNT.fetch_add(1, Relaxed));
         let runtime = Runtime::new().unwrap();
-        let spec = TopicSpec::new_computed(partitions, 1, None);
         let created = runtime.block_on(async {
             let cluster = Fluvio::connect_with_config(&FluvioClusterConfig::new(&endpoint)).await?;
             cluster.admin().await.create(name.clone(), false, spec).await
         });
         created.unwrap();
         Some(Self { endpoint, name, runtime })
+    }
+
+    /// Does something with Fluvio's own client.
+    pub(crate) fn with_client<T>(&self, act: impl AsyncFnOnce(&Fluvio) -> T) -> T {
+        self.runtime.block_on(async {
+            let cluster =
+                Fluvio::connect_with_config(&FluvioClusterConfig::new(&self.endpoint)).await.unwrap();
+            act(&cluster).await
+        })
     }
 }
 
