@@ -185,8 +185,9 @@ pub struct SurgeArgs {
     #[arg(long)]
     pub only: Option<OnlySystem>,
     /// Put a pipeline that already runs through it, instead of starting one: the URL of its intake, http://…/events, or
-    /// the file it follows, file:PATH. Needs --config.
-    #[arg(long, value_name = "URL|file:PATH", requires = "config", conflicts_with = "only")]
+    /// the file it follows, file:PATH, or the topic it reads, fluvio:HOST:PORT/TOPIC, or fluvio: for the one its config
+    /// names. Needs --config.
+    #[arg(long, value_name = "URL|file:PATH|fluvio:…", requires = "config", conflicts_with = "only")]
     pub target: Option<String>,
     /// The config of that pipeline: its brokers are simulated on the ports it names.
     #[arg(long, value_name = "FILE", requires = "target")]
@@ -194,6 +195,9 @@ pub struct SurgeArgs {
     /// The token the intake asks for: env:NAME or file:PATH.
     #[arg(long, value_name = "REF", requires = "target")]
     pub token: Option<SecretArg>,
+    /// How long the cluster of a topic may take nothing before the run is given up.
+    #[arg(long, value_name = "DURATION", default_value = "30s", requires = "target", value_parser = humantime::parse_duration)]
+    pub timeout: Duration,
     /// Write the outcome as JSON, samples included.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

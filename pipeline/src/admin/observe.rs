@@ -211,7 +211,9 @@ impl Observer {
         let settled = tickets.watermark().borrow().as_ref().map(|cursor| (cursor.epoch, cursor.offset));
         let began_at = counts.map(PartitionCounts::began_at).or(resumed_at);
         let is_file = matches!(self.log_end, LogEnd::File(_) | LogEnd::Unknown) && counts.is_none();
+        // What is unsettled was produced before what is unread: if that is older, only reading it was late.
         let unread = counts.and_then(|counts| counts.unread_age(Clock::System.now()));
+        let unread = unread.map(|age| age as f64 / 1e3);
         let oldest = tickets.oldest().map(|at| seconds(now.saturating_duration_since(at)));
         let mut partition = PartitionStatus {
             name: source.to_string(),
@@ -224,7 +226,7 @@ impl Observer {
                 (LogEnd::Intake, None) => Some(self.ledger.store().intake_end()),
                 (LogEnd::Unknown, None) => None,
             },
-            oldest_seconds: oldest.or(unread.map(|age| age as f64 / 1e3)),
+            oldest_seconds: [oldest, unread].into_iter().flatten().max_by(f64::total_cmp),
             held: status.held,
             reading: counts.map(ReadingStatus::from),
             ..PartitionStatus::default()

@@ -23,7 +23,7 @@ use crate::{
         run::{SurgeFault, run},
         stage::Watcher,
         system::Which,
-        target::{Target, cast, run_against, subscriptions},
+        target::{Intake, Target, cast, run_against, subscriptions},
         traffic::Traffic,
     },
 };
@@ -112,7 +112,8 @@ async fn against(
     let mut report = blank(args, profile, &traffic);
     let mut watcher = Shown::new(answer, profile);
     let part = (profile, config);
-    let ran = run_against(&target, token, part, &traffic, watcher.as_dyn(), asked(stop)).await;
+    let intake = Intake { target: &target, token, timeout: args.timeout };
+    let ran = run_against(intake, part, &traffic, watcher.as_dyn(), asked(stop)).await;
     watcher.close();
     report.systems.push(figures::system_report(profile, ran?));
     Ok(report)

@@ -11,14 +11,14 @@ use crate::source::ClusterFault;
 
 /// Records of one partition, in the order of the input.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Filling {
+pub(crate) struct Filling {
     records: MemoryRecords,
     bytes: usize,
 }
 
 impl Filling {
     /// Adds a record.
-    pub(super) fn push(&mut self, key: Option<String>, value: &Bytes) {
+    pub(crate) fn push(&mut self, key: Option<String>, value: &Bytes) {
         let key = key.map_or(RecordKey::NULL, RecordKey::from);
         let record = Record::new_key_value(key, RecordData::from(value.to_vec()));
         self.bytes += record.write_size(0);
@@ -26,11 +26,11 @@ impl Filling {
     }
 
     /// Whether it has so many bytes, so that it is to be sent.
-    pub(super) fn has(&self, bytes: usize) -> bool {
+    pub(crate) fn has(&self, bytes: usize) -> bool {
         self.bytes >= bytes
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
 

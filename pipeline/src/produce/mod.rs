@@ -29,9 +29,9 @@ use crate::source::{
     ClusterFault, ClusterOptions, SourceFault, SourceRecord,
     cluster::{Controller, controller},
 };
-use batch::Filling;
-use partitioner::partition_of;
-use sender::Sender;
+pub(crate) use batch::Filling;
+pub(crate) use partitioner::partition_of;
+pub(crate) use sender::Sender;
 
 pub use sender::Sent;
 
@@ -49,7 +49,7 @@ pub enum ProduceFault {
     #[error(transparent)]
     Source(#[from] SourceFault),
     /// There is no such topic.
-    #[error("the cluster at {endpoint}: {fault}; create it, or name another with --topic")]
+    #[error("the cluster at {endpoint}: {fault}; create it, or name another topic")]
     NoTopic {
         /// The controller's address.
         endpoint: String,
@@ -113,14 +113,14 @@ pub async fn produce(
     records: impl Stream<Item = Result<SourceRecord, SourceFault>>,
     sent: Arc<Sent>,
 ) -> Result<Produced, ProduceFault> {
-    let controller = controller(&options.cluster)?;
-    let count = partitions(options, &controller).await?;
+    let all = senders(options, &sent).await?;
+    let count = u32::try_from(all.len()).unwrap_or(u32::MAX);
     let mut produced = Produced { partitions: count, ..Produced::default() };
     let mut senders = JoinSet::new();
-    let mut lanes: Vec<Lane> = (0..count)
-        .map(|number| {
+    let mut lanes: Vec<Lane> = all
+        .into_iter()
+        .map(|sender| {
             let (give, take) = mpsc::channel(1);
-            let sender = Sender::new(options.clone(), controller.clone(), number, Arc::clone(&sent));
             senders.spawn(sender.run(take));
             Lane { filling: Filling::default(), give }
         })
@@ -184,6 +184,18 @@ impl Lane {
     async fn send(&mut self) -> bool {
         self.filling.is_empty() || self.give.send(std::mem::take(&mut self.filling)).await.is_ok()
     }
+}
+
+/// A sender for each partition of the topic, in their order; a cluster that is away is waited for. Connects to the
+/// controller only.
+///
+/// # Errors
+/// [`ProduceFault`].
+pub(crate) async fn senders(options: &ProduceOptions, sent: &Arc<Sent>) -> Result<Vec<Sender>, ProduceFault> {
+    let controller = controller(&options.cluster)?;
+    let count = partitions(options, &controller).await?;
+    let sender = |number| Sender::new(options.clone(), controller.clone(), number, Arc::clone(sent));
+    Ok((0..count).map(sender).collect())
 }
 
 /// How many partitions the topic has; a cluster that is away is waited for.

@@ -7,7 +7,7 @@ use std::hash::{Hash, Hasher};
 use siphasher::sip::SipHasher;
 
 /// The partition of `key` among `count`, which is at least 1.
-pub(super) fn partition_of(key: &[u8], count: u32) -> u32 {
+pub(crate) fn partition_of(key: &[u8], count: u32) -> u32 {
     let mut hasher = SipHasher::new();
     key.hash(&mut hasher);
     let partition = hasher.finish() % u64::from(count.max(1));

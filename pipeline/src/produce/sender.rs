@@ -49,7 +49,7 @@ impl Sent {
 }
 
 /// Sends the batches of a partition.
-pub(super) struct Sender {
+pub(crate) struct Sender {
     options: ProduceOptions,
     controller: Controller,
     replica: ReplicaKey,
@@ -70,24 +70,27 @@ impl Sender {
 
     pub(super) async fn run(mut self, mut batches: mpsc::Receiver<Filling>) -> Result<(), ProduceFault> {
         while let Some(batch) = batches.recv().await {
-            self.send(&batch).await?;
+            let _since = self.send(&batch).await?;
         }
         Ok(())
     }
 
-    async fn send(&mut self, batch: &Filling) -> Result<(), ProduceFault> {
+    /// Sends `batch` until the leader has taken it. What leaves is when it was first given to a leader: from then on its
+    /// records may stand in the log and be read, even if that leader's answer was lost.
+    pub(crate) async fn send(&mut self, batch: &Filling) -> Result<Instant, ProduceFault> {
         let began = Instant::now();
-        let mut tries = 0_u64;
+        let mut given = None;
+        let (mut tries, patience) = (0_u64, ANSWER.min(self.options.timeout));
         loop {
             tries += 1;
-            let answer = timeout(ANSWER.min(self.options.timeout), self.try_send(batch)).await;
+            let answer = timeout(patience, self.try_send(batch, &mut given)).await;
             let fault = match answer {
                 Ok(Ok(())) => {
                     self.sent.taken.fetch_add(batch.len(), Relaxed);
-                    return Ok(());
+                    return Ok(given.unwrap_or(began));
                 }
                 Ok(Err(fault)) => fault,
-                Err(_) => ClusterFault::Silent { what: "a batch", after: ANSWER },
+                Err(_) => ClusterFault::Silent { what: "a batch", after: patience },
             };
             self.leader = None;
             if tries == 1 {
@@ -102,7 +105,7 @@ impl Sender {
         }
     }
 
-    async fn try_send(&mut self, batch: &Filling) -> Result<(), ClusterFault> {
+    async fn try_send(&mut self, batch: &Filling, given: &mut Option<Instant>) -> Result<(), ClusterFault> {
         let leader = match &mut self.leader {
             Some(leader) => leader,
             none => {
@@ -110,6 +113,7 @@ impl Sender {
                 none.insert(Leader::connect(config, self.replica.clone()).await?)
             }
         };
+        given.get_or_insert_with(Instant::now);
         leader.produce(batch.batch(CLOCK.now())?).await
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use state::{Clock, EmbeddedLog, StateFault, Store};
 
 use super::{BrokerStatus, DeadStatus, PartitionStatus, Status, Verdict, age};
+use crate::source::cluster::partition_of_name;
 
 /// Dead letters counted in one step.
 const STEP: usize = 4_096;
@@ -21,17 +22,19 @@ pub fn status(store: &Store, brokers: &[String]) -> Result<Status, StateFault> {
         let is_log = name == EmbeddedLog::SOURCE;
         let end = is_log.then(|| store.intake_end());
         PartitionStatus {
+            unit: unit(&name).to_owned(),
             name,
-            unit: if is_log { "records" } else { "bytes" }.to_owned(),
             settled_to: Some(checkpoint.offset),
             end,
             lag_events: end.map(|end| end.saturating_sub(checkpoint.offset)),
             ..PartitionStatus::default()
         }
     });
+    let mut partitions: Vec<_> = partitions.collect();
+    in_order(&mut partitions);
     let mut status = Status {
         spilled: usage.values().map(|usage| usage.deliveries).sum(),
-        partitions: partitions.collect(),
+        partitions,
         dead_letters: Some(DeadStatus::from(&store.dead_letters().counts())),
         ..Status::default()
     };
@@ -67,4 +70,44 @@ pub fn status(store: &Store, brokers: &[String]) -> Result<Status, StateFault> {
 pub(crate) fn oldest_on_disk(store: &Store, broker: &Arc<str>) -> Result<Option<f64>, StateFault> {
     let first = store.spill().read(broker, 0..u64::MAX, 1)?;
     Ok(first.first().map(|delivery| age(Clock::System.now(), delivery.event.read_at)))
+}
+
+/// What the places of a source are counted in.
+fn unit(name: &str) -> &'static str {
+    if name == EmbeddedLog::SOURCE || partition_of_name(name).is_some() { "records" } else { "bytes" }
+}
+
+/// By name, but a topic's partitions by their numbers, behind everything else.
+fn in_order(partitions: &mut [PartitionStatus]) {
+    partitions.sort_by(|one, other| {
+        let place = |name| (partition_of_name(name), name);
+        place(&*one.name).cmp(&place(&*other.name))
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topics_partitions_are_counted_in_records_and_a_file_in_bytes() {
+        for (name, expected) in [
+            (EmbeddedLog::SOURCE, "records"),
+            ("fluvio:shipment-events/12", "records"),
+            ("file:fluvio:x/1", "bytes"),
+            ("stdin", "bytes"),
+        ] {
+            assert_eq!(unit(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn partitions_come_by_their_numbers() {
+        let names = ["fluvio:b/1", "fluvio:a/10", "fluvio:a/2", "fluvio:a-b/3", "intake", "file:x"];
+        let mut partitions =
+            names.map(|name| PartitionStatus { name: name.to_owned(), ..Default::default() });
+        in_order(&mut partitions);
+        let shown: Vec<_> = partitions.iter().map(|partition| &*partition.name).collect();
+        assert_eq!(shown, ["file:x", "intake", "fluvio:a/2", "fluvio:a/10", "fluvio:a-b/3", "fluvio:b/1"]);
+    }
 }

@@ -14,6 +14,8 @@ use crate::{
 
 /// How many brokers are listed; the rest are well, or `--json` has them.
 const BROKERS_MAX: usize = 40;
+/// How much of a partition's name is shown, in characters: all of the longest topic's, whose end tells them apart.
+const PARTITION_MAX: usize = 80;
 /// How much of an error is shown, in characters.
 const ERROR_MAX: usize = 50;
 
@@ -42,21 +44,38 @@ fn partitions(out: &mut impl Write, partitions: &[PartitionStatus]) -> io::Resul
     let mut rows =
         vec![row(["partition", "in", "read to", "settled to", "log end", "lag", "oldest", "intake"])];
     rows.extend(partitions.iter().map(|partition| {
-        let about = if partition.lag_estimated { "~" } else { "" };
-        let lag = partition.lag_events.map_or_else(dash, |lag| format!("{about}{lag} events"));
         row([
-            &shown_in(&partition.name, 40),
+            &shown_in(&partition.name, PARTITION_MAX),
             &partition.unit,
             &number(partition.read),
             &number(partition.settled_to),
             &number(partition.end),
-            &lag,
+            &lag(partition.lag_events, partition.lag_estimated),
             &time(partition.oldest_seconds),
             if partition.held { "held" } else { "open" },
         ])
     }));
+    rows.extend(together(partitions));
     write_columns(out, &rows, &[2, 3, 4, 5, 6])?;
     writeln!(out)
+}
+
+/// What can be said of several partitions together: their places cannot be added. None if they say nothing of a lag.
+fn together(partitions: &[PartitionStatus]) -> Option<Vec<String>> {
+    let several = partitions.len() > 1;
+    let events = partitions.iter().map(|partition| partition.lag_events).sum::<Option<u64>>();
+    let events = events.filter(|_| several)?;
+    let oldest = partitions.iter().filter_map(|partition| partition.oldest_seconds).max_by(f64::total_cmp);
+    Some(row([
+        &format!("all {}", partitions.len()),
+        "",
+        "",
+        "",
+        "",
+        &lag(Some(events), partitions.iter().any(|partition| partition.lag_estimated)),
+        &time(oldest),
+        if partitions.iter().any(|partition| partition.held) { "held" } else { "open" },
+    ]))
 }
 
 fn brokers(out: &mut impl Write, brokers: &[BrokerStatus]) -> io::Result<()> {
@@ -111,6 +130,11 @@ fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
 
 fn dash() -> String {
     "-".to_owned()
+}
+
+fn lag(events: Option<u64>, estimated: bool) -> String {
+    let about = if estimated { "~" } else { "" };
+    events.map_or_else(dash, |events| format!("{about}{events} events"))
 }
 
 fn number(number: Option<u64>) -> String {
@@ -173,5 +197,43 @@ amber   healthy      0        0       -  12.3 of 50/s   100%  -
 3  decode/not-json
 ";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn several_partitions_have_a_line_each_and_one_together() {
+        let topic = "t".repeat(63);
+        let partition = |number: u32, lag, oldest| PartitionStatus {
+            name: format!("fluvio:{topic}/{number}"),
+            unit: "records".to_owned(),
+            read: Some(90),
+            settled_to: Some(80),
+            end: Some(80 + lag),
+            lag_events: Some(lag),
+            oldest_seconds: oldest,
+            ..PartitionStatus::default()
+        };
+        let mut status = Status {
+            partitions: vec![
+                partition(0, 10, Some(1.5)),
+                partition(1, 20, Some(75.0)),
+                partition(2, 0, None),
+            ],
+            ..Status::default()
+        };
+        let shown = |status: &Status| {
+            let mut out = Vec::new();
+            partitions(&mut out, &status.partitions).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let cells = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let text = shown(&status);
+        let lines: Vec<_> = text.lines().map(cells).collect();
+        assert_eq!(lines[2][0], format!("fluvio:{topic}/1"), "{text}");
+        assert_eq!(lines[4], ["all", "3", "30", "events", "1m", "15s", "open"], "{text}");
+        // What one does not know nobody knows of all.
+        status.partitions[2].lag_events = None;
+        assert!(!shown(&status).contains("all 3"));
+        status.partitions.truncate(1);
+        assert!(!shown(&status).contains("all"));
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
-use super::{BrokerStatus, Status};
+use super::{BrokerStatus, PartitionStatus, Status};
 
 /// A record that has been unsettled for longer is lag: longer than a commit, a retry in place and `spill_after` by
 /// their defaults.
@@ -73,15 +73,7 @@ impl Verdict {
         if status.held {
             because.insert(0, "backpressure holds the intake".to_owned());
         }
-        for partition in &status.partitions {
-            if let Some(oldest) = partition.oldest_seconds.filter(|oldest| *oldest > OLDEST_MAX) {
-                because.push(format!(
-                    "the oldest unsettled event of {} is {} old",
-                    partition.name,
-                    span(oldest)
-                ));
-            }
-        }
+        because.extend(oldest_unsettled(&status.partitions));
         if !because.is_empty() {
             because.extend(at_their_rate(&status.brokers));
         }
@@ -130,6 +122,23 @@ pub(super) fn worse(one: &BrokerStatus, other: &BrokerStatus) -> std::cmp::Order
     };
     let age = |broker: &BrokerStatus| broker.oldest_seconds.unwrap_or(-1.0);
     rank(one).cmp(&rank(other)).then(age(other).total_cmp(&age(one)))
+}
+
+/// The partition that lags longest; of a topic that lags as a whole each would say the same.
+fn oldest_unsettled(partitions: &[PartitionStatus]) -> Option<String> {
+    let old = || {
+        partitions.iter().filter_map(|partition| {
+            let oldest = partition.oldest_seconds.filter(|oldest| *oldest > OLDEST_MAX)?;
+            Some((oldest, &partition.name))
+        })
+    };
+    let (oldest, name) = old().max_by(|(one, _), (other, _)| one.total_cmp(other))?;
+    let others = match old().count() - 1 {
+        0 => String::new(),
+        1 => ", one more partition lags".to_owned(),
+        more => format!(", {more} more partitions lag"),
+    };
+    Some(format!("the oldest unsettled event of {name} is {} old{others}", span(oldest)))
 }
 
 /// Why a broker's trouble has become everyone's.
@@ -302,6 +311,17 @@ mod tests {
         assert_eq!(
             Verdict::new(&status, true).to_string(),
             "lagging because backpressure holds the intake; the oldest unsettled event of intake is 1d 1h old"
+        );
+        let old = |name: &str, oldest| PartitionStatus {
+            name: name.to_owned(),
+            oldest_seconds: oldest,
+            ..Default::default()
+        };
+        let partitions =
+            vec![old("t/0", Some(11.0)), old("t/1", Some(70.0)), old("t/2", Some(1.0)), old("t/3", None)];
+        assert_eq!(
+            Verdict::new(&Status { partitions, ..Status::default() }, true).to_string(),
+            "lagging because the oldest unsettled event of t/1 is 1m 10s old, one more partition lags"
         );
         let full = |id: &str, used| BrokerStatus {
             queued: 40,

@@ -173,6 +173,8 @@ fn over_time(profile: &Profile, ran: &Ran, figures: Figures) -> Figures {
         held_ms: held,
         settled_per_second: pace(samples),
         peak_spilled: most(|sample| sample.spilled),
+        peak_late_ms: most(|sample| sample.late_ms),
+        sent_again: ran.sent_again,
         ..figures
     }
 }

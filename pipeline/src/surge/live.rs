@@ -7,7 +7,7 @@ use std::{
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{profile::Profile, report::Sample, stage::Watcher, system::Which};
+use super::{LATE_MS, profile::Profile, report::Sample, stage::Watcher, system::Which};
 
 /// How often a plain line is printed.
 const LINE_EVERY_MS: u64 = 2_000;
@@ -50,7 +50,7 @@ impl<Out: Write> Watcher for Plain<Out> {
         // If nobody reads this the run goes on all the same.
         let _unread = writeln!(
             self.out,
-            "{} {:>5.1} s: {} appended, {} read, {taken} taken, lag {} ({:.1} s), {} in memory, {} on disk{}",
+            "{} {:>5.1} s: {} appended, {} read, {taken} taken, lag {} ({:.1} s), {} in memory, {} on disk{}{}",
             self.which.as_str(),
             sample.at_ms as f64 / 1e3,
             sample.appended,
@@ -59,9 +59,18 @@ impl<Out: Write> Watcher for Plain<Out> {
             sample.oldest_age_ms as f64 / 1e3,
             sample.in_flight,
             sample.spilled,
-            if sample.held { ", intake held" } else { "" }
+            if sample.held { ", intake held" } else { "" },
+            waits(sample)
         );
     }
+}
+
+/// That producers wait for the log, if they do.
+fn waits(sample: &Sample) -> String {
+    if sample.late_ms < LATE_MS {
+        return String::new();
+    }
+    format!(", producers wait for the log ({:.1} s)", sample.late_ms as f64 / 1e3)
 }
 
 /// A live view: the run as a whole, and a line for each broker.
@@ -118,9 +127,10 @@ impl Watcher for Live {
         self.head.set_position(sample.at_ms.min(lasts_ms));
         let held = if sample.held { ", intake held" } else { "" };
         self.head.set_message(format!(
-            "{:.0} s, intake {}/s{held}",
+            "{:.0} s, intake {}/s{held}{}",
             sample.at_ms as f64 / 1e3,
-            rate(sample.read, before.read)
+            rate(sample.read, before.read),
+            waits(sample)
         ));
         self.numbers.set_message(format!(
             "lag {} events, oldest {:.1} s; {} in memory, {} on disk",
@@ -164,5 +174,16 @@ mod tests {
         assert_eq!(lines.lines().count(), 3, "{lines}");
         assert!(lines.contains("loadline   2.0 s: 0 appended, 0 read, 3 taken, lag 7 (0.0 s)"), "{lines}");
         assert!(lines.ends_with(", intake held\n"), "{lines}");
+    }
+
+    #[test]
+    fn producers_that_wait_for_the_log_are_told_of() {
+        let mut plain = Plain::new(Vec::new());
+        for (at_ms, late_ms) in [(0, 999), (2_000, 3_200)] {
+            plain.sees(&Sample { at_ms, late_ms, ..Sample::default() }, 10_000);
+        }
+        let lines = String::from_utf8(plain.out).unwrap();
+        assert!(lines.ends_with("0 on disk, producers wait for the log (3.2 s)\n"), "{lines}");
+        assert_eq!(lines.matches("producers").count(), 1, "{lines}");
     }
 }

@@ -15,6 +15,7 @@ pub mod oracle;
 pub mod play;
 pub mod post;
 pub mod profile;
+pub mod publish;
 pub mod report;
 pub mod run;
 pub mod sample;
@@ -22,10 +23,15 @@ pub mod sighting;
 pub mod stage;
 pub mod system;
 pub mod target;
+pub mod topic;
 pub mod traffic;
 pub mod witness;
 
 use std::time::Duration;
+
+/// From how many milliseconds on a record that is due and not appended is worth a word: a second is beyond anything
+/// that ticks, batches and a busy machine make of it.
+const LATE_MS: u64 = 1_000;
 
 /// A time of a run in whole milliseconds, the unit of everything that is kept of one.
 fn millis(time: Duration) -> u64 {

@@ -16,41 +16,61 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
     post::{PostFault, Poster},
+    publish::Publisher,
     traffic::Traffic,
     witness::RunClock,
 };
+use crate::produce::{ProduceFault, Sent};
 
 /// How often the producer appends what is due: short beside any latency that is measured.
 const TICK: Duration = Duration::from_millis(2);
 
-/// What has been appended so far.
+/// What has been appended so far. A log of several partitions takes records out of the traffic's order.
 #[derive(Clone, Debug, Default)]
-pub struct Appended(Arc<Mutex<Vec<u64>>>);
+pub struct Appended(Arc<Mutex<Times>>);
+
+#[derive(Debug, Default)]
+struct Times {
+    /// When each record was appended; none if it was not yet. Those behind the last one that was are left out.
+    at_ms: Vec<Option<u64>>,
+    count: usize,
+}
 
 impl Appended {
     /// How many records.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.0.lock().len()
+        self.0.lock().count
     }
 
     /// When the record at `place` was appended, in milliseconds from the start of the run.
     #[must_use]
     pub fn at_ms(&self, place: usize) -> Option<u64> {
-        self.0.lock().get(place).copied()
+        self.0.lock().at_ms.get(place).copied().flatten()
     }
 
-    /// When each record was appended.
+    /// When each record was appended, in the traffic's order; none, or nothing at its place, if it was not yet.
     #[must_use]
-    pub fn times(&self) -> Vec<u64> {
-        self.0.lock().clone()
+    pub fn times(&self) -> Vec<Option<u64>> {
+        self.0.lock().at_ms.clone()
     }
 
-    /// So many more were appended at `at_ms`.
+    /// So many more were appended at `at_ms`, in the traffic's order.
     pub(super) fn add(&self, count: usize, at_ms: u64) {
         let mut times = self.0.lock();
-        let len = times.len();
-        times.resize(len + count, at_ms);
+        let len = times.at_ms.len() + count;
+        times.at_ms.resize(len, Some(at_ms));
+        times.count += count;
+    }
+
+    /// The records at `places` were appended at `at_ms`.
+    pub(super) fn mark(&self, places: &[usize], at_ms: u64) {
+        let mut times = self.0.lock();
+        for &place in places {
+            let len = times.at_ms.len().max(place + 1);
+            times.at_ms.resize(len, None);
+            times.count += usize::from(times.at_ms[place].replace(at_ms).is_none());
+        }
     }
 }
 
@@ -144,6 +164,8 @@ pub enum Producer {
     File(LogFile),
     /// To an intake over HTTP.
     Http(Poster),
+    /// To a topic of a Fluvio cluster.
+    Topic(Publisher),
 }
 
 /// Why nothing more is appended.
@@ -155,6 +177,9 @@ pub enum ProducerFault {
     /// The intake does not take it.
     #[error(transparent)]
     Post(#[from] PostFault),
+    /// The cluster does not take it.
+    #[error(transparent)]
+    Produce(#[from] ProduceFault),
     /// It came to grief.
     #[error("the producer of the simulated events ended unexpectedly")]
     Ended,
@@ -167,6 +192,16 @@ impl Producer {
         match self {
             Self::File(log) => log.appended(),
             Self::Http(poster) => poster.appended(),
+            Self::Topic(publisher) => publisher.appended(),
+        }
+    }
+
+    /// What it has sent to a cluster so far, if that is where it appends.
+    #[must_use]
+    pub fn sent(&self) -> Option<Arc<Sent>> {
+        match self {
+            Self::File(_) | Self::Http(_) => None,
+            Self::Topic(publisher) => Some(publisher.sent()),
         }
     }
 
@@ -178,6 +213,7 @@ impl Producer {
         match self {
             Self::File(log) => Ok(log.play(traffic, clock).await?),
             Self::Http(poster) => Ok(poster.play(traffic, clock).await?),
+            Self::Topic(publisher) => Ok(publisher.play(traffic, clock).await?),
         }
     }
 }

@@ -59,6 +59,9 @@ pub enum SurgeFault {
     /// The pipeline that runs already cannot be put through it.
     #[error(transparent)]
     Target(#[from] TargetFault),
+    /// It was asked to end while it waited for what it appends to.
+    #[error("the run was stopped before it began")]
+    Stopped,
 }
 
 /// A run that came to its end.
@@ -74,6 +77,8 @@ pub struct Ran {
     pub memory_max: Option<u64>,
     /// Whether it was asked to end before the profile's end.
     pub interrupted: bool,
+    /// Batches the producer sent again because it did not know that they were taken.
+    pub sent_again: u64,
 }
 
 /// Puts `which`, a process of the binary `loadline`, through `traffic` in a new directory `dir`. `stop` ends the run early.
@@ -140,7 +145,14 @@ pub async fn run(
         ended_ms: stage.ended_ms(),
         kills_ms: stage.kills,
     };
-    Ok(Ran { which, evidence, samples: stage.samples, memory_max: stopped.memory_max, interrupted })
+    Ok(Ran {
+        which,
+        evidence,
+        samples: stage.samples,
+        memory_max: stopped.memory_max,
+        interrupted,
+        sent_again: 0,
+    })
 }
 
 /// What was agreed with a broker of the legacy model, which keeps to no quota, and what its receiver saw.
@@ -184,11 +196,11 @@ fn write_config(
     }
 }
 
-/// The traffic with the times at which it really was appended.
+/// The traffic with the times at which it really was appended; what was not keeps the time at which it was due.
 pub(super) fn as_appended(traffic: &Traffic, appended: &Appended) -> Traffic {
     let mut traffic = traffic.clone();
     for (entry, at_ms) in traffic.log.iter_mut().zip(appended.times()) {
-        entry.at_ms = at_ms;
+        entry.at_ms = at_ms.unwrap_or(entry.at_ms);
     }
     traffic
 }

@@ -21,6 +21,10 @@ pub struct Sampler {
     well: Vec<bool>,
     /// Where each event first stands in the log.
     first: Vec<usize>,
+    /// When each record of the log is due.
+    due: Vec<u64>,
+    /// The first record that had not been appended at the last look.
+    behind: usize,
     /// How many takings of each broker have been looked at.
     looked_at: Vec<usize>,
     /// What is still owed, as far as takings show; counted for a system that says nothing of itself.
@@ -46,24 +50,23 @@ impl Sampler {
         let well = profile.brokers.iter().map(super::profile::BrokerProfile::is_well).collect();
         let looked_at = vec![0; witnesses.len()];
         let owed = Owed::new(traffic);
-        Self { clock, appended, witnesses, well, first, looked_at, owed }
+        let due = traffic.log.iter().map(|entry| entry.at_ms).collect();
+        Self { clock, appended, witnesses, well, first, due, behind: 0, looked_at, owed }
     }
 
     /// The run as it is now, of a system that says nothing of itself: an event is settled once all its brokers have it.
     pub fn look_on(&mut self) -> Sample {
         let mut sample = self.look(&Heard::default(), None);
-        let appended = self.appended.count();
+        let appended = self.appended.times();
         (sample.lag, sample.oldest_age_ms) = (0, 0);
         for (event, place) in self.first.iter().enumerate() {
-            if *place < appended && self.owed.is_owed(event) {
-                if sample.lag == 0 {
-                    let since = self.appended.at_ms(*place).unwrap_or(sample.at_ms);
-                    sample.oldest_age_ms = sample.at_ms.saturating_sub(since);
-                }
+            let Some(since) = appended.get(*place).copied().flatten() else { continue };
+            if self.owed.is_owed(event) {
+                sample.oldest_age_ms = sample.oldest_age_ms.max(sample.at_ms.saturating_sub(since));
                 sample.lag += 1;
             }
         }
-        sample.read = appended as u64;
+        sample.read = sample.appended;
         sample
     }
 
@@ -81,11 +84,20 @@ impl Sampler {
             in_flight: heard.in_flight,
             spilled: heard.spilled,
             held: heard.held,
+            late_ms: self.late_ms(at_ms),
             memory,
             taken: self.witnesses.iter().map(|witness| witness.taken_count()).collect(),
             states: heard.states.clone(),
             p99_ms: self.p99(),
         }
+    }
+
+    /// For how long the record that is due longest has waited to be appended.
+    fn late_ms(&mut self, now_ms: u64) -> u64 {
+        while self.behind < self.due.len() && self.appended.at_ms(self.behind).is_some() {
+            self.behind += 1;
+        }
+        self.due.get(self.behind).map_or(0, |due| now_ms.saturating_sub(*due))
     }
 
     /// The 99th percentile of what the brokers that are well took since the last look.
@@ -139,7 +151,39 @@ pub fn percentile(values: &mut [u64], share: f64) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use state::BodyDigest;
+
     use super::*;
+    use crate::surge::traffic::{Entry, SimEvent};
+
+    #[tokio::test(start_paused = true)]
+    async fn what_another_partition_took_first_counts_and_what_is_due_and_not_taken_makes_the_producer_late()
+    {
+        let profile = Profile::load("steady").unwrap();
+        let entry = |event| Entry { at_ms: 100, event, form: Form::First, body: Bytes::new() };
+        let event = || SimEvent {
+            id: String::new(),
+            load_id: "L".into(),
+            body: Bytes::new(),
+            digest: BodyDigest::of(b""),
+            wanted_by: Box::new([0]),
+        };
+        let traffic = Traffic { events: vec![event(), event()], log: vec![entry(Some(0)), entry(Some(1))] };
+        let (clock, appended) = (RunClock::default(), Appended::default());
+        let mut sampler = Sampler::new(clock.clone(), appended.clone(), Vec::new(), &profile, &traffic);
+        clock.begin();
+        tokio::time::advance(Duration::from_millis(400)).await;
+        appended.mark(&[1], 350);
+        appended.mark(&[1], 350);
+        let sample = sampler.look_on();
+        assert_eq!((sample.appended, sample.lag, sample.oldest_age_ms, sample.late_ms), (1, 1, 50, 300));
+        appended.mark(&[0], 150);
+        let sample = sampler.look_on();
+        assert_eq!((sample.appended, sample.lag, sample.oldest_age_ms, sample.late_ms), (2, 2, 250, 0));
+    }
 
     #[test]
     fn a_percentile_is_the_value_of_the_nearest_rank() {

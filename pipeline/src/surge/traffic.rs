@@ -13,7 +13,7 @@ use state::BodyDigest;
 pub struct Traffic {
     /// The events, in the order in which they first stand in the log. Those of one load are in their true order.
     pub events: Vec<SimEvent>,
-    /// The log, in order; `at_ms` never decreases.
+    /// The log, in order; `at_ms` never decreases, unless it was appended to several partitions.
     pub log: Vec<Entry>,
 }
 

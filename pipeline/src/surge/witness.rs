@@ -32,7 +32,13 @@ impl RunClock {
     /// Milliseconds since the run began.
     #[must_use]
     pub fn now_ms(&self) -> u64 {
-        self.0.get().map_or(0, |start| millis(start.elapsed()))
+        self.at_ms(Instant::now())
+    }
+
+    /// Milliseconds from the beginning of the run to `at`; zero if it was before.
+    #[must_use]
+    pub fn at_ms(&self, at: Instant) -> u64 {
+        self.0.get().map_or(0, |start| millis(at.saturating_duration_since(*start)))
     }
 }
 

@@ -69,6 +69,12 @@ fn four_partitions_are_read_beside_each_other_and_each_goes_on_where_it_was() {
     );
     run.terminate();
     assert_eq!(run.wait().summary().possible_repeats, PossibleRepeats::default());
+    let told = site.loadline(&["status", "--json"]).expect(0);
+    let left: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+    for (left, partition) in left["partitions"].as_array().unwrap().iter().zip(partitions) {
+        assert_eq!((&left["name"], &left["unit"]), (&partition["name"], &"records".into()), "{told:?}");
+        assert_eq!(left["settledTo"], partition["end"], "what the directory says: {told:?}");
+    }
     let run = site.run();
     produce(&site, &log[12_000..]);
     until("the rest is delivered", || fleet.taken() == 20_000);

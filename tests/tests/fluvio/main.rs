@@ -1,8 +1,8 @@
 //! A topic of a Fluvio cluster as the source: with the cluster away, and with a real one.
 //!
-//! The scenarios of `cluster` run when `LOADLINE_TEST_FLUVIO` is the public address of a controller, and say that they
-//! were skipped when it is not. Those that stop an SPU also need `LOADLINE_TEST_FLUVIO_SPU`: a shell command that is run
-//! with one more word, `kill`, `start`, `pause` or `resume`. See docs/fluvio.md.
+//! Those that need one run when `LOADLINE_TEST_FLUVIO` is the public address of a controller, and say that they were
+//! skipped when it is not. Those that stop a part of it also need `LOADLINE_TEST_FLUVIO_SPU` or `LOADLINE_TEST_FLUVIO_SC`:
+//! a shell command that is run with one more word, `kill`, `start`, `pause` or `resume`. See docs/fluvio.md.
 
 // What a scenario needs fails as the scenario does.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
@@ -10,6 +10,7 @@
 mod away;
 mod cluster;
 mod logs;
+mod surge;
 mod topic;
 mod troubles;
 mod volume;

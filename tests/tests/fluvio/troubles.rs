@@ -80,9 +80,11 @@ fn a_partition_that_moves_to_another_leader_is_read_on_there() {
     until("the first part is delivered", || fleet.taken() == 3_000);
     assert!(spu("kill"));
     until("the other SPU leads", || leader(&topic) == Some(second));
+    // As a follower: alone, the new leader commits nothing.
+    assert!(spu("start"));
     produce(&site, &log[3_000..]);
     until("the second part is delivered", || fleet.taken() == 6_000);
-    assert!(spu("start"));
+    assert_eq!(leader(&topic), Some(second));
     run.terminate();
     let _ended = run.wait().expect(0);
     oracle.assert_exactly_once(&fleet);

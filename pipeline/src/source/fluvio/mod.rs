@@ -67,6 +67,12 @@ pub fn name_of(topic: &str, partition: u32) -> Arc<str> {
     Arc::from(format!("fluvio:{topic}/{partition}"))
 }
 
+/// The topic and the partition that a source of this name reads; none if it reads no topic.
+pub(crate) fn partition_of_name(name: &str) -> Option<(&str, u32)> {
+    let (topic, partition) = name.strip_prefix("fluvio:")?.rsplit_once('/')?;
+    Some((topic, partition.parse().ok()?))
+}
+
 impl<P> FluvioSource<P> {
     /// Reads a partition from `at` on; its log ended at `end` just now.
     fn new(

@@ -2,6 +2,7 @@
 //! text leaves. Guaranteed: every row has one cell for each system, in the report's order.
 
 use super::{
+    super::LATE_MS,
     Figures, Latency, Report, SystemReport,
     units::{NONE, bytes, count, duration, ratio},
 };
@@ -84,6 +85,14 @@ fn lag(report: &Report) -> Vec<Row> {
         None => Cell::plain("never".to_owned()),
     };
     rows.push(part(report, "until nothing waited on disk", disk));
+    if report.systems.iter().any(|system| system.figures.peak_late_ms >= LATE_MS) {
+        let late = |figures: &Figures| Cell::plain(duration(figures.peak_late_ms as f64));
+        rows.push(row(report, "producers waited for the log up to", late));
+    }
+    if report.systems.iter().any(|system| system.figures.sent_again > 0) {
+        let again = |figures: &Figures| Cell::plain(count(figures.sent_again));
+        rows.push(row(report, "batches producers sent again", again));
+    }
     if !surges(report) {
         let pace = |figures: &Figures| Cell::plain(count(figures.settled_per_second.round() as u64));
         rows.push(part(report, "events settled a second", pace));

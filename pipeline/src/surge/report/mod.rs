@@ -155,6 +155,11 @@ pub struct Figures {
     pub held_ms: u64,
     /// The most deliveries that waited on disk.
     pub peak_spilled: u64,
+    /// The longest a record that was due waited to be appended, in milliseconds: the producer is slow, or the log does
+    /// not take it.
+    pub peak_late_ms: u64,
+    /// Batches the producer sent again because it did not know that they were taken. They may stand in the log twice.
+    pub sent_again: u64,
 }
 
 /// Time from the append to the taking, in milliseconds.
@@ -211,6 +216,8 @@ pub struct Sample {
     pub spilled: u64,
     /// Whether backpressure holds the intake.
     pub held: bool,
+    /// For how long the record that is due longest has waited to be appended, in milliseconds; zero if none does.
+    pub late_ms: u64,
     /// The system's resident set, in bytes.
     pub memory: Option<u64>,
     /// What each broker has taken so far, in the brokers' order.

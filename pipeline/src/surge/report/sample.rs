@@ -133,6 +133,7 @@ fn system(name: &str) -> SystemReport {
             in_flight: if is_legacy { 3 } else { 90 },
             spilled: if is_legacy { 0 } else { spilled as u64 },
             held: !is_legacy && (within(at_ms, [24_000, 25_400]) || within(at_ms, [28_000, 28_800])),
+            late_ms: 0,
             memory: Some(if is_legacy { 38 << 20 } else { 61 << 20 }),
             taken: taken.map(|taken| taken as u64).to_vec(),
             states: CAST
