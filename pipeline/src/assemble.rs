@@ -116,7 +116,7 @@ pub fn parts(config: &Config) -> Result<Parts, AssembleFault> {
         commit_max: config.state.commit_max,
         linger: config.state.linger,
         // A message for each delivery in memory, one for each broker that writes its backlog down, one for each post
-        // that is being committed, one for each shard that puts dead letters back, and the checkpoint's.
+        // that is being committed, one for each shard that puts dead letters back, the checkpoint's and the publisher's.
         inbox_max: 2 * limits.in_flight_max + KNOWN_MAX + posts_max(config) + limits.shards + 64,
     };
     let (ledger, thread) = Ledger::start(store, commits)?;

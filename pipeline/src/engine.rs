@@ -11,6 +11,7 @@ use crate::{
     admin::{Admin, AdminFault},
     assemble::{self, AssembleFault, Parts},
     config::{Config, HttpConfig, SourceConfig, SourceKind},
+    dead::{PublishCounts, Publisher},
     line::{LineFault, LineReport, Watch, records},
     reload::{Reloader, Requests},
     roster::Roster,
@@ -60,6 +61,8 @@ pub struct View {
     pub partitions: Vec<Arc<PartitionCounts>>,
     /// What has become of the spans, if they are wanted.
     pub spans: Option<Arc<SpanCounts>>,
+    /// What has been published of the dead letters, if they are.
+    pub letters: Option<Arc<PublishCounts>>,
 }
 
 /// Runs the line that `config` describes until its source ends or `stop` is asked. `started` is given a view into it.
@@ -84,7 +87,11 @@ pub async fn run_reloading(
 ) -> Result<Summary, RunFault> {
     let parts = assemble::parts(config)?;
     let admin = Admin::start(config, &parts, requests.handle(), stop.clone())?;
-    let run = Run { config, parts: &parts, requests: &mut requests, fail_fast, stop };
+    let publisher =
+        config.dead_topic.as_ref().map(|topic| Publisher::start(topic, &parts.ledger)).transpose()?;
+    let letters = publisher.as_ref().map(Publisher::counts);
+    let mut at_once = stop.clone();
+    let run = Run { config, parts: &parts, requests: &mut requests, letters, fail_fast, stop };
     let outcome = run.deliver(|view| {
         if let Some(admin) = &admin {
             admin.watch(view.clone());
@@ -94,12 +101,18 @@ pub async fn run_reloading(
     let outcome = outcome.await;
     // Whoever waits for a reload is told that there is none.
     drop(requests);
+    // While it can still be asked how that goes.
+    let unpublished = match publisher {
+        Some(publisher) => Some(publisher.finish(&mut at_once).await),
+        None => None,
+    };
     // Before the state is closed, which it holds open.
     if let Some(admin) = admin {
         admin.end().await;
     }
     let summary = outcome.and_then(|report| {
-        Ok(Summary::new(&report, &parts.ack.tally(), &parts.brokers.all(), &parts.ledger)?)
+        let summary = Summary::new(&report, &parts.ack.tally(), &parts.brokers.all(), &parts.ledger)?;
+        Ok(Summary { unpublished, ..summary })
     });
     let Parts { ledger, thread, ack, telemetry, .. } = parts;
     if let Some(telemetry) = telemetry {
@@ -118,6 +131,7 @@ struct Run<'r> {
     config: &'r Config,
     parts: &'r Parts,
     requests: &'r mut Requests,
+    letters: Option<Arc<PublishCounts>>,
     fail_fast: bool,
     stop: Stop,
 }
@@ -209,7 +223,7 @@ impl Run<'_> {
         Opened { source, others, resumed_at, listening, partitions }: Opened<impl Source>,
         started: impl FnOnce(View),
     ) -> Result<LineReport, RunFault> {
-        let Self { config, parts, requests, stop, .. } = self;
+        let Self { config, parts, requests, letters, stop, .. } = self;
         let records = records(source, others, &parts.ledger, config.limits.unsettled_max)?;
         let (brokers, tally) = (parts.brokers.clone(), parts.ack.tally());
         let spans = parts.telemetry.as_ref().map(Telemetry::counts);
@@ -217,7 +231,7 @@ impl Run<'_> {
         let line = parts.line(config).run(records, stop, |line| {
             // The one that waits for it is below.
             drop(watched.send(line.clone()));
-            started(View { line, brokers, tally, resumed_at, listening, partitions, spans });
+            started(View { line, brokers, tally, resumed_at, listening, partitions, spans, letters });
         });
         let reloads = async {
             match watch.await {

@@ -25,6 +25,9 @@ pub struct Summary {
     pub duplicates: u64,
     /// Deliveries and records that became dead letters in this run.
     pub dead_letters: u64,
+    /// Dead letters in the state directory that are not on their topic yet; none if they are not published.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unpublished: Option<u64>,
     /// Deliveries that wait on disk.
     pub spilled: u64,
     /// Deliveries that were on the wire when the run was stopped.
@@ -95,6 +98,7 @@ impl Summary {
             delivered: sum(|broker| broker.delivered),
             duplicates: sum(|broker| broker.duplicates),
             dead_letters: tally.rejected.get() + sum(|broker| broker.dead_letters),
+            unpublished: None,
             spilled: usage.values().map(|usage| usage.deliveries).sum(),
             abandoned: report.abandoned as u64,
             possible_repeats: PossibleRepeats {
@@ -115,6 +119,9 @@ impl Summary {
         writeln!(out, "records       {records:>9} read, {settled} settled, {} for no broker", self.unrouted)?;
         writeln!(out, "deliveries    {delivered:>9} delivered, {duplicates} duplicates not sent again")?;
         writeln!(out, "dead letters  {dead_letters:>9}")?;
+        if let Some(left) = self.unpublished.filter(|left| *left > 0) {
+            writeln!(out, "unpublished   {left:>9} dead letters; the next run goes on with them")?;
+        }
         writeln!(out, "on disk       {spilled:>9} waiting for their brokers")?;
         let PossibleRepeats { crash, no_answer } = self.possible_repeats;
         if crash + no_answer > 0 {

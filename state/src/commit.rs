@@ -207,6 +207,7 @@ impl Writer {
         self.flush()?;
         self.store.seal().finish().map_err(|error| io_fault(&self.store.path, &error))?;
         self.store.intake.flushed();
+        self.store.dead.flushed();
         // Before the answers, so that whoever has one finds its record counted.
         self.stats.commits.fetch_add(1, Ordering::Relaxed);
         self.stats.records.fetch_add(records, Ordering::Relaxed);

@@ -6,13 +6,17 @@
 //!
 //! The counts begin with one pass over what is there, made in steps by whoever wants to know, and are kept from then on
 //! with each letter written: at any moment they are the letters up to where the pass has come.
+//!
+//! Beside them stands the order in which they were recorded, for whoever copies them elsewhere ([`crate::dead_order`]).
 
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use crate::{
     dead::{DeadLetter, StageName},
+    dead_order::DeadOrder,
     fault::StateFault,
     position::Position,
     table::Table,
@@ -25,7 +29,17 @@ const STEP_BYTES: usize = 1 << 20;
 #[derive(Clone, Debug)]
 pub struct DeadLetters {
     table: Table,
+    order: Arc<DeadOrder>,
     tally: Arc<Mutex<Tally>>,
+}
+
+/// A place in the order in which letters were recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedLetter {
+    /// The place: later ones are larger. Not all are there.
+    pub place: u64,
+    /// The letter; none if it is gone.
+    pub letter: Option<DeadLetter>,
 }
 
 /// How many dead letters there are.
@@ -45,8 +59,14 @@ struct Tally {
 }
 
 impl DeadLetters {
-    pub(crate) fn new(table: Table) -> Self {
-        Self { table, tally: Arc::default() }
+    pub(crate) fn new(table: Table, order: DeadOrder) -> Self {
+        Self { table, order: Arc::new(order), tally: Arc::default() }
+    }
+
+    /// Gives letters a place in the order that were written before there was one: by their positions, for when they
+    /// came is not known any more.
+    pub(crate) fn put_in_order(&self) -> Result<(), StateFault> {
+        self.table.range(..).try_for_each(|item| self.order.give_if_none(&item?.0))
     }
 
     /// Every letter, ordered by source, epoch, offset and broker; read one at a time.
@@ -70,6 +90,41 @@ impl DeadLetters {
     /// A fault of the store, or [`StateFault::Undecodable`].
     pub fn get(&self, position: &Position, broker: Option<&str>) -> Result<Option<DeadLetter>, StateFault> {
         self.table.get(&key(position, broker))
+    }
+
+    /// The letters at the places behind `after` up to `to`, in the order in which they were recorded, read one at a
+    /// time. Those up to [`durable`](Self::durable) survive whatever a recorded verdict does.
+    pub fn recorded(
+        &self,
+        after: u64,
+        to: u64,
+    ) -> impl Iterator<Item = Result<RecordedLetter, StateFault>> + use<'_> {
+        // An empty range would have its ends in the wrong order.
+        let places = after.saturating_add(1)..=to.max(after.saturating_add(1));
+        let places =
+            self.order.range(places).take_while(move |item| !matches!(item, Ok((at, _)) if *at > to));
+        places.map(|item| {
+            let (place, key) = item?;
+            Ok(RecordedLetter { place, letter: self.table.get(&key)? })
+        })
+    }
+
+    /// The last place whose letter is flushed, as it moves.
+    #[must_use]
+    pub fn durable(&self) -> watch::Receiver<u64> {
+        self.order.durable()
+    }
+
+    /// The place up to which all letters have been published: see [`Record::LettersPublished`](crate::Record).
+    #[must_use]
+    pub fn published(&self) -> u64 {
+        self.order.published()
+    }
+
+    /// How many letters are behind that place.
+    #[must_use]
+    pub fn unpublished(&self) -> u64 {
+        self.order.unpublished()
     }
 
     /// How many letters there are; visits every one.
@@ -116,6 +171,7 @@ impl DeadLetters {
         let key = key(&letter.position, letter.broker.as_deref());
         // Held while writing: a count under way sees the letter either here or there.
         let mut tally = self.tally.lock();
+        self.order.give(&key)?;
         let replaced: Option<DeadLetter> = self.table.replace(&key, letter)?;
         if tally.has_counted(&key) {
             if let Some(replaced) = replaced {
@@ -137,10 +193,20 @@ impl DeadLetters {
             return Ok(());
         }
         self.table.remove(&key)?;
+        self.order.take(&key)?;
         if tally.has_counted(&key) {
             tally.remove(letter);
         }
         Ok(())
+    }
+
+    pub(crate) fn publish(&self, to: u64) -> Result<(), StateFault> {
+        self.order.publish(to)
+    }
+
+    /// What was written is flushed.
+    pub(crate) fn flushed(&self) {
+        self.order.flushed();
     }
 }
 

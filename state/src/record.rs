@@ -54,6 +54,8 @@ pub enum Record {
     },
     /// A dead letter goes: nothing is left to do about it, or an operator said so. One that has changed stays.
     LetterRemoved(Box<DeadLetter>),
+    /// All dead letters up to this place in the order of their recording have been published.
+    LettersPublished(u64),
     /// Nothing has to be remembered of the outcome itself: a duplicate, or an event no broker wants.
     Noted {
         /// The spilled delivery this ends, if it was one.
@@ -116,6 +118,7 @@ impl Record {
                 letter.as_ref().map_or(Ok(()), |letter| store.dead.remove(letter))
             }
             Self::LetterRemoved(letter) => store.dead.remove(letter),
+            Self::LettersPublished(to) => store.dead.publish(*to),
             Self::Noted { spilled } => unspill(store, spilled.as_ref()),
             Self::Accepted(post) => store.intake.write(&store.db, post),
             Self::Checkpoint(source, checkpoint) => {

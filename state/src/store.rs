@@ -1,7 +1,7 @@
 //! The state directory: opened by one process at a time, in a known format, or refused with a reason.
 //!
 //! Layout: `lock` (held while a process runs), `sled/` (the database). Trees: `meta`, one `ledger-…` per time bucket,
-//! `spill`, `dead`, `sources`, `brokers`, and one `intake-…` per segment of the intake log.
+//! `spill`, `dead`, `dead-order`, `sources`, `brokers`, and one `intake-…` per segment of the intake log.
 
 use std::{
     fmt,
@@ -23,6 +23,7 @@ use crate::{
     clock::Clock,
     codec,
     dead_letters::DeadLetters,
+    dead_order::DeadOrder,
     durability::{Durability, Syncer},
     fault::StateFault,
     intake::EmbeddedLog,
@@ -36,8 +37,9 @@ use crate::{
 };
 
 /// The format this version writes; one number for all trees and keys (values carry their own version byte). In format 1
-/// no broker was paused and no delivery on disk had a place in a trace; a directory of it is taken over as it is.
-const FORMAT: u32 = 2;
+/// no broker was paused and no delivery on disk had a place in a trace; a directory of it is taken over as it is. Before
+/// format 3 nobody knew in which order dead letters were recorded; they are put in one when the directory is opened.
+const FORMAT: u32 = 3;
 
 /// How a state directory is opened.
 #[derive(Clone, Debug)]
@@ -86,14 +88,15 @@ impl Store {
         let path: Arc<Path> = Arc::from(path);
         let open = |name| Table::open(&db, name, &path);
         let meta = open("meta")?;
-        check_format(&meta, &path)?;
+        let dead = DeadLetters::new(open("dead")?, DeadOrder::open(open("dead-order")?)?);
+        check_format(&meta, &path, &dead)?;
         let seal = Seal::open(meta, &path, options.durability)?;
         let sources = Sources::new(open("sources")?);
         let settled = sources.checkpoint(EmbeddedLog::SOURCE)?;
         Ok(Self {
             buckets: Arc::new(Buckets::open(&db, &path, options.dedupe_window, options.clock.now())?),
             spill: Spill::new(open("spill")?),
-            dead: DeadLetters::new(open("dead")?),
+            dead,
             intake: Arc::new(IntakeLog::open(&db, &path, settled.as_ref())?),
             sources,
             brokers: Brokers::new(open("brokers")?),
@@ -154,6 +157,7 @@ impl Store {
         records.iter().try_for_each(|record| record.write(self, now))?;
         self.db.flush().map_err(|error| sled_fault(&self.path, error))?;
         self.syncer()?.sync().map_err(|error| io_fault(&self.path, &error))?;
+        self.dead.flushed();
         seal.finish().map_err(|error| io_fault(&self.path, &error))
     }
 
@@ -236,10 +240,15 @@ fn remove_unfinished_snapshots(database: &Path) -> Result<(), StateFault> {
     Ok(())
 }
 
-fn check_format(meta: &Table, path: &Path) -> Result<(), StateFault> {
+fn check_format(meta: &Table, path: &Path, dead: &DeadLetters) -> Result<(), StateFault> {
     match meta.get::<u32>(b"format")? {
         None => meta.put(b"format", &FORMAT),
-        Some(1) => meta.put(b"format", &FORMAT),
+        Some(1 | 2) => {
+            dead.put_in_order()?;
+            // What is on disk already was flushed by the version that wrote it.
+            dead.flushed();
+            meta.put(b"format", &FORMAT)
+        }
         Some(FORMAT) => Ok(()),
         Some(found) if found > FORMAT => {
             Err(StateFault::TooNew { path: path.to_owned(), found, known: FORMAT })

@@ -131,6 +131,27 @@ fn dead_letters(out: &mut Exposition, status: &Status) {
     let causes = status.dead_letters.iter().flat_map(|dead| &dead.by_cause);
     let series = causes.map(|dead| ([("stage", &*dead.stage), ("cause", &*dead.cause)], dead.count as f64));
     out.family("loadline_dead_letters", Gauge, "Dead letters in the state directory.", series);
+    let Some(topic) = &status.dead_topic else { return };
+    let (published, unpublished) = (topic.published as f64, topic.unpublished as f64);
+    let connected = f64::from(u8::from(topic.connected));
+    out.one(
+        "loadline_dead_letters_published_total",
+        Counter,
+        "Dead letters their topic has taken.",
+        published,
+    );
+    out.one(
+        "loadline_dead_letters_unpublished",
+        Gauge,
+        "Dead letters their topic has not taken yet.",
+        unpublished,
+    );
+    out.one(
+        "loadline_dead_topic_connected",
+        Gauge,
+        "Whether the cluster did what it was last asked.",
+        connected,
+    );
 }
 
 /// What there is of each broker: name, kind, help and value.

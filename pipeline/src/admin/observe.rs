@@ -14,8 +14,8 @@ use crate::{
     line::{Partition, Watch},
     source::PartitionCounts,
     status::{
-        BrokerStatus, DeadStatus, LedgerStatus, PartitionStatus, Past, ReadingStatus, Status, Verdict,
-        directory::oldest_on_disk, seconds,
+        BrokerStatus, DeadStatus, DeadTopicStatus, LedgerStatus, PartitionStatus, Past, ReadingStatus,
+        Status, Verdict, directory::oldest_on_disk, seconds,
     },
 };
 
@@ -179,6 +179,11 @@ impl Observer {
             }
         }
         status.dead_letters = Some(DeadStatus::from(&store.dead_letters().counts()));
+        status.dead_topic = view.letters.as_ref().map(|counts| DeadTopicStatus {
+            connected: counts.is_connected(),
+            published: counts.published(),
+            unpublished: store.dead_letters().unpublished(),
+        });
         let stats = self.ledger.stats();
         status.ledger = Some(LedgerStatus {
             commits: stats.commits(),

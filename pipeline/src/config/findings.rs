@@ -103,6 +103,13 @@ impl<'d> Findings<'d> {
         });
     }
 
+    /// Notes a problem of a key whose value is fine by itself.
+    pub(super) fn refuse(&mut self, key: &str, value: &str, refusal: Refusal) {
+        let place = self.given.get(key).cloned();
+        let place = place.unwrap_or(Place { key: key.to_owned(), broker: None, line: None });
+        self.report(&place, Some(value.to_owned()), refusal);
+    }
+
     /// Checks a relation between two keys, and says why it has to hold.
     ///
     /// Says nothing if one of them has a problem of its own: its value stands in for the real one. The problem goes

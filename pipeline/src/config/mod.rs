@@ -16,6 +16,8 @@ use toml::de::DeTable;
 
 mod admin;
 mod broker;
+mod cluster;
+mod dead_topic;
 mod delivery;
 mod findings;
 mod fluvio;
@@ -42,8 +44,9 @@ mod url;
 
 pub use admin::{AdminConfig, AdminListen, SOCKET_PATH_MAX};
 pub use broker::BrokerConfig;
+pub use cluster::{is_endpoint, is_topic};
+pub use dead_topic::DeadTopicConfig;
 pub use delivery::DeliveryConfig;
-pub use fluvio::{is_endpoint, is_topic};
 pub use http::HttpConfig;
 pub use limits::LimitsConfig;
 pub use log::{LogConfig, LogFormat};
@@ -81,6 +84,8 @@ pub struct Config {
     pub admin: AdminConfig,
     /// Where spans of attempts go.
     pub telemetry: TelemetryConfig,
+    /// Where dead letters are published, if they are.
+    pub dead_topic: Option<DeadTopicConfig>,
     /// How much of everything there may be at once.
     pub limits: LimitsConfig,
     /// How a delivery is posted.
@@ -185,6 +190,7 @@ fn read_sections(root: &mut Section<'_, '_>) -> Option<Config> {
     let state = root.section("state", StateConfig::read);
     let admin = root.section("admin", |section| AdminConfig::read(section, &state.dir));
     let telemetry = root.section("telemetry", TelemetryConfig::read);
+    let dead_topic = root.section("dead_topic", |section| DeadTopicConfig::read(section, source.as_ref()));
     let limits = root.section("limits", LimitsConfig::read);
     let delivery = root.section("delivery", DeliveryConfig::read);
     let retry = root.section("retry", RetryConfig::read);
@@ -195,6 +201,7 @@ fn read_sections(root: &mut Section<'_, '_>) -> Option<Config> {
         &relations::Sections {
             source: source.as_ref(),
             state: &state,
+            dead_topic: dead_topic.as_ref(),
             limits: &limits,
             delivery: &delivery,
             retry: &retry,
@@ -209,6 +216,7 @@ fn read_sections(root: &mut Section<'_, '_>) -> Option<Config> {
         state,
         admin,
         telemetry,
+        dead_topic,
         limits,
         delivery,
         retry,

@@ -1,12 +1,13 @@
 //! What must hold between the values of different keys, each with its reason; checked once, at start.
 
 use super::{
-    BreakerConfig, DeliveryConfig, HttpConfig, LimitsConfig, RetryConfig, SourceConfig, SourceKind,
-    StateConfig,
+    BreakerConfig, DeadTopicConfig, DeliveryConfig, HttpConfig, LimitsConfig, RetryConfig, SourceConfig,
+    SourceKind, StateConfig,
     findings::{
         Findings,
         Order::{AtMost, Below},
     },
+    problem::Refusal,
     units::{DURATION, count, size},
 };
 
@@ -14,6 +15,7 @@ use super::{
 pub(super) struct Sections<'c> {
     pub(super) source: Option<&'c SourceConfig>,
     pub(super) state: &'c StateConfig,
+    pub(super) dead_topic: Option<&'c DeadTopicConfig>,
     pub(super) limits: &'c LimitsConfig,
     pub(super) delivery: &'c DeliveryConfig,
     pub(super) retry: &'c RetryConfig,
@@ -25,6 +27,19 @@ pub(super) fn check(findings: &mut Findings<'_>, sections: &Sections<'_>) {
     counts(findings, sections);
     sizes(findings, sections);
     durations(findings, sections);
+    topics(findings, sections);
+}
+
+/// A topic that held its own dead letters would never end.
+fn topics(findings: &mut Findings<'_>, Sections { source, dead_topic, .. }: &Sections<'_>) {
+    if let (Some(SourceConfig { kind: SourceKind::Fluvio(fluvio), .. }), Some(dead)) = (source, dead_topic)
+        && dead.topic == fluvio.topic
+        && dead.cluster.endpoint.eq_ignore_ascii_case(&fluvio.cluster.endpoint)
+        && !findings.has_problem("source")
+    {
+        let problem = "is the topic that is read: every dead letter would be read, and become another";
+        findings.refuse("dead_topic.topic", &dead.topic, Refusal::new(problem, "name another topic"));
+    }
 }
 
 fn counts(findings: &mut Findings<'_>, Sections { limits, delivery, .. }: &Sections<'_>) {
@@ -78,10 +93,15 @@ fn posts(findings: &mut Findings<'_>, record_max: usize, http: &HttpConfig) {
 }
 
 fn durations(findings: &mut Findings<'_>, sections: &Sections<'_>) {
-    let Sections { source, state, delivery, retry, breaker, .. } = sections;
+    let Sections { source, state, dead_topic, delivery, retry, breaker, .. } = sections;
     if let Some(SourceConfig { kind: SourceKind::Fluvio(fluvio), .. }) = source {
         let min = ("source.backoff_min", &fluvio.backoff_min);
         let max = ("source.backoff_max", &fluvio.backoff_max);
+        findings.ordered(AtMost, min, max, &DURATION, "pauses only grow");
+    }
+    if let Some(dead) = dead_topic {
+        let min = ("dead_topic.backoff_min", &dead.backoff_min);
+        let max = ("dead_topic.backoff_max", &dead.backoff_max);
         findings.ordered(AtMost, min, max, &DURATION, "pauses only grow");
     }
     let connect = ("delivery.connect_timeout", &delivery.connect_timeout);

@@ -78,6 +78,11 @@ impl<'f, 'd> Section<'f, 'd> {
         all
     }
 
+    /// Whether the file has this table.
+    pub(super) fn is_there(&self) -> bool {
+        self.table.is_some()
+    }
+
     fn child<T>(
         &mut self,
         path: String,

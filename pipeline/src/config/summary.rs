@@ -10,7 +10,7 @@ use super::{
     units::{show_duration, show_size},
     url::shown_url,
 };
-use crate::source::{FluvioOptions, Partitions, Start};
+use crate::source::{ClusterOptions, FluvioOptions, Partitions, Start};
 
 /// The settings that say most about what a run will do.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -27,6 +27,8 @@ pub struct Summary {
     pub admin: String,
     /// Where spans go, without what could be a secret: `off`, or the endpoint and the ratio.
     pub telemetry: String,
+    /// Where dead letters are published: `off`, or the cluster and the topic.
+    pub dead_topic: String,
     /// What a flushed record survives: `power` or `process`.
     pub durability: &'static str,
     /// How long a delivery is remembered.
@@ -73,6 +75,12 @@ impl From<&Config> for Summary {
                     format!("{}, {} of traces", shown_url(url.as_str()), config.telemetry.sample_ratio)
                 }
             },
+            dead_topic: match &config.dead_topic {
+                None => "off".to_owned(),
+                Some(dead) => {
+                    format!("fluvio {} {}, topic {}", dead.cluster.endpoint, tls(&dead.cluster), dead.topic)
+                }
+            },
             durability: match config.state.durability {
                 Durability::Power => "power",
                 Durability::Process => "process",
@@ -99,8 +107,12 @@ fn topic(options: &FluvioOptions) -> String {
         Start::Checkpoint => "from a checkpoint only".to_owned(),
         Start::Offset(offset) => format!("from offset {offset} at least"),
     };
-    let tls = if cluster.tls.is_some() { "with TLS" } else { "without TLS" };
+    let tls = tls(cluster);
     format!("fluvio {} {tls}, topic {topic}, {partitions}, {start}", cluster.endpoint)
+}
+
+fn tls(cluster: &ClusterOptions) -> &'static str {
+    if cluster.tls.is_some() { "with TLS" } else { "without TLS" }
 }
 
 impl fmt::Display for Summary {
@@ -113,6 +125,9 @@ impl fmt::Display for Summary {
         writeln!(f, "state     {state}, survives loss of {durability}, remembers {dedupe_window}")?;
         writeln!(f, "admin     {admin}")?;
         writeln!(f, "traces    {telemetry}")?;
+        if let Some(topic) = Some(&self.dead_topic).filter(|topic| *topic != "off") {
+            writeln!(f, "letters   also to {topic}")?;
+        }
         writeln!(f, "in memory {in_flight_max} deliveries, {per_broker_max} of one broker")?;
         writeln!(f, "on disk   {spill_total_max} of deliveries that wait")?;
         write!(f, "retries   {attempts_max} attempts or {age_max}")

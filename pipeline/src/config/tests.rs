@@ -9,6 +9,7 @@ use stages::{
 
 use super::*;
 
+mod dead_topic;
 mod documentation;
 mod fluvio;
 mod wrong;

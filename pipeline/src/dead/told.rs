@@ -55,6 +55,9 @@ pub struct Told {
     /// The record in base64, if it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_base64: Option<String>,
+    /// Whether the record is left out although it was kept: on a topic, where a long one does not fit.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub body_omitted: bool,
 }
 
 /// A failed attempt in JSON.
@@ -116,6 +119,16 @@ impl From<DeadLetter> for Told {
             cut,
             body,
             body_base64,
+            body_omitted: false,
+        }
+    }
+}
+
+impl Told {
+    /// Leaves the record out, and says so.
+    pub(super) fn omit_body_if(&mut self, omit: bool) {
+        if omit {
+            (self.body, self.body_base64, self.body_omitted) = (None, None, true);
         }
     }
 }

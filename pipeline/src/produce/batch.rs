@@ -7,6 +7,7 @@ use fluvio_protocol::{
 };
 use state::UnixMillis;
 
+use super::BATCH_BYTES;
 use crate::source::ClusterFault;
 
 /// Records of one partition, in the order of the input.
@@ -25,6 +26,12 @@ impl Filling {
         self.records.push(record);
     }
 
+    /// Whether a record of so many bytes has to go into the next batch, so that this one does not grow beyond
+    /// [`BATCH_BYTES`]; an empty one takes a record of any length.
+    pub(crate) fn is_too_full_for(&self, bytes: usize) -> bool {
+        !self.is_empty() && self.bytes + bytes > BATCH_BYTES
+    }
+
     /// Whether it has so many bytes, so that it is to be sent.
     pub(crate) fn has(&self, bytes: usize) -> bool {
         self.bytes >= bytes
@@ -34,12 +41,12 @@ impl Filling {
         self.records.is_empty()
     }
 
-    pub(super) fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.records.len() as u64
     }
 
     /// The batch as it goes over the wire.
-    pub(super) fn batch(&self, now: UnixMillis) -> Result<Batch<RawRecords>, ClusterFault> {
+    pub(crate) fn batch(&self, now: UnixMillis) -> Result<Batch<RawRecords>, ClusterFault> {
         let mut batch = Batch::<MemoryRecords>::default();
         batch.add_records(&mut self.records.clone());
         let header = batch.get_mut_header();
@@ -51,7 +58,7 @@ impl Filling {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::BATCH_BYTES, *};
+    use super::*;
 
     #[test]
     fn a_batch_has_the_records_in_order_with_their_keys_and_the_time() {

@@ -11,6 +11,7 @@
 
 mod batch;
 mod partitioner;
+mod replica;
 mod sender;
 
 use std::{sync::Arc, time::Duration};
@@ -31,6 +32,7 @@ use crate::source::{
 };
 pub(crate) use batch::Filling;
 pub(crate) use partitioner::partition_of;
+pub(crate) use replica::Replica;
 pub(crate) use sender::Sender;
 
 pub use sender::Sent;

@@ -9,17 +9,13 @@ use std::{
     time::Duration,
 };
 
-use fluvio_protocol::record::ReplicaKey;
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
 
-use super::{CLOCK, ProduceFault, ProduceOptions, batch::Filling};
-use crate::source::{
-    ClusterFault,
-    cluster::{Controller, Leader},
-};
+use super::{ProduceFault, ProduceOptions, batch::Filling, replica::Replica};
+use crate::source::cluster::Controller;
 
 /// How long to wait before a batch is sent again. A leader that has restarted refuses for more than a second.
 pub(super) const PAUSE: Duration = Duration::from_millis(250);
@@ -51,9 +47,7 @@ impl Sent {
 /// Sends the batches of a partition.
 pub(crate) struct Sender {
     options: ProduceOptions,
-    controller: Controller,
-    replica: ReplicaKey,
-    leader: Option<Leader>,
+    replica: Replica,
     sent: Arc<Sent>,
 }
 
@@ -64,8 +58,8 @@ impl Sender {
         partition: u32,
         sent: Arc<Sent>,
     ) -> Self {
-        let replica = ReplicaKey::new(options.topic.clone(), partition);
-        Self { options, controller, replica, leader: None, sent }
+        let replica = Replica::new(controller, &options.topic, partition, ANSWER.min(options.timeout));
+        Self { options, replica, sent }
     }
 
     pub(super) async fn run(mut self, mut batches: mpsc::Receiver<Filling>) -> Result<(), ProduceFault> {
@@ -80,22 +74,19 @@ impl Sender {
     pub(crate) async fn send(&mut self, batch: &Filling) -> Result<Instant, ProduceFault> {
         let began = Instant::now();
         let mut given = None;
-        let (mut tries, patience) = (0_u64, ANSWER.min(self.options.timeout));
+        let mut tries = 0_u64;
         loop {
             tries += 1;
-            let answer = timeout(patience, self.try_send(batch, &mut given)).await;
-            let fault = match answer {
-                Ok(Ok(())) => {
+            let fault = match self.replica.add(batch, &mut given).await {
+                Ok(()) => {
                     self.sent.taken.fetch_add(batch.len(), Relaxed);
                     return Ok(given.unwrap_or(began));
                 }
-                Ok(Err(fault)) => fault,
-                Err(_) => ClusterFault::Silent { what: "a batch", after: patience },
+                Err(fault) => fault,
             };
-            self.leader = None;
             if tries == 1 {
                 self.sent.again.fetch_add(1, Relaxed);
-                tracing::warn!(partition = self.replica.partition, %fault, "a batch was not taken; it is sent again");
+                tracing::warn!(partition = self.replica.partition(), %fault, "a batch was not taken; it is sent again");
             }
             if began.elapsed() >= self.options.timeout {
                 let endpoint = self.options.cluster.endpoint.clone();
@@ -103,17 +94,5 @@ impl Sender {
             }
             sleep(PAUSE).await;
         }
-    }
-
-    async fn try_send(&mut self, batch: &Filling, given: &mut Option<Instant>) -> Result<(), ClusterFault> {
-        let leader = match &mut self.leader {
-            Some(leader) => leader,
-            none => {
-                let config = self.controller.leader_of(&self.replica).await?;
-                none.insert(Leader::connect(config, self.replica.clone()).await?)
-            }
-        };
-        given.get_or_insert_with(Instant::now);
-        leader.produce(batch.batch(CLOCK.now())?).await
     }
 }

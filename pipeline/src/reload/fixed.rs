@@ -5,9 +5,11 @@
 //! `[rules]` and `log.level`.
 
 use crate::config::{
-    AdminConfig, AdminListen, BreakerConfig, Config, DeliveryConfig, HttpConfig, LimitsConfig, LogConfig,
-    Problem, RetryConfig, Secret, SourceConfig, SourceKind, StateConfig, TelemetryConfig,
+    AdminConfig, AdminListen, BreakerConfig, Config, DeadTopicConfig, DeliveryConfig, HttpConfig,
+    LimitsConfig, LogConfig, Problem, RetryConfig, Secret, SourceConfig, SourceKind, StateConfig,
+    TelemetryConfig,
 };
+use crate::source::{ClusterOptions, FluvioOptions};
 
 /// The problems so far.
 #[derive(Default)]
@@ -30,8 +32,8 @@ impl Differences {
 
 /// Compares every field of a section, under its own name.
 macro_rules! compare {
-    ($into:ident, $section:literal, $old:expr, $new:expr, $Section:ident { $($field:ident),* $(, ..$rest:ident)? }) => {
-        let $Section { $($field,)* $($rest: _)? } = $old;
+    ($into:ident, $section:literal, $old:expr, $new:expr, $Section:ident { $($field:ident),* $(, ..$($rest:ident),+)? }) => {
+        let $Section { $($field,)* $($($rest: _),+)? } = $old;
         $($into.key(concat!($section, ".", stringify!($field)), $field, &$new.$field);)*
     };
 }
@@ -90,6 +92,7 @@ pub(super) fn differences(old: &Config, new: &Config) -> Vec<Problem> {
         &new.telemetry,
         TelemetryConfig { endpoint, headers, service_name, sample_ratio, interval, timeout, queue_max }
     );
+    dead_topic(&mut found, old.dead_topic.as_ref(), new.dead_topic.as_ref());
     let LogConfig { format, level: _ } = &old.log;
     found.key("log.format", format, &new.log.format);
     found.0
@@ -108,6 +111,7 @@ fn source(found: &mut Differences, old: &SourceConfig, new: &SourceConfig) {
             found.key("source.poll", poll, every);
         }
         (SourceKind::Http(old), SourceKind::Http(new)) => http(found, old, new),
+        (SourceKind::Fluvio(old), SourceKind::Fluvio(new)) => fluvio(found, old, new),
         (SourceKind::Stdin, SourceKind::Stdin) => {}
         _ => found.key("source.kind", &0, &1),
     }
@@ -135,6 +139,37 @@ fn http(found: &mut Differences, old: &HttpConfig, new: &HttpConfig) {
     found.key("source.token", &text(&old.token), &text(&new.token));
 }
 
+fn fluvio(found: &mut Differences, old: &FluvioOptions, new: &FluvioOptions) {
+    compare!(
+        found,
+        "source",
+        old,
+        new,
+        FluvioOptions {
+            topic,
+            partitions,
+            start,
+            isolation,
+            max_bytes,
+            stall_after,
+            connect_timeout,
+            backoff_min,
+            backoff_max,
+            ..cluster,
+            mirror,
+            record_max
+        }
+    );
+    cluster_of(found, "source", &old.cluster, &new.cluster);
+    found.key("source.mirror_offsets", &old.mirror.is_some(), &new.mirror.is_some());
+}
+
+fn cluster_of(found: &mut Differences, section: &str, old: &ClusterOptions, new: &ClusterOptions) {
+    let ClusterOptions { endpoint, tls } = old;
+    found.key(&format!("{section}.endpoint"), endpoint, &new.endpoint);
+    found.key(&format!("{section}.tls"), tls, &new.tls);
+}
+
 fn admin(found: &mut Differences, old: &Config, new: &Config) {
     let AdminConfig { listen, token } = &old.admin;
     // Where a socket stands follows `state.dir`, which is compared by itself.
@@ -146,6 +181,20 @@ fn admin(found: &mut Differences, old: &Config, new: &Config) {
     };
     found.key("admin.listen", &place(listen, old), &place(&new.admin.listen, new));
     found.key("admin.token", &text(token), &text(&new.admin.token));
+}
+
+fn dead_topic(found: &mut Differences, old: Option<&DeadTopicConfig>, new: Option<&DeadTopicConfig>) {
+    let (Some(old), Some(new)) = (old, new) else {
+        return found.key("dead_topic", &old.is_some(), &new.is_some());
+    };
+    let DeadTopicConfig { cluster, topic, value_max, timeout, backoff_min, backoff_max, grace } = old;
+    cluster_of(found, "dead_topic", cluster, &new.cluster);
+    found.key("dead_topic.topic", topic, &new.topic);
+    found.key("dead_topic.value_max", value_max, &new.value_max);
+    found.key("dead_topic.timeout", timeout, &new.timeout);
+    found.key("dead_topic.backoff_min", backoff_min, &new.backoff_min);
+    found.key("dead_topic.backoff_max", backoff_max, &new.backoff_max);
+    found.key("dead_topic.grace", grace, &new.grace);
 }
 
 fn delivery(found: &mut Differences, old: &DeliveryConfig, new: &DeliveryConfig) {

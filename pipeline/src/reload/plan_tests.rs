@@ -133,3 +133,30 @@ fn every_other_key_that_differs_is_named_and_all_of_them_at_once() {
     assert_eq!(rotated[0].key, "source.token");
     assert!(rotated[0].problem.contains("needs a restart"), "{}", rotated[0]);
 }
+
+#[test]
+fn of_a_topic_and_of_the_one_for_dead_letters_no_key_may_change_but_the_rest_of_such_a_config_may() {
+    let topic = TWO.replace("path = \"events.ndjson\"", "kind = \"fluvio\"");
+    let dead = |more: &str| format!("{topic}[dead_topic]\ntopic = \"dead\"\n{more}");
+    let rate = |text: &str| text.replace("rate = 5\n", "rate = 6\n");
+    for text in [topic.clone(), dead("")] {
+        assert_eq!(plan(&text, &rate(&text)).map(|plan| plan.changed.len()), Ok(1), "{text}");
+    }
+    let source = |more: &str| topic.replace("fluvio\"", &format!("fluvio\"\n{more}"));
+    for (key, value) in
+        [("topic", "\"t\""), ("endpoint", "\"a:1\""), ("partitions", "[0]"), ("mirror_offsets", "true")]
+    {
+        let named = plan(&topic, &source(&format!("{key} = {value}"))).unwrap_err();
+        assert_eq!(named, [format!("source.{key}")]);
+    }
+    assert_eq!(plan(&topic, &dead("")).unwrap_err(), ["dead_topic"]);
+    assert_eq!(plan(&dead(""), &topic).unwrap_err(), ["dead_topic"]);
+    let other = dead("").replace("\"dead\"", "\"other\"");
+    assert_eq!(plan(&dead(""), &other).unwrap_err(), ["dead_topic.topic"]);
+    for (key, value) in [("endpoint", "a:1"), ("value_max", "1MiB"), ("grace", "1s"), ("timeout", "1s")] {
+        let named = plan(&dead(""), &dead(&format!("{key} = \"{value}\"\n"))).unwrap_err();
+        assert_eq!(named, [format!("dead_topic.{key}")]);
+    }
+    let moved = source("endpoint = \"a:1\"") + "[dead_topic]\ntopic = \"dead\"\n";
+    assert_eq!(plan(&dead(""), &moved).unwrap_err(), ["source.endpoint", "dead_topic.endpoint"]);
+}

@@ -58,6 +58,9 @@ pub struct Status {
     /// The dead letters in the state directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dead_letters: Option<DeadStatus>,
+    /// How publishing the dead letters goes, if they are published; only from the admin endpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_topic: Option<DeadTopicStatus>,
     /// The ledger thread.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ledger: Option<LedgerStatus>,
@@ -217,6 +220,18 @@ pub struct DeadStatus {
     pub complete: bool,
     /// By cause, the most first.
     pub by_cause: Vec<DeadCause>,
+}
+
+/// How publishing the dead letters goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DeadTopicStatus {
+    /// Whether the cluster has done what it was last asked.
+    pub connected: bool,
+    /// Letters it has taken in this run.
+    pub published: u64,
+    /// Letters in the state directory that it has not taken yet.
+    pub unpublished: u64,
 }
 
 /// The dead letters of one cause.

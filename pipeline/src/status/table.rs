@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 
 use super::{
-    BrokerStatus, DeadStatus, PartitionStatus, Status,
+    BrokerStatus, DeadStatus, DeadTopicStatus, PartitionStatus, Status,
     verdict::{span, worse},
 };
 use crate::{
@@ -31,10 +31,19 @@ pub fn write_table(out: &mut impl Write, status: &Status, asked: &str) -> io::Re
     writeln!(out, "asked {asked}{up}\n")?;
     partitions(out, &status.partitions)?;
     brokers(out, &status.brokers)?;
-    match &status.dead_letters {
-        Some(dead) => dead_letters(out, dead),
+    if let Some(dead) = &status.dead_letters {
+        dead_letters(out, dead)?;
+    }
+    match &status.dead_topic {
+        Some(topic) => dead_topic(out, topic),
         None => Ok(()),
     }
+}
+
+fn dead_topic(out: &mut impl Write, topic: &DeadTopicStatus) -> io::Result<()> {
+    let DeadTopicStatus { connected, published, unpublished } = topic;
+    let away = if *connected { "" } else { "; its cluster does not take them" };
+    writeln!(out, "published to their topic: {published} in this run, {unpublished} are left{away}")
 }
 
 fn partitions(out: &mut impl Write, partitions: &[PartitionStatus]) -> io::Result<()> {
@@ -177,6 +186,7 @@ mod tests {
             partitions: vec![partition],
             brokers: vec![broker("amber", "healthy", 0), broker("blue", "open", 9)],
             dead_letters: Some(DeadStatus { total: 3, complete: true, by_cause: vec![cause] }),
+            dead_topic: Some(DeadTopicStatus { connected: false, published: 1, unpublished: 2 }),
             ..Status::default()
         };
         status.verdict = Some(Verdict::new(&status, true));
@@ -195,6 +205,7 @@ amber   healthy      0        0       -  12.3 of 50/s   100%  -
 
 3 dead letters
 3  decode/not-json
+published to their topic: 1 in this run, 2 are left; its cluster does not take them
 ";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }

@@ -9,6 +9,7 @@
 
 mod away;
 mod cluster;
+mod dead_topic;
 mod logs;
 mod surge;
 mod topic;

@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use fluvio::{Fluvio, FluvioClusterConfig, metadata::topic::TopicSpec};
+use fluvio::{
+    Fluvio, FluvioClusterConfig, Offset, consumer::ConsumerConfigExtBuilder, metadata::topic::TopicSpec,
+};
+use futures::StreamExt;
 use tokio::{runtime::Runtime, time::timeout};
 
 /// How long the controller may take.
@@ -20,7 +23,16 @@ const TRIES: u32 = 4;
 pub(crate) struct Topic {
     pub(crate) endpoint: String,
     pub(crate) name: String,
+    partitions: u32,
     runtime: Runtime,
+}
+
+/// A record of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OnTopic {
+    pub(crate) partition: u32,
+    pub(crate) key: Option<String>,
+    pub(crate) value: String,
 }
 
 /// The cluster's address; none, said aloud, if there is no cluster.
@@ -68,7 +80,8 @@ impl Topic {
         let endpoint = endpoint()?;
         for _ in 0..TRIES {
             let name = format!("loadline-test-{}-{}", id(), COUNT.fetch_add(1, Relaxed));
-            let topic = Self { endpoint: endpoint.clone(), name, runtime: Runtime::new().unwrap() };
+            let (partitions, runtime) = (spec.partitions(), Runtime::new().unwrap());
+            let topic = Self { endpoint: endpoint.clone(), name, partitions, runtime };
             let spec = spec.clone();
             let creating = async {
                 let cluster = Fluvio::connect_with_config(&FluvioClusterConfig::new(&endpoint)).await?;
@@ -89,6 +102,31 @@ impl Topic {
                 Fluvio::connect_with_config(&FluvioClusterConfig::new(&self.endpoint)).await.unwrap();
             act(&cluster).await
         })
+    }
+
+    /// What is on the topic now, each partition in its order.
+    pub(crate) fn records(&self) -> Vec<OnTopic> {
+        let reading = async |cluster: &Fluvio| {
+            let mut all = Vec::new();
+            for partition in 0..self.partitions {
+                let config = ConsumerConfigExtBuilder::default()
+                    .topic(self.name.as_str())
+                    .partition(partition)
+                    .offset_start(Offset::beginning())
+                    .disable_continuous(true)
+                    .build();
+                let mut stream = cluster.consumer_with_config(config.unwrap()).await.unwrap();
+                while let Some(record) = stream.next().await {
+                    let record = record.unwrap();
+                    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+                    let (key, value) = (record.key().map(text), text(record.value()));
+                    all.push(OnTopic { partition, key, value });
+                }
+            }
+            all
+        };
+        self.with_client(async |cluster| timeout(ANSWER, reading(cluster)).await)
+            .expect("the topic can be read")
     }
 }
 

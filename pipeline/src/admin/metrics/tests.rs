@@ -11,7 +11,7 @@ use state::Histogram;
 use super::*;
 use crate::{
     line::testing::broker,
-    status::{DeadCause, DeadStatus, LedgerStatus},
+    status::{DeadCause, DeadStatus, DeadTopicStatus, LedgerStatus},
 };
 
 /// A family as it was read.
@@ -105,6 +105,7 @@ fn full() -> Status {
         partitions: vec![partition],
         brokers: vec![broker("acme"), broker("blue")],
         dead_letters: Some(DeadStatus { by_cause: vec![cause], ..DeadStatus::default() }),
+        dead_topic: Some(DeadTopicStatus { unpublished: 4, ..DeadTopicStatus::default() }),
         ledger: Some(LedgerStatus::default()),
         ..Status::default()
     }
@@ -128,6 +129,7 @@ fn what_stands_in_the_status_stands_in_the_text_and_odd_names_stay_in_their_quot
     let of = |name: &str, labels: &[(&str, &str)]| value(&told, name, "", labels);
     assert_eq!(of("loadline_read_position", &[("partition", "file:a\"\\\nb")]), 7.0);
     assert_eq!(of("loadline_dead_letters", &[("stage", "decode"), ("cause", "not-json")]), 3.0);
+    assert_eq!(of("loadline_dead_letters_unpublished", &[]), 4.0);
     for (outcome, count) in
         [("throttled", 1.0), ("refused", 2.0), ("no-answer", 3.0), ("unsent", 4.0), ("failure", 5.0)]
     {

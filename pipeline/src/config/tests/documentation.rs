@@ -73,8 +73,10 @@ fn what_the_example_shows_as_a_default_is_the_default() {
     let mut section = "";
     let mut checked = 0;
     for line in text.lines() {
-        if line.starts_with('[') {
-            section = line.trim_matches(['[', ']']);
+        // A section that is off unless it is there stands behind a `#` as a whole.
+        let head = line.strip_prefix("# ").unwrap_or(line);
+        if head.starts_with('[') {
+            section = head.trim_matches(['[', ']']);
         }
         let Some((name, rest)) = line.strip_prefix("# ").and_then(|line| line.split_once(" = ")) else {
             continue;

@@ -7,7 +7,7 @@ use rand::{RngExt, rngs::SmallRng};
 
 /// The pauses of one partition.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     min: Duration,
     max: Duration,
     longest: Duration,
@@ -16,19 +16,19 @@ pub(super) struct Backoff {
 
 impl Backoff {
     /// Pauses that begin at `min` and double up to `max`.
-    pub(super) fn new(min: Duration, max: Duration) -> Self {
+    pub(crate) fn new(min: Duration, max: Duration) -> Self {
         Self { min, max, longest: min, rng: rand::make_rng() }
     }
 
     /// The next pause.
-    pub(super) fn pause(&mut self) -> Duration {
+    pub(crate) fn pause(&mut self) -> Duration {
         let longest = self.longest.min(self.max);
         self.longest = longest.saturating_mul(2).min(self.max);
         self.rng.random_range(longest / 2..=longest).max(Duration::from_millis(1))
     }
 
     /// Begins anew: something has worked.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.longest = self.min;
     }
 }

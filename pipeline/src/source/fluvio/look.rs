@@ -134,7 +134,7 @@ impl<P: Partition> Looker<P> {
 }
 
 /// An answer of the cluster, if it comes in time.
-pub(super) async fn answered<T>(
+pub(crate) async fn answered<T>(
     timeout: Duration,
     what: &'static str,
     answer: impl Future<Output = Result<T, ClusterFault>>,

@@ -33,6 +33,7 @@ use std::sync::Arc;
 use futures::{Stream, stream};
 use state::Clock;
 
+pub(crate) use backoff::Backoff;
 pub use client::{ClusterClient, PartitionClient};
 pub(crate) use client::{Controller, Leader, controller};
 pub use connect::connect;
@@ -45,6 +46,7 @@ pub use partition::ClusterFault;
 use super::{Source, SourceFault, SourceRecord};
 use feed::{Feed, Pace};
 use look::Settled;
+pub(crate) use look::answered;
 use partition::Partition;
 
 /// How far ahead the horizon is promised, in records: as many as a broker's deliveries on disk.
