@@ -19,9 +19,11 @@ use crate::config::{Config, SecretFault, SecretRef, Summary};
 
 mod dead;
 mod produce;
+mod state;
 
 pub use dead::{DeadChangeArgs, DeadCommand, DeadExportArgs, DeadListArgs, DeadShowArgs, SelectArgs, When};
 pub use produce::ProduceArgs;
+pub use state::{StateCommand, StateExportArgs, StateImportArgs};
 
 /// Moves shipment events from a log to brokers' webhooks: once, in order, at each broker's pace.
 #[derive(Clone, Debug, Parser)]
@@ -63,6 +65,9 @@ pub enum Command {
     /// Work with what could not be delivered: list, show, replay, export, purge.
     #[command(subcommand)]
     Dead(DeadCommand),
+    /// Move a partition of a topic from one process's state directory to another's.
+    #[command(subcommand)]
+    State(StateCommand),
     /// Be the delivery service of INC-4471: what the surge simulator runs beside the line. Wrong on purpose.
     #[command(hide = true)]
     Legacy(LegacyArgs),
@@ -324,6 +329,7 @@ impl Command {
             | Self::Demo(DemoArgs { form, .. })
             | Self::Status(StatusArgs { form, .. }) => form.json,
             Self::Dead(command) => command.form().json,
+            Self::State(command) => command.form().json,
             Self::Broker(command) => command.args().form.json,
             // A surge is asked for a file.
             Self::Surge(_) | Self::Legacy(_) => false,

@@ -17,7 +17,7 @@ use crate::{
     roster::Roster,
     source::{
         FileOptions, FileSource, FluvioOptions, FluvioSource, HttpSource, Listener, PartitionCounts,
-        ReadLimits, Source, SourceFault, StdinSource, Token, connect_fluvio,
+        ReadLimits, Source, SourceFault, StdinSource, Token, connect_fluvio, refuse_moved,
     },
     stop::Stop,
     summary::Summary,
@@ -185,6 +185,7 @@ impl Run<'_> {
     /// The partitions to read; none if the run was stopped before the cluster was there.
     async fn connected(&self, options: &FluvioOptions) -> Result<Vec<FluvioSource>, RunFault> {
         let store = self.parts.ledger.store().clone();
+        refuse_moved(&store, options)?;
         let checkpoints = move |name: &str| store.sources().checkpoint(name);
         let mut stop = self.stop.clone();
         tokio::select! {

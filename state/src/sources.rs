@@ -1,7 +1,9 @@
-//! How far each source has been settled (its checkpoint) and how far it may have been read (its horizon).
+//! How far each source has been settled (its checkpoint), how far it may have been read (its horizon), and, if it was ever
+//! moved, who has it.
 
 use crate::{
     checkpoint::{Checkpoint, Horizon},
+    custody::Custody,
     fault::StateFault,
     table::Table,
 };
@@ -43,6 +45,58 @@ impl Sources {
     /// A fault of the store.
     pub fn horizon(&self, source: &str) -> Result<Option<Horizon>, StateFault> {
         self.0.get(&key(b'h', source))
+    }
+
+    /// Who has `source`, if it was ever moved. Ask before reading it.
+    ///
+    /// # Errors
+    /// A fault of the store.
+    pub fn custody(&self, source: &str) -> Result<Option<Custody>, StateFault> {
+        self.0.get(&key(b'm', source))
+    }
+
+    /// Every source that was ever moved, and who has it.
+    ///
+    /// # Errors
+    /// A fault of the store.
+    pub fn custodies(&self) -> Result<Vec<(String, Custody)>, StateFault> {
+        let moved = self.0.range(vec![b'm']..vec![b'n']);
+        moved
+            .map(|item| {
+                let (key, value) = item?;
+                Ok((String::from_utf8_lossy(&key[1..]).into_owned(), self.0.decode(&value)?))
+            })
+            .collect()
+    }
+
+    pub(crate) fn put_custody(&self, source: &str, custody: &Custody) -> Result<(), StateFault> {
+        self.0.put(&key(b'm', source), custody)
+    }
+
+    /// In one: `source` is in other hands, and cannot be resumed here.
+    pub(crate) fn give_away(&self, source: &str, custody: &Custody) -> Result<(), StateFault> {
+        let mut changes = sled::Batch::default();
+        changes.insert(key(b'm', source), self.0.encode(custody)?);
+        changes.remove(key(b'c', source));
+        changes.remove(key(b'h', source));
+        self.0.apply(changes)
+    }
+
+    /// In one: `source` is in these hands, and is resumed here.
+    pub(crate) fn take_in(
+        &self,
+        source: &str,
+        custody: &Custody,
+        checkpoint: &Checkpoint,
+        horizon: Option<&Horizon>,
+    ) -> Result<(), StateFault> {
+        let mut changes = sled::Batch::default();
+        changes.insert(key(b'm', source), self.0.encode(custody)?);
+        changes.insert(key(b'c', source), self.0.encode(checkpoint)?);
+        if let Some(horizon) = horizon {
+            changes.insert(key(b'h', source), self.0.encode(horizon)?);
+        }
+        self.0.apply(changes)
     }
 
     pub(crate) fn put_checkpoint(&self, source: &str, checkpoint: &Checkpoint) -> Result<(), StateFault> {

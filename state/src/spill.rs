@@ -76,7 +76,33 @@ impl Spill {
         max: usize,
     ) -> Result<Vec<SpilledDelivery>, StateFault> {
         let found = self.0.range(key(broker, range.start)..key(broker, range.end));
-        found.take(max).map(|item| item.and_then(|(key, value)| self.decode(broker, &key, &value))).collect()
+        found
+            .take(max)
+            .map(|item| item.and_then(|(key, value)| self.decode_item(broker, &key, &value)))
+            .collect()
+    }
+
+    /// Every delivery, by broker and in its order, read one at a time.
+    pub(crate) fn all(&self) -> impl Iterator<Item = Result<SpilledDelivery, StateFault>> + use<'_> {
+        let mut last: Arc<str> = Arc::from("");
+        self.0.range(..).map(move |item| {
+            let (key, value) = item?;
+            let (broker, _) = split_key(&key)?;
+            if *broker != *last {
+                last = Arc::from(broker);
+            }
+            self.decode_item(&last, &key, &value)
+        })
+    }
+
+    /// The deliveries of `broker` whose numbers are in `range`, read one at a time.
+    pub(crate) fn each(
+        &self,
+        broker: Arc<str>,
+        range: Range<SpillSeq>,
+    ) -> impl Iterator<Item = Result<SpilledDelivery, StateFault>> + use<'_> {
+        let found = self.0.range(key(&broker, range.start)..key(&broker, range.end));
+        found.map(move |item| item.and_then(|(key, value)| self.decode_item(&broker, &key, &value)))
     }
 
     /// What waits, per broker; visits every delivery, so it is for the start and for tools.
@@ -131,6 +157,11 @@ impl Spill {
     }
 
     pub(crate) fn put(&self, delivery: &SpilledDelivery) -> Result<(), StateFault> {
+        self.0.put_encoded(&key(&delivery.broker, delivery.seq), self.encode(delivery)?)
+    }
+
+    /// A delivery as it is kept, without its broker and its number.
+    pub(crate) fn encode(&self, delivery: &SpilledDelivery) -> Result<Vec<u8>, StateFault> {
         let event = &delivery.event;
         let stored = Stored {
             position: event.position.clone(),
@@ -146,10 +177,9 @@ impl Spill {
             may_repeat: delivery.may_repeat,
             body: event.body.to_vec(),
         };
-        let key = key(&delivery.broker, delivery.seq);
         match event.traceparent {
-            None => self.0.put(&key, &stored),
-            Some(traceparent) => self.0.put_as::<Traced>(TRACED, &key, &(stored, traceparent)),
+            None => self.0.encode(&stored),
+            Some(traceparent) => self.0.encode_as::<Traced>(TRACED, &(stored, traceparent)),
         }
     }
 
@@ -157,8 +187,23 @@ impl Spill {
         self.0.remove(&key(broker, seq))
     }
 
-    fn decode(&self, broker: &Arc<str>, key: &[u8], value: &[u8]) -> Result<SpilledDelivery, StateFault> {
+    fn decode_item(
+        &self,
+        broker: &Arc<str>,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<SpilledDelivery, StateFault> {
         let (_, seq) = split_key(key)?;
+        self.decode(broker, seq, value)
+    }
+
+    /// The delivery that [`encode`](Self::encode) has made bytes of, for this broker and with this number.
+    pub(crate) fn decode(
+        &self,
+        broker: &Arc<str>,
+        seq: SpillSeq,
+        value: &[u8],
+    ) -> Result<SpilledDelivery, StateFault> {
         let (stored, traceparent) = if codec::version_of(value) == Some(TRACED) {
             let (stored, traceparent): Traced = self.0.decode_as(TRACED, value)?;
             (stored, Some(traceparent))

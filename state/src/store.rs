@@ -20,12 +20,13 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::{
     brokers::Brokers,
     buckets::Buckets,
-    clock::Clock,
+    clock::{Clock, UnixMillis},
     codec,
     dead_letters::DeadLetters,
     dead_order::DeadOrder,
     durability::{Durability, Syncer},
     fault::StateFault,
+    hand_over,
     intake::EmbeddedLog,
     intake_log::IntakeLog,
     outcome::{LedgerEntry, LedgerKey},
@@ -40,6 +41,10 @@ use crate::{
 /// no broker was paused and no delivery on disk had a place in a trace; a directory of it is taken over as it is. Before
 /// format 3 nobody knew in which order dead letters were recorded; they are put in one when the directory is opened.
 const FORMAT: u32 = 3;
+
+/// The format of a directory in which a source may have been given away: a version that knows no fences would read that
+/// source. Written with the first move, so that a directory without one can go back to an older version.
+const WITH_FENCES: u32 = 4;
 
 /// How a state directory is opened.
 #[derive(Clone, Debug)]
@@ -93,7 +98,7 @@ impl Store {
         let seal = Seal::open(meta, &path, options.durability)?;
         let sources = Sources::new(open("sources")?);
         let settled = sources.checkpoint(EmbeddedLog::SOURCE)?;
-        Ok(Self {
+        let store = Self {
             buckets: Arc::new(Buckets::open(&db, &path, options.dedupe_window, options.clock.now())?),
             spill: Spill::new(open("spill")?),
             dead,
@@ -105,7 +110,9 @@ impl Store {
             options,
             seal: Arc::new(Mutex::new(seal)),
             _lock: Arc::new(lock),
-        })
+        };
+        hand_over::recover(&store)?;
+        Ok(store)
     }
 
     /// The deliveries waiting on disk.
@@ -151,14 +158,29 @@ impl Store {
     /// # Errors
     /// A fault of the store; then some of them may be written.
     pub fn put_all(&self, records: &[Record]) -> Result<(), StateFault> {
-        let now = self.options.clock.now();
+        self.commit(|now| records.iter().try_for_each(|record| record.write(self, now)))
+    }
+
+    /// Lets `write` write, given the time, and returns once that is durable; never beside a ledger thread.
+    ///
+    /// # Errors
+    /// A fault of the store or of `write`; then some of it may be written.
+    pub(crate) fn commit<Fault: From<StateFault>>(
+        &self,
+        write: impl FnOnce(UnixMillis) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         let mut seal = self.seal();
         seal.begin()?;
-        records.iter().try_for_each(|record| record.write(self, now))?;
+        write(self.options.clock.now())?;
         self.db.flush().map_err(|error| sled_fault(&self.path, error))?;
         self.syncer()?.sync().map_err(|error| io_fault(&self.path, &error))?;
         self.dead.flushed();
-        seal.finish().map_err(|error| io_fault(&self.path, &error))
+        Ok(seal.finish().map_err(|error| io_fault(&self.path, &error))?)
+    }
+
+    /// From now on no version that knows no fences opens this directory.
+    pub(crate) fn raise_format(&self) -> Result<(), StateFault> {
+        Table::open(&self.db, "meta", &self.path)?.put(b"format", &WITH_FENCES)
     }
 
     /// The offset behind the last record producers have handed over.
@@ -249,9 +271,9 @@ fn check_format(meta: &Table, path: &Path, dead: &DeadLetters) -> Result<(), Sta
             dead.flushed();
             meta.put(b"format", &FORMAT)
         }
-        Some(FORMAT) => Ok(()),
-        Some(found) if found > FORMAT => {
-            Err(StateFault::TooNew { path: path.to_owned(), found, known: FORMAT })
+        Some(FORMAT | WITH_FENCES) => Ok(()),
+        Some(found) if found > WITH_FENCES => {
+            Err(StateFault::TooNew { path: path.to_owned(), found, known: WITH_FENCES })
         }
         Some(found) => Err(StateFault::Damaged { path: path.to_owned(), detail: format!("format {found}") }),
     }

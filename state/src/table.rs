@@ -29,14 +29,27 @@ impl Table {
     }
 
     pub(crate) fn put<T: Encode>(&self, key: &[u8], value: &T) -> Result<(), StateFault> {
-        let value = codec::encode(self.name, value)?;
+        self.put_encoded(key, self.encode(value)?)
+    }
+
+    /// Puts a value that is encoded already under `key`.
+    pub(crate) fn put_encoded(&self, key: &[u8], value: Vec<u8>) -> Result<(), StateFault> {
         self.tree.insert(key, value).map(drop).map_err(|error| sled_fault(&self.path, error))
     }
 
-    /// The same with a value of this version.
-    pub(crate) fn put_as<T: Encode>(&self, version: u8, key: &[u8], value: &T) -> Result<(), StateFault> {
-        let value = codec::encode_as(version, self.name, value)?;
-        self.tree.insert(key, value).map(drop).map_err(|error| sled_fault(&self.path, error))
+    /// Changes several keys in one: after a crash all of them are changed, or none.
+    pub(crate) fn apply(&self, changes: sled::Batch) -> Result<(), StateFault> {
+        self.tree.apply_batch(changes).map_err(|error| sled_fault(&self.path, error))
+    }
+
+    /// `value` as it stands in this tree.
+    pub(crate) fn encode<T: Encode>(&self, value: &T) -> Result<Vec<u8>, StateFault> {
+        codec::encode(self.name, value)
+    }
+
+    /// The same of a value of this version.
+    pub(crate) fn encode_as<T: Encode>(&self, version: u8, value: &T) -> Result<Vec<u8>, StateFault> {
+        codec::encode_as(version, self.name, value)
     }
 
     /// Puts `value` under `key` and gives what stood there before; none if that cannot be read, for it is gone now.
@@ -45,7 +58,7 @@ impl Table {
         key: &[u8],
         value: &T,
     ) -> Result<Option<T>, StateFault> {
-        let value = codec::encode(self.name, value)?;
+        let value = self.encode(value)?;
         let old = self.tree.insert(key, value).map_err(|error| sled_fault(&self.path, error))?;
         Ok(old.and_then(|old| self.decode(&old).ok()))
     }

@@ -14,8 +14,8 @@ use crate::{
     line::{Partition, Watch},
     source::PartitionCounts,
     status::{
-        BrokerStatus, DeadStatus, DeadTopicStatus, LedgerStatus, PartitionStatus, Past, ReadingStatus,
-        Status, Verdict, directory::oldest_on_disk, seconds,
+        BrokerStatus, DeadStatus, DeadTopicStatus, LedgerStatus, MovedStatus, PartitionStatus, Past,
+        ReadingStatus, Status, Verdict, directory::oldest_on_disk, seconds,
     },
 };
 
@@ -178,6 +178,8 @@ impl Observer {
                 };
             }
         }
+        // As above.
+        status.moved = MovedStatus::of(store).unwrap_or_default();
         status.dead_letters = Some(DeadStatus::from(&store.dead_letters().counts()));
         status.dead_topic = view.letters.as_ref().map(|counts| DeadTopicStatus {
             connected: counts.is_connected(),

@@ -12,6 +12,7 @@ mod receive;
 mod reload;
 mod run;
 mod signals;
+mod state;
 mod status;
 mod status_lines;
 mod surge;
@@ -65,6 +66,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<Exit> {
         Command::Reload(arg) => {
             with_place(&arg.config, answer, |place| reload::reload(place, &arg.config, answer))
         }
+        Command::State(command) => state::state(&command, answer),
         Command::Produce(args) => produce::run(&args, answer),
         Command::Receive(args) => receive::receive(&args, answer),
         Command::Demo(args) => demo::demo(&args, answer),

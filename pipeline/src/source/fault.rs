@@ -98,6 +98,32 @@ pub enum SourceFault {
         /// The words of the TLS library.
         detail: String,
     },
+    /// The partition is another process's by now.
+    #[error(
+        "{source_name} was exported from this state directory at {at}, to {file} (move {generation}): another process reads it now; leave it out of source.partitions, or take it back: import that file here, if it was not imported anywhere else (loadline state import)"
+    )]
+    GivenAway {
+        /// The source's name.
+        source_name: String,
+        /// The file it was exported to.
+        file: String,
+        /// When, in RFC 3339.
+        at: String,
+        /// The number of the move.
+        generation: u64,
+    },
+    /// The partition has not arrived as a whole.
+    #[error(
+        "an import of {source_name} from {file} was interrupted at {at}: import that file again (loadline state import), or leave the partition out of source.partitions"
+    )]
+    Arriving {
+        /// The source's name.
+        source_name: String,
+        /// The file that was being imported.
+        file: String,
+        /// When, in RFC 3339.
+        at: String,
+    },
     /// There is no checkpoint, and the config asks for one.
     #[error(
         "{source_name} has no checkpoint in this state directory, and source.start = \"checkpoint\" asks for one: check state.dir, or set source.start to \"beginning\", \"end\" or {{ offset = … }} for the first run"

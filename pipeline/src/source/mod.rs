@@ -2,6 +2,7 @@
 //! is settled. A source reads only while its stream is polled and holds no more than it states: backpressure is
 //! simply not polling. Dropping the stream ends the source.
 
+mod custody;
 mod fault;
 mod file;
 mod fluvio;
@@ -19,6 +20,7 @@ use futures::Stream;
 use stages::models::RawRecord;
 use state::{Checkpoint, Position, UnixMillis};
 
+pub use custody::refuse_moved;
 pub use fault::SourceFault;
 pub use file::{FileCounts, FileOptions, FileSource};
 pub use fluvio::{

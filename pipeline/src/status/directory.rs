@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use state::{Clock, EmbeddedLog, StateFault, Store};
 
-use super::{BrokerStatus, DeadStatus, PartitionStatus, Status, Verdict, age};
+use super::{BrokerStatus, DeadStatus, MovedStatus, PartitionStatus, Status, Verdict, age};
 use crate::source::cluster::partition_of_name;
 
 /// Dead letters counted in one step.
@@ -35,6 +35,7 @@ pub fn status(store: &Store, brokers: &[String]) -> Result<Status, StateFault> {
     let mut status = Status {
         spilled: usage.values().map(|usage| usage.deliveries).sum(),
         partitions,
+        moved: MovedStatus::of(store)?,
         dead_letters: Some(DeadStatus::from(&store.dead_letters().counts())),
         ..Status::default()
     };

@@ -5,6 +5,7 @@
 
 pub mod directory;
 mod lag;
+mod moved;
 mod table;
 mod verdict;
 
@@ -14,6 +15,7 @@ use state::{Clock, SpillUsage, UnixMillis};
 use tokio::time::Instant;
 
 pub(crate) use lag::Past;
+pub use moved::MovedStatus;
 pub use table::write_table;
 pub use verdict::{Verdict, Word};
 
@@ -53,6 +55,9 @@ pub struct Status {
     /// The source's partitions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub partitions: Vec<PartitionStatus>,
+    /// Partitions that were moved, and are not read here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub moved: Vec<MovedStatus>,
     /// The brokers, in config order.
     pub brokers: Vec<BrokerStatus>,
     /// The dead letters in the state directory.

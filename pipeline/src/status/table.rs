@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 
 use super::{
-    BrokerStatus, DeadStatus, DeadTopicStatus, PartitionStatus, Status,
+    BrokerStatus, DeadStatus, DeadTopicStatus, MovedStatus, PartitionStatus, Status,
     verdict::{span, worse},
 };
 use crate::{
@@ -30,6 +30,7 @@ pub fn write_table(out: &mut impl Write, status: &Status, asked: &str) -> io::Re
     let up = status.uptime_seconds.map_or(String::new(), |up| format!(", up {}", span(up)));
     writeln!(out, "asked {asked}{up}\n")?;
     partitions(out, &status.partitions)?;
+    moved(out, &status.moved)?;
     brokers(out, &status.brokers)?;
     if let Some(dead) = &status.dead_letters {
         dead_letters(out, dead)?;
@@ -85,6 +86,17 @@ fn together(partitions: &[PartitionStatus]) -> Option<Vec<String>> {
         &time(oldest),
         if partitions.iter().any(|partition| partition.held) { "held" } else { "open" },
     ]))
+}
+
+fn moved(out: &mut impl Write, moved: &[MovedStatus]) -> io::Result<()> {
+    for MovedStatus { name, state, since, file } in moved {
+        let what = match &**state {
+            "arriving" => "its import was interrupted: import it again",
+            _ => "it was given away, and is not read here",
+        };
+        writeln!(out, "{}: {what} ({since}, {})", shown_in(name, 80), shown_in(file, 200))?;
+    }
+    if moved.is_empty() { Ok(()) } else { writeln!(out) }
 }
 
 fn brokers(out: &mut impl Write, brokers: &[BrokerStatus]) -> io::Result<()> {

@@ -144,7 +144,7 @@ fn a_log_that_has_lost_its_beginning_stops_the_run_and_the_lost_range_is_named()
     let mut spec = TopicSpec::new_computed(1, 1, None);
     spec.set_cleanup_policy(CleanupPolicy::Segment(SegmentBasedPolicy { time_in_seconds: 10 }));
     spec.set_storage(TopicStorageConfig { segment_size: Some(100_000), ..TopicStorageConfig::default() });
-    let Some(topic) = Topic::create_as(spec) else { return };
+    let Some(topic) = Topic::create_as(&spec) else { return };
     let log = Events::new(35, 200).take(4_000);
     let (fleet, wants) = (Fleet::start(1), [Wants::all()]);
     let mut site = site(&fleet, &wants, &topic);

@@ -11,6 +11,7 @@ mod away;
 mod cluster;
 mod dead_topic;
 mod logs;
+mod moved;
 mod surge;
 mod topic;
 mod troubles;

@@ -70,12 +70,12 @@ fn told(how: &str, word: &str) -> bool {
 impl Topic {
     /// A new topic; none if there is no cluster.
     pub(crate) fn create(partitions: u32) -> Option<Self> {
-        Self::create_as(TopicSpec::new_computed(partitions, 1, None))
+        Self::create_as(&TopicSpec::new_computed(partitions, 1, None))
     }
 
     /// A new topic of this kind; none if there is no cluster. A controller whose SPU has just been away may leave the
     /// wish unanswered: it is asked again, for another one.
-    pub(crate) fn create_as(spec: TopicSpec) -> Option<Self> {
+    pub(crate) fn create_as(spec: &TopicSpec) -> Option<Self> {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let endpoint = endpoint()?;
         for _ in 0..TRIES {

@@ -67,7 +67,7 @@ fn a_partition_that_moves_to_another_leader_is_read_on_there() {
         return io::stderr().write_all(said).unwrap();
     };
     let spec = TopicSpec::new_assigned(vec![(0, vec![first, second])]);
-    let Some(topic) = Topic::create_as(spec) else { return };
+    let Some(topic) = Topic::create_as(&spec) else { return };
     if !spu("start") {
         return;
     }

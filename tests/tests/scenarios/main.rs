@@ -16,6 +16,7 @@ mod gone;
 mod http_intake;
 mod isolation;
 mod killed;
+mod moves;
 mod posters;
 mod quota;
 mod refusals;

@@ -1,0 +1,144 @@
+//! `loadline state export|import`: gives one partition of a topic from one process's state directory to another's. Both
+//! need the directory for themselves.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::Path,
+};
+
+use anyhow::{Context, bail};
+use bytesize::ByteSize;
+use serde_json::json;
+use state::{Arrival, HandOver, StateFault, Store};
+
+use super::Answer;
+use crate::{
+    assemble::store_options,
+    cli::{Exit, StateCommand, StateExportArgs, StateImportArgs},
+    config::{Keeping, SourceKind},
+    source::{FluvioOptions, Partitions, fluvio_name},
+};
+
+pub(super) fn state(command: &StateCommand, answer: Answer) -> anyhow::Result<Exit> {
+    let config = command.config();
+    let keeping = match Keeping::load(config) {
+        Ok(keeping) => keeping,
+        Err(errors) => return refuse(answer, &json!(errors.problems), config, &errors.to_string()),
+    };
+    let SourceKind::Fluvio(fluvio) = &keeping.source.kind else {
+        let problem = format!(
+            "{}: source.kind is not \"fluvio\": only a partition of a topic can be moved alone; to move the whole, move \
+             the state directory",
+            config.display()
+        );
+        return refuse(answer, &json!([{ "key": "source.kind", "problem": problem }]), config, &problem);
+    };
+    match command {
+        StateCommand::Export(args) => export(&keeping, fluvio, args, answer),
+        StateCommand::Import(args) => import(&keeping, fluvio, args, answer),
+    }
+}
+
+fn refuse(answer: Answer, told: &serde_json::Value, config: &Path, problem: &str) -> anyhow::Result<Exit> {
+    let mut out = io::stderr().lock();
+    if answer.json {
+        writeln!(out, "{}", json!({ "config": config, "fine": false, "problems": told }))?;
+    } else {
+        writeln!(out, "{problem}")?;
+    }
+    Ok(Exit::Usage)
+}
+
+fn export(
+    keeping: &Keeping,
+    fluvio: &FluvioOptions,
+    args: &StateExportArgs,
+    answer: Answer,
+) -> anyhow::Result<Exit> {
+    let dir = &keeping.state.dir;
+    // Who only looks for something must not leave a directory behind.
+    if !dir.exists() {
+        bail!("no run has begun with this config yet: there is no state directory {}", dir.display());
+    }
+    let exported = open(keeping)?.export(&fluvio_name(&fluvio.topic, args.partition), &args.file)?;
+    tell(&exported, args.partition, &args.file, answer, |out| {
+        let (number, file) = (args.partition, args.file.display());
+        let still = match &fluvio.partitions {
+            Partitions::All => "name the others in source.partitions",
+            Partitions::These(these) if these.contains(&number) => "take it out of source.partitions",
+            Partitions::These(_) => "as source.partitions says already",
+        };
+        writeln!(out, "partition {number} is not read from here any more; {still}, then start this process")?;
+        writeln!(
+            out,
+            "to whom it goes: add it to source.partitions there, and: loadline state import {file} --config \
+             THAT.toml"
+        )?;
+        writeln!(out, "import the file once; it holds events: remove it when the other process runs")
+    })
+}
+
+fn import(
+    keeping: &Keeping,
+    fluvio: &FluvioOptions,
+    args: &StateImportArgs,
+    answer: Answer,
+) -> anyhow::Result<Exit> {
+    let sources = fluvio_name(&fluvio.topic, 0);
+    let sources = sources.trim_end_matches('0');
+    let arrival = Arrival {
+        sources,
+        brokers: &keeping.brokers,
+        spill_broker_max: keeping.limits.spill_broker_max,
+        spill_total_max: keeping.limits.spill_total_max,
+    };
+    // A name that was mistyped must not leave a directory behind.
+    fs::metadata(&args.file).with_context(|| args.file.display().to_string())?;
+    let imported = open(keeping)?.import(&args.file, &arrival)?;
+    let number = imported.source.strip_prefix(sources).and_then(|number| number.parse().ok());
+    let number: u32 = number.with_context(|| format!("{} names no partition", imported.source))?;
+    tell(&imported, number, &args.file, answer, |out| match &fluvio.partitions {
+        Partitions::These(these) if !these.contains(&number) => {
+            writeln!(out, "add {number} to source.partitions, then start this process: it is not read before")
+        }
+        Partitions::These(_) | Partitions::All => writeln!(out, "start this process: it reads the partition"),
+    })
+}
+
+fn open(keeping: &Keeping) -> anyhow::Result<Store> {
+    match Store::open(&keeping.state.dir, store_options(&keeping.state)) {
+        Ok(store) => Ok(store),
+        Err(StateFault::Locked { path }) => bail!(
+            "state directory {} is in use by another process: stop that process first; a partition is moved between \
+             processes that do not run",
+            path.display()
+        ),
+        Err(fault) => Err(fault.into()),
+    }
+}
+
+fn tell(
+    moved: &HandOver,
+    partition: u32,
+    file: &Path,
+    answer: Answer,
+    next: impl FnOnce(&mut io::StdoutLock<'static>) -> io::Result<()>,
+) -> anyhow::Result<Exit> {
+    let HandOver { source, generation, checkpoint, deliveries, entries, bytes, .. } = moved;
+    let mut out = io::stdout().lock();
+    if answer.json {
+        let told = json!({
+            "source": &**source, "partition": partition, "move": generation, "file": file,
+            "checkpoint": checkpoint.offset, "deliveries": deliveries, "ledgerEntries": entries, "bytes": bytes,
+        });
+        writeln!(out, "{told}")?;
+    } else if !answer.quiet {
+        writeln!(out, "{source}, move {generation}, {} ({})", file.display(), ByteSize(*bytes))?;
+        writeln!(out, "{:>10} is the offset at which it goes on", checkpoint.offset)?;
+        writeln!(out, "{deliveries:>10} deliveries wait on disk")?;
+        writeln!(out, "{entries:>10} entries of the ledger")?;
+        next(&mut out)?;
+    }
+    Ok(Exit::Done)
+}

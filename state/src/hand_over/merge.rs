@@ -1,0 +1,69 @@
+//! A ledger entry from another directory meets the one that is here: one of them stays.
+
+use crate::{
+    clock::UnixMillis,
+    codec,
+    fault::StateFault,
+    outcome::{LedgerEntry, Outcome},
+    store::Store,
+};
+
+/// Takes in an entry if it is within the dedupe window and says more than the one that is here; it counts from the moment
+/// it was first recorded.
+pub(super) fn merge(
+    store: &Store,
+    key: &[u8],
+    entry: LedgerEntry,
+    now: UnixMillis,
+) -> Result<(), StateFault> {
+    if entry.at < now.saturating_sub(store.options.dedupe_window) {
+        return Ok(());
+    }
+    let here = store.buckets.get(key)?;
+    let here = here.map(|here| codec::decode::<LedgerEntry>("ledger", &here)).transpose()?;
+    if here.is_some_and(|here| !prevails(&entry, &here)) {
+        return Ok(());
+    }
+    let start = store.buckets.insert_at(&store.db, entry.at, key, codec::encode("ledger", &entry)?)?;
+    match here {
+        None => Ok(()),
+        // It would be found first.
+        Some(_) => store.buckets.remove_newer(key, Some(start)),
+    }
+}
+
+/// Whether `other` takes the place of `here`. The later one does, with two exceptions, so that clocks which differ cost
+/// neither a repeat nor a delivery: what was delivered once is delivered, and what moves along to be sent again is no dead
+/// letter any more.
+fn prevails(other: &LedgerEntry, here: &LedgerEntry) -> bool {
+    match (other.outcome, here.outcome) {
+        (Outcome::Delivered, Outcome::Spilled | Outcome::DeadLettered) => true,
+        (Outcome::Spilled | Outcome::DeadLettered, Outcome::Delivered) => false,
+        (Outcome::Spilled, Outcome::DeadLettered) if other.digest == here.digest => true,
+        _ => other.at > here.at,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::BodyDigest;
+
+    fn entry(outcome: Outcome, at: UnixMillis, body: &[u8]) -> LedgerEntry {
+        LedgerEntry { outcome, digest: BodyDigest::of(body), failed_attempts: 0, at }
+    }
+
+    #[test]
+    fn the_later_entry_stays_but_what_was_delivered_or_moves_along_stands() {
+        use Outcome::{DeadLettered, Delivered, Spilled};
+        assert!(prevails(&entry(Delivered, 2, b"a"), &entry(Delivered, 1, b"a")));
+        assert!(!prevails(&entry(Delivered, 1, b"a"), &entry(Delivered, 1, b"a")));
+        assert!(prevails(&entry(Delivered, 1, b"a"), &entry(Spilled, 2, b"a")));
+        assert!(prevails(&entry(Delivered, 1, b"a"), &entry(DeadLettered, 2, b"a")));
+        assert!(!prevails(&entry(DeadLettered, 2, b"a"), &entry(Delivered, 1, b"a")));
+        assert!(prevails(&entry(Spilled, 1, b"a"), &entry(DeadLettered, 2, b"a")));
+        assert!(!prevails(&entry(Spilled, 1, b"b"), &entry(DeadLettered, 2, b"a")), "another body");
+        assert!(!prevails(&entry(DeadLettered, 1, b"a"), &entry(Spilled, 2, b"a")));
+        assert!(prevails(&entry(DeadLettered, 3, b"a"), &entry(Spilled, 2, b"a")));
+    }
+}
