@@ -23,7 +23,7 @@ mod state;
 
 pub use dead::{DeadChangeArgs, DeadCommand, DeadExportArgs, DeadListArgs, DeadShowArgs, SelectArgs, When};
 pub use produce::ProduceArgs;
-pub use state::{StateCommand, StateExportArgs, StateImportArgs};
+pub use state::{StateCommand, StateExportArgs, StateImportArgs, StateSeekArgs};
 
 /// Moves shipment events from a log to brokers' webhooks: once, in order, at each broker's pace.
 #[derive(Clone, Debug, Parser)]

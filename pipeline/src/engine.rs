@@ -1,7 +1,7 @@
 //! A whole run: a config enters, the line runs over its source until that ends or the run is stopped, a summary
 //! leaves.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
 use stages::Tally;
 use state::{Clock, EmbeddedLog, StateFault};
@@ -16,8 +16,9 @@ use crate::{
     reload::{Reloader, Requests},
     roster::Roster,
     source::{
-        FileOptions, FileSource, FluvioOptions, FluvioSource, HttpSource, Listener, PartitionCounts,
-        ReadLimits, Source, SourceFault, StdinSource, Token, connect_fluvio, refuse_moved,
+        Connected, FileOptions, FileSource, FluvioOptions, FluvioSource, HttpSource, Listener,
+        PartitionClient, PartitionCounts, ReadLimits, Source, SourceFault, StdinSource, Token,
+        connect_fluvio, refuse_moved,
     },
     stop::Stop,
     summary::Summary,
@@ -172,25 +173,33 @@ impl Run<'_> {
                 self.over(Opened::new(source), started).await
             }
             SourceKind::Fluvio(fluvio) => {
-                let mut sources = self.connected(fluvio).await?;
+                // None if the run was stopped before the cluster was there.
+                let Some(Connected { mut sources, growth }) = self.connected(fluvio).await? else {
+                    return Ok(LineReport::default());
+                };
                 let partitions = sources.iter().map(FluvioSource::counts).collect();
                 let others = sources.split_off(sources.len().min(1));
-                // None if the run was stopped before the cluster was there.
                 let Some(source) = sources.pop() else { return Ok(LineReport::default()) };
-                self.over(Opened { others, partitions, ..Opened::new(source) }, started).await
+                let opened = Opened { others, partitions, ..Opened::new(source) };
+                tokio::select! {
+                    report = Box::pin(self.over(opened, started)) => report,
+                    never = growth => match never {},
+                }
             }
         }
     }
 
     /// The partitions to read; none if the run was stopped before the cluster was there.
-    async fn connected(&self, options: &FluvioOptions) -> Result<Vec<FluvioSource>, RunFault> {
-        let store = self.parts.ledger.store().clone();
-        refuse_moved(&store, options)?;
-        let checkpoints = move |name: &str| store.sources().checkpoint(name);
+    async fn connected(
+        &self,
+        options: &FluvioOptions,
+    ) -> Result<Option<Connected<PartitionClient, impl Future<Output = Infallible> + use<>>>, RunFault> {
+        let ledger = self.parts.ledger.clone();
+        refuse_moved(ledger.store(), options)?;
         let mut stop = self.stop.clone();
         tokio::select! {
-            connected = connect_fluvio(options, checkpoints, self.fail_fast, Clock::System) => Ok(connected?),
-            _ = stop.asked() => Ok(Vec::new()),
+            connected = connect_fluvio(options, ledger, self.fail_fast, Clock::System) => Ok(Some(connected?)),
+            _ = stop.asked() => Ok(None),
         }
     }
 

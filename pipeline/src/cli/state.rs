@@ -6,20 +6,24 @@ use clap::{Args, Subcommand};
 
 use super::Form;
 
-/// Move a partition of a topic from one process's state directory to another's.
+/// What a state directory knows of a topic's partitions: move one to another process, or go on elsewhere in its log.
 #[derive(Clone, Debug, Subcommand)]
 pub enum StateCommand {
     /// Give a partition away: what is remembered of it goes into a file, and it is not read here any more.
     Export(StateExportArgs),
     /// Take a partition in that another process has given away.
     Import(StateImportArgs),
+    /// Go on elsewhere in a partition: further on, over records that its log has lost; or further back.
+    Seek(StateSeekArgs),
 }
 
 impl StateCommand {
     /// How to answer.
     pub(super) fn form(&self) -> Form {
         match self {
-            Self::Export(StateExportArgs { form, .. }) | Self::Import(StateImportArgs { form, .. }) => *form,
+            Self::Export(StateExportArgs { form, .. })
+            | Self::Import(StateImportArgs { form, .. })
+            | Self::Seek(StateSeekArgs { form, .. }) => *form,
         }
     }
 
@@ -27,9 +31,9 @@ impl StateCommand {
     #[must_use]
     pub fn config(&self) -> &PathBuf {
         match self {
-            Self::Export(StateExportArgs { config, .. }) | Self::Import(StateImportArgs { config, .. }) => {
-                config
-            }
+            Self::Export(StateExportArgs { config, .. })
+            | Self::Import(StateImportArgs { config, .. })
+            | Self::Seek(StateSeekArgs { config, .. }) => config,
         }
     }
 }
@@ -56,6 +60,24 @@ pub struct StateImportArgs {
     /// The file that `loadline state export` has written.
     pub file: PathBuf,
     /// The config file of the process that is to read the partition; the process must not run.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// How to answer.
+    #[command(flatten)]
+    pub form: Form,
+}
+
+/// Where to go on.
+#[derive(Clone, Debug, Args)]
+pub struct StateSeekArgs {
+    /// The partition.
+    #[arg(long, value_name = "N")]
+    pub partition: u32,
+    /// The offset of the first record to be read. Records before it that were not delivered are not delivered at all;
+    /// records behind it that were are duplicates, as long as the ledger remembers them.
+    #[arg(long, value_name = "OFFSET")]
+    pub to: u64,
+    /// The config file of the process that reads it; the process must not run.
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
     /// How to answer.

@@ -48,6 +48,7 @@ fn every_command_of_the_manual_is_understood() {
         "dead export loadline.toml --broker acme --to letters.ndjson",
         "dead replay loadline.toml --all --dry-run",
         "dead purge loadline.toml --id file:e@1:42 --json",
+        "state seek --partition 2 --to 5001 --config loadline.toml --json",
         "state export --partition 2 --config loadline.toml partition-2.export --json",
         "state export partition-2.export --config loadline.toml --partition 2",
         "state import partition-2.export --config loadline.toml",

@@ -1,5 +1,5 @@
-//! `loadline state export|import`: gives one partition of a topic from one process's state directory to another's. Both
-//! need the directory for themselves.
+//! `loadline state export|import|seek`: gives one partition of a topic from one process's state directory to another's, or
+//! has it go on elsewhere in its log. All need the directory for themselves.
 
 use std::{
     fs,
@@ -10,14 +10,14 @@ use std::{
 use anyhow::{Context, bail};
 use bytesize::ByteSize;
 use serde_json::json;
-use state::{Arrival, HandOver, StateFault, Store};
+use state::{Arrival, Checkpoint, HandOver, Record, StateFault, Store};
 
 use super::Answer;
 use crate::{
     assemble::store_options,
-    cli::{Exit, StateCommand, StateExportArgs, StateImportArgs},
+    cli::{Exit, StateCommand, StateExportArgs, StateImportArgs, StateSeekArgs},
     config::{Keeping, SourceKind},
-    source::{FluvioOptions, Partitions, fluvio_name},
+    source::{FluvioOptions, Partitions, fluvio_mark, fluvio_name, refuse_moved},
 };
 
 pub(super) fn state(command: &StateCommand, answer: Answer) -> anyhow::Result<Exit> {
@@ -37,6 +37,7 @@ pub(super) fn state(command: &StateCommand, answer: Answer) -> anyhow::Result<Ex
     match command {
         StateCommand::Export(args) => export(&keeping, fluvio, args, answer),
         StateCommand::Import(args) => import(&keeping, fluvio, args, answer),
+        StateCommand::Seek(args) => seek(&keeping, fluvio, args, answer),
     }
 }
 
@@ -56,12 +57,7 @@ fn export(
     args: &StateExportArgs,
     answer: Answer,
 ) -> anyhow::Result<Exit> {
-    let dir = &keeping.state.dir;
-    // Who only looks for something must not leave a directory behind.
-    if !dir.exists() {
-        bail!("no run has begun with this config yet: there is no state directory {}", dir.display());
-    }
-    let exported = open(keeping)?.export(&fluvio_name(&fluvio.topic, args.partition), &args.file)?;
+    let exported = open_there(keeping)?.export(&fluvio_name(&fluvio.topic, args.partition), &args.file)?;
     tell(&exported, args.partition, &args.file, answer, |out| {
         let (number, file) = (args.partition, args.file.display());
         let still = match &fluvio.partitions {
@@ -106,6 +102,37 @@ fn import(
     })
 }
 
+fn seek(
+    keeping: &Keeping,
+    fluvio: &FluvioOptions,
+    args: &StateSeekArgs,
+    answer: Answer,
+) -> anyhow::Result<Exit> {
+    let source = fluvio_name(&fluvio.topic, args.partition);
+    let store = open_there(keeping)?;
+    let only = FluvioOptions { partitions: Partitions::These(vec![args.partition]), ..fluvio.clone() };
+    refuse_moved(&store, &only)?;
+    let before = store.sources().checkpoint(&source)?.map(|checkpoint| checkpoint.offset);
+    let mark = fluvio_mark(&fluvio.topic, args.partition).to_vec();
+    let checkpoint = Checkpoint { epoch: 0, offset: args.to, mark };
+    store.put_all(&[Record::Checkpoint(source.clone(), checkpoint)])?;
+    let mut out = io::stdout().lock();
+    if answer.json {
+        writeln!(
+            out,
+            "{}",
+            json!({ "source": &*source, "partition": args.partition, "from": before, "to": args.to })
+        )?;
+    } else if !answer.quiet {
+        let from = before.map_or("nowhere yet".to_owned(), |before| before.to_string());
+        writeln!(out, "{source} goes on at {}; it was at {from}", args.to)?;
+        if before.is_some_and(|before| before < args.to) {
+            writeln!(out, "what stands between was not all delivered, and is passed over")?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
 fn open(keeping: &Keeping) -> anyhow::Result<Store> {
     match Store::open(&keeping.state.dir, store_options(&keeping.state)) {
         Ok(store) => Ok(store),
@@ -116,6 +143,15 @@ fn open(keeping: &Keeping) -> anyhow::Result<Store> {
         ),
         Err(fault) => Err(fault.into()),
     }
+}
+
+/// The state directory, which must be there: who only looks for something must not leave one behind.
+fn open_there(keeping: &Keeping) -> anyhow::Result<Store> {
+    let dir = &keeping.state.dir;
+    if !dir.exists() {
+        bail!("no run has begun with this config yet: there is no state directory {}", dir.display());
+    }
+    open(keeping)
 }
 
 fn tell(

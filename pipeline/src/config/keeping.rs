@@ -1,16 +1,12 @@
 //! The part of a config that says what a process keeps and within which bounds: what a command needs that moves state from
 //! one directory to another. Secrets are not fetched, and other sections may be wrong.
 
-use std::{env, path::Path};
+use std::path::Path;
 
-use toml::de::DeTable;
+use super::{ConfigErrors, LimitsConfig, SourceConfig, StateConfig, part, section::Section};
 
-use super::{
-    ConfigErrors, LimitsConfig, Problem, Reading, SourceConfig, StateConfig,
-    findings::{Environment, Findings},
-    read_file,
-    section::Section,
-};
+/// What must be right.
+const SECTIONS: [&str; 3] = ["source", "state", "limits"];
 
 /// What a process reads, and where and within which bounds it keeps what it remembers of that.
 #[derive(Clone, Debug)]
@@ -31,35 +27,15 @@ impl Keeping {
     /// # Errors
     /// What is wrong with these; if the file cannot be read or is not TOML, that alone.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        let base = path.parent().unwrap_or(Path::new(""));
-        let read = match read_file(path) {
-            Ok(text) => Self::read(&text, base, &|name| env::var(name)),
-            Err(error) => Err(Reading::unreadable(&error).problems),
-        };
-        read.map_err(|problems| ConfigErrors { path: path.to_owned(), problems })
+        part::load(path, &SECTIONS, Self::read)
     }
 
-    fn read(text: &str, base: &Path, environment: Environment<'_>) -> Result<Self, Vec<Problem>> {
-        let table = DeTable::parse(text).map_err(|error| Reading::not_toml(text, &error).problems)?;
-        let mut findings = Findings::new(text, base, environment);
-        let mut root = Section::root(&mut findings, text, table.get_ref());
+    fn read(root: &mut Section<'_, '_>) -> Option<Self> {
         let source = root.section("source", SourceConfig::read);
         let state = root.section("state", StateConfig::read);
         let limits = root.section("limits", LimitsConfig::read);
-        let ids = root.sections("brokers", |section| {
-            let id = section.item("id")?;
-            id.value.as_str().map(str::to_owned)
-        });
-        let of_these = |problem: &Problem| {
-            ["source", "state", "limits"].contains(&problem.key.split('.').next().unwrap_or(""))
-        };
-        let problems: Vec<Problem> = findings.problems.into_iter().filter(of_these).collect();
-        match source {
-            Some(source) if problems.is_empty() => {
-                Ok(Self { source, state, limits, brokers: ids.into_iter().flatten().collect() })
-            }
-            _ => Err(problems),
-        }
+        let brokers = part::broker_ids(root);
+        Some(Self { source: source?, state, limits, brokers })
     }
 }
 
@@ -68,10 +44,11 @@ mod tests {
     use std::env::VarError;
 
     use super::*;
-    use crate::config::SourceKind;
+    use crate::config::{Problem, SourceKind, findings::Environment};
 
     fn read(text: &str) -> Result<Keeping, Vec<Problem>> {
-        Keeping::read(text, Path::new("/etc/loadline"), &|_| Err(VarError::NotPresent))
+        let nothing: Environment<'_> = &|_| Err(VarError::NotPresent);
+        part::from_text(text, Path::new("/etc/loadline"), nothing, &SECTIONS, Keeping::read)
     }
 
     #[test]

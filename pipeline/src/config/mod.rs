@@ -27,6 +27,7 @@ mod keeping;
 mod limits;
 mod log;
 mod near;
+mod part;
 mod place;
 mod problem;
 mod relations;

@@ -2,16 +2,12 @@
 //! are not fetched, so that whoever is called at night can ask from a shell that has none of them; other sections may be
 //! wrong.
 
-use std::{env, path::Path};
+use std::path::Path;
 
-use toml::de::DeTable;
+use super::{AdminConfig, ConfigErrors, Reading, Refusal, StateConfig, part, section::Section};
 
-use super::{
-    AdminConfig, ConfigErrors, Problem, Reading, Refusal, StateConfig,
-    findings::{Environment, Findings},
-    read_file,
-    section::Section,
-};
+/// What must be right.
+const SECTIONS: [&str; 2] = ["state", "admin"];
 
 /// Where a process and its state are to be found.
 #[derive(Clone, Debug)]
@@ -30,31 +26,13 @@ impl Place {
     /// # Errors
     /// What is wrong with these; if the file cannot be read or is not TOML, that alone.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        let base = path.parent().unwrap_or(Path::new(""));
-        let read = match read_file(path) {
-            Ok(text) => Self::read(&text, base, &|name| env::var(name)),
-            Err(error) => Err(Reading::unreadable(&error).problems),
-        };
-        read.map_err(|problems| ConfigErrors { path: path.to_owned(), problems })
+        part::load(path, &SECTIONS, Self::read)
     }
 
-    fn read(text: &str, base: &Path, environment: Environment<'_>) -> Result<Self, Vec<Problem>> {
-        let table = DeTable::parse(text).map_err(|error| Reading::not_toml(text, &error).problems)?;
-        let mut findings = Findings::new(text, base, environment);
-        let mut root = Section::root(&mut findings, text, table.get_ref());
+    fn read(root: &mut Section<'_, '_>) -> Option<Self> {
         let state = root.section("state", StateConfig::read);
         let admin = root.section("admin", |section| AdminConfig::read(section, &state.dir));
-        let ids = root.sections("brokers", |section| {
-            let id = section.item("id")?;
-            id.value.as_str().map(str::to_owned)
-        });
-        let of_these =
-            |problem: &Problem| ["state", "admin"].contains(&problem.key.split('.').next().unwrap_or(""));
-        let problems: Vec<Problem> = findings.problems.into_iter().filter(of_these).collect();
-        if problems.is_empty() {
-            return Ok(Self { admin, state, brokers: ids.into_iter().flatten().collect() });
-        }
-        Err(problems)
+        Some(Self { admin, state, brokers: part::broker_ids(root) })
     }
 }
 
@@ -76,10 +54,11 @@ mod tests {
     use std::env::VarError;
 
     use super::*;
-    use crate::config::AdminListen;
+    use crate::config::{AdminListen, Problem, findings::Environment};
 
     fn read(text: &str) -> Result<Place, Vec<Problem>> {
-        Place::read(text, Path::new("/etc/loadline"), &|_| Err(VarError::NotPresent))
+        let nothing: Environment<'_> = &|_| Err(VarError::NotPresent);
+        part::from_text(text, Path::new("/etc/loadline"), nothing, &SECTIONS, Place::read)
     }
 
     #[test]

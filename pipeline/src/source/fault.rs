@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr, path::Path, path::PathBuf, sync::Arc};
 
 use state::StateFault;
 
-use super::ClusterFault;
+use super::{ClusterFault, cluster::partition_of_name};
 
 /// A failure of a source.
 ///
@@ -133,20 +133,24 @@ pub enum SourceFault {
         source_name: Arc<str>,
     },
     /// The log no longer has records that have not been read.
-    #[error("{source_name} has lost the records {from} to {to}: they are no longer in the log, its retention was shorter than they waited; restore them, or go on without them with source.start = {{ offset = {} }}", to + 1)]
+    #[error("{source_name} has lost the records {from} to {to}: they are no longer in the log, its retention was shorter than they waited; restore them, or stop and go on without them: loadline state seek --partition {partition} --to {} --config FILE", to + 1)]
     Lost {
         /// The source's name.
         source_name: Arc<str>,
+        /// The partition.
+        partition: u32,
         /// The first one.
         from: u64,
         /// The last one.
         to: u64,
     },
     /// The log says it has records, and never gives them.
-    #[error("{source_name} does not give the records {from} to {to}, however often it is read again from there: look at the cluster's log; to go on without them set source.start = {{ offset = {} }}", to + 1)]
+    #[error("{source_name} does not give the records {from} to {to}, however often it is read again from there: look at the cluster's log; to go on without them: loadline state seek --partition {partition} --to {} --config FILE", to + 1)]
     Hole {
         /// The source's name.
         source_name: Arc<str>,
+        /// The partition.
+        partition: u32,
         /// The first one.
         from: u64,
         /// The last one.
@@ -179,6 +183,18 @@ pub enum SourceFault {
 }
 
 impl SourceFault {
+    /// The records `from` to `to` of a partition are no longer in its log.
+    pub(super) fn lost(source_name: &Arc<str>, from: u64, to: u64) -> Self {
+        let partition = partition_of_name(source_name).map_or(0, |(_, partition)| partition);
+        Self::Lost { source_name: Arc::clone(source_name), partition, from, to }
+    }
+
+    /// The log of a partition never gives the records `from` to `to`.
+    pub(super) fn hole(source_name: &Arc<str>, from: u64, to: u64) -> Self {
+        let partition = partition_of_name(source_name).map_or(0, |(_, partition)| partition);
+        Self::Hole { source_name: Arc::clone(source_name), partition, from, to }
+    }
+
     pub(super) fn unreadable(path: &Path, error: &io::Error) -> Self {
         Self::Unreadable { path: path.to_owned(), kind: error.kind(), detail: error.to_string() }
     }

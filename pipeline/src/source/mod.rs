@@ -24,9 +24,9 @@ pub use custody::refuse_moved;
 pub use fault::SourceFault;
 pub use file::{FileCounts, FileOptions, FileSource};
 pub use fluvio::{
-    ClientCertificate, ClusterClient, ClusterFault, ClusterOptions, FluvioOptions, FluvioSource, Isolation,
-    PartitionClient, PartitionCounts, Partitions, Start, TlsOptions, connect as connect_fluvio,
-    name_of as fluvio_name,
+    Checkpoints, ClientCertificate, ClusterClient, ClusterFault, ClusterOptions, Connected, FluvioOptions,
+    FluvioSource, Isolation, PartitionClient, PartitionCounts, Partitions, Start, TlsOptions,
+    connect as connect_fluvio, mark as fluvio_mark, name_of as fluvio_name,
 };
 /// What else speaks to a Fluvio cluster needs.
 pub(crate) mod cluster {

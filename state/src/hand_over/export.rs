@@ -126,15 +126,7 @@ impl Store {
             }
         }
         let (counts, bytes) = writer.finish()?;
-        Ok(HandOver {
-            source: header.source.clone(),
-            generation: header.generation,
-            checkpoint: header.checkpoint.clone(),
-            horizon: header.horizon,
-            deliveries: counts.deliveries,
-            entries: counts.entries,
-            bytes,
-        })
+        Ok(HandOver::new(header, counts, bytes))
     }
 
     /// The entry that says that this delivery waits on disk.

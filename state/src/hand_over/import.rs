@@ -229,15 +229,7 @@ impl Store {
             return Err(changed(&reader));
         }
         let (counts, bytes) = reader.counts();
-        Ok(HandOver {
-            source: header.source.clone(),
-            generation: header.generation,
-            checkpoint: header.checkpoint.clone(),
-            horizon: header.horizon,
-            deliveries: counts.deliveries,
-            entries: counts.entries,
-            bytes,
-        })
+        Ok(HandOver::new(header, counts, bytes))
     }
 
     /// Step 4.

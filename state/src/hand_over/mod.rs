@@ -42,3 +42,17 @@ pub struct HandOver {
     /// The length of the file, in bytes.
     pub bytes: u64,
 }
+
+impl HandOver {
+    fn new(header: &file::Header, counts: file::Counts, bytes: u64) -> Self {
+        Self {
+            source: header.source.clone(),
+            generation: header.generation,
+            checkpoint: header.checkpoint.clone(),
+            horizon: header.horizon,
+            deliveries: counts.deliveries,
+            entries: counts.entries,
+            bytes,
+        }
+    }
+}

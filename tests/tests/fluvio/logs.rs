@@ -68,6 +68,28 @@ fn a_run_begins_where_it_is_told_to_unless_there_is_a_checkpoint() {
 }
 
 #[test]
+fn a_run_that_has_had_nothing_to_read_goes_on_where_it_began() {
+    let Some(topic) = Topic::create(1) else { return };
+    let log = Events::new(36, 50).take(300);
+    let (fleet, wants) = (Fleet::start(1), [Wants::all()]);
+    let mut site = site(&fleet, &wants, &topic);
+    site.set("source.start", "end");
+    produce(&site, &log[..200]);
+    let run = site.run();
+    until("the run has found its place", || {
+        let told = site.loadline(&["status", "--json"]);
+        serde_json::from_str::<serde_json::Value>(&told.stdout)
+            .is_ok_and(|status| status["partitions"][0]["read"].as_u64() == Some(200))
+    });
+    run.terminate();
+    let _ended = run.wait().expect(0);
+    // Behind the end at which the first run began, and before the second begins.
+    produce(&site, &log[200..]);
+    run_until(&site, &fleet, 100);
+    Oracle::new(&log[200..], &wants).assert_exactly_once(&fleet);
+}
+
+#[test]
 fn without_a_checkpoint_a_run_that_must_have_one_fails() {
     let Some(topic) = Topic::create(1) else { return };
     let (fleet, wants) = (Fleet::start(1), [Wants::all()]);
@@ -147,7 +169,7 @@ fn a_log_that_has_lost_its_beginning_stops_the_run_and_the_lost_range_is_named()
     let Some(topic) = Topic::create_as(&spec) else { return };
     let log = Events::new(35, 200).take(4_000);
     let (fleet, wants) = (Fleet::start(1), [Wants::all()]);
-    let mut site = site(&fleet, &wants, &topic);
+    let site = site(&fleet, &wants, &topic);
     produce_in(&site, &log[..10], "1KiB");
     run_until(&site, &fleet, 10);
     produce_in(&site, &log[10..], "16KiB");
@@ -160,9 +182,9 @@ fn a_log_that_has_lost_its_beginning_stops_the_run_and_the_lost_range_is_named()
     // What is gone is passed over only if that is said; it may have become more meanwhile.
     let last = log.len() - 20;
     assert!(last > has, "the retention has removed too much for this scenario: {has}");
-    site.set(
-        "source.start",
-        toml::Table::from_iter([("offset".to_owned(), i64::try_from(last).unwrap().into())]),
-    );
+    let to = last.to_string();
+    let told =
+        site.loadline(&["state", "seek", "--json", "--partition", "0", "--to", &to, "--config"]).expect(0);
+    assert!(told.stdout.contains("\"from\":10,"), "{told:?}");
     run_until(&site, &fleet, 10 + 20);
 }

@@ -1,160 +1,143 @@
-//! Finds the partitions of a topic, and the place of each to begin at: options and checkpoints enter, one source per
-//! partition leaves, connected to no one yet. A cluster that is away, or a topic that does not exist, is waited for,
-//! and the log says so; or it is a fault at once.
+//! Finds the partitions of a topic: options and what is on record enter, one source per partition leaves, connected to no
+//! one yet. A cluster that is away, or a topic that does not exist, is waited for, and the log says so; or it is a fault
+//! at once. Then watches whether the topic grows.
 
-use std::{mem, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use state::{Checkpoint, Clock, StateFault};
-use tokio::time::{Instant, sleep};
+use state::Clock;
+use tokio::time::sleep;
 
 use super::{
     FluvioSource,
-    backoff::Backoff,
-    client::ClusterClient,
+    begin::{Begin, Beginning, Checkpoints},
+    client::{ClusterClient, PartitionClient},
+    counts::PartitionCounts,
     look::{Settled, answered},
     mark::mark,
-    options::{FluvioOptions, Partitions, Start},
-    partition::{Bounds, Cluster, ClusterFault, Partition},
+    name_of,
+    options::{FluvioOptions, Partitions},
+    partition::{Cluster, ClusterFault, Partition},
+    patience::Patience,
 };
 use crate::source::SourceFault;
 
-/// Opens the partitions that `options` name, ascending. `checkpoints` gives the checkpoint of a source by its name: now,
-/// and later again if settled offsets are mirrored.
+/// How often the topic's partitions are counted.
+const COUNT_EVERY: Duration = Duration::from_secs(60);
+
+/// A topic that is going to be read.
+pub struct Connected<P, Growth> {
+    /// A source for each partition, ascending.
+    pub sources: Vec<FluvioSource<P>>,
+    /// Says in the log when the topic has partitions that nobody reads; never ends.
+    pub growth: Growth,
+}
+
+/// Opens the partitions that `options` name. Where each begins is found out when it is first polled, and put on record
+/// in `checkpoints` before anything is read.
 ///
-/// With `fail_fast` a cluster that is away, or has no such topic, is a fault at once; without, this returns when it is
-/// there, and may be dropped any time before.
+/// With `fail_fast` a cluster that is away, or has no such topic, or a partition without a leader, is a fault at once;
+/// without, this returns when it is known which partitions there are, and may be dropped any time before.
 ///
 /// # Errors
-/// [`SourceFault::Cluster`] with `fail_fast`; [`SourceFault::Tls`] if the certificates are no good;
-/// [`SourceFault::ForeignMark`], [`SourceFault::NoCheckpoint`], [`SourceFault::Lost`] and [`SourceFault::Shortened`] if
-/// a partition cannot be taken up where it should.
-pub async fn connect<Checkpoints>(
+/// [`SourceFault::Cluster`] with `fail_fast`, or if the topic has no partition of a number that is named;
+/// [`SourceFault::Tls`] if the certificates are no good; [`SourceFault::ForeignMark`] and [`SourceFault::NoCheckpoint`]
+/// if a partition cannot be taken up where it should.
+pub async fn connect<C: Checkpoints>(
     options: &FluvioOptions,
-    checkpoints: Checkpoints,
+    checkpoints: C,
     fail_fast: bool,
     clock: Clock,
-) -> Result<Vec<FluvioSource>, SourceFault>
-where
-    Checkpoints: Fn(&str) -> Result<Option<Checkpoint>, StateFault> + Clone + Send + Sync + 'static,
-{
-    sources(&ClusterClient::new(options)?, options, checkpoints, fail_fast, clock).await
+) -> Result<Connected<PartitionClient, impl Future<Output = Infallible> + use<C>>, SourceFault> {
+    let cluster = ClusterClient::new(options)?;
+    let (sources, count) = sources(&cluster, options, checkpoints, fail_fast, clock).await?;
+    Ok(Connected { sources, growth: watch_growth(cluster, options.clone(), count) })
 }
 
-pub(super) async fn sources<C: Cluster, Checkpoints>(
+/// The partitions' sources, and how many partitions the topic has.
+pub(super) async fn sources<C: Cluster>(
     cluster: &C,
     options: &FluvioOptions,
-    checkpoints: Checkpoints,
+    checkpoints: impl Checkpoints,
     fail_fast: bool,
     clock: Clock,
-) -> Result<Vec<FluvioSource<C::Partition>>, SourceFault>
-where
-    Checkpoints: Fn(&str) -> Result<Option<Checkpoint>, StateFault> + Clone + Send + Sync + 'static,
-{
-    let mut patience = Patience::new(options, fail_fast);
-    let mut sources = Vec::new();
-    for number in patience.wait(|| numbers(cluster, options)).await? {
+) -> Result<(Vec<FluvioSource<C::Partition>>, u32), SourceFault> {
+    let mut patience = Patience::new(options, &options.topic, fail_fast);
+    let count = patience.wait(|| count(cluster, options)).await?;
+    let numbers: Vec<u32> = match &options.partitions {
+        Partitions::All => (0..count).collect(),
+        Partitions::These(these) => these.clone(),
+    };
+    let topic = name_of(&options.topic, 0);
+    let known = checkpoints.knows(topic.trim_end_matches('0')).map_err(SourceFault::State)?;
+    let grown = known && options.partitions == Partitions::All;
+    let mut sources = Vec::with_capacity(numbers.len());
+    for number in numbers {
         let partition = cluster.partition(number);
-        let reached = || answered(options.connect_timeout, "a connection", partition.connect());
-        let bounds = patience.wait(reached).await?;
-        let name = super::name_of(&options.topic, number);
-        let checkpoint = checkpoints(&name).map_err(SourceFault::State)?;
-        let at = begin(options, &name, number, checkpoint, bounds)?;
-        tracing::info!(source = %name, position = at, start = bounds.start, end = bounds.end, "the partition is read");
-        let settled = options.mirror.is_some().then(|| {
-            let (checkpoints, name) = (checkpoints.clone(), Arc::clone(&name));
-            Settled::new(move || Some(checkpoints(&name).ok()??.offset))
-        });
-        sources.push(FluvioSource::new(
-            options,
-            (partition, number),
-            (at, bounds.end),
-            settled,
-            clock.clone(),
-        ));
+        if fail_fast {
+            let reached = || answered(options.connect_timeout, "a connection", partition.connect());
+            let _bounds = patience.wait(reached).await?;
+        }
+        sources.push(source(options, (partition, number), checkpoints.clone(), grown, clock.clone())?);
     }
-    Ok(sources)
+    Ok((sources, count))
 }
 
-/// The partitions that are to be read.
-async fn numbers(cluster: &impl Cluster, options: &FluvioOptions) -> Result<Vec<u32>, ClusterFault> {
+fn source<P: Partition>(
+    options: &FluvioOptions,
+    (partition, number): (P, u32),
+    checkpoints: impl Checkpoints,
+    grown: bool,
+    clock: Clock,
+) -> Result<FluvioSource<P>, SourceFault> {
+    let name = name_of(&options.topic, number);
+    let begin = Begin::look_up(options, &checkpoints, &name, number, grown)?;
+    let settled = options.mirror.is_some().then(|| {
+        let (checkpoints, name) = (checkpoints.clone(), Arc::clone(&name));
+        Settled::new(move || Some(checkpoints.checkpoint(&name).ok()??.offset))
+    });
+    let patience = Patience::new(options, &name, false);
+    let counts = Arc::new(PartitionCounts::new(name, number, begin.known(), begin.known()));
+    let mark = mark(&options.topic, number);
+    let beginning = Beginning {
+        partition,
+        begin,
+        mark: Arc::clone(&mark),
+        counts: Arc::clone(&counts),
+        checkpoints,
+        patience,
+    };
+    Ok(FluvioSource::new(options, mark, beginning.reach(), counts, settled, clock))
+}
+
+/// How many partitions the topic has, if it has those that are named.
+async fn count(cluster: &impl Cluster, options: &FluvioOptions) -> Result<u32, ClusterFault> {
     let topic = &options.topic;
     let count = answered(options.connect_timeout, "the topic's partitions", cluster.count(topic)).await?;
-    match &options.partitions {
-        Partitions::All => Ok((0..count).collect()),
-        Partitions::These(these) => match these.iter().find(|partition| **partition >= count) {
-            None => Ok(these.clone()),
-            Some(&partition) => Err(ClusterFault::NoPartition { topic: topic.clone(), partition, count }),
-        },
-    }
-}
-
-/// Where a partition is taken up.
-fn begin(
-    options: &FluvioOptions,
-    name: &Arc<str>,
-    number: u32,
-    checkpoint: Option<Checkpoint>,
-    bounds: Bounds,
-) -> Result<u64, SourceFault> {
-    let source_name = || Arc::clone(name);
-    if let Some(checkpoint) = &checkpoint
-        && *checkpoint.mark != *mark(&options.topic, number)
-    {
-        return Err(SourceFault::ForeignMark { source_name: source_name(), len: checkpoint.mark.len() });
-    }
-    let checkpoint = checkpoint.map(|checkpoint| checkpoint.offset);
-    let at = match (options.start, checkpoint) {
-        (Start::Offset(offset), checkpoint) => checkpoint.map_or(offset, |checkpoint| checkpoint.max(offset)),
-        (_, Some(checkpoint)) => checkpoint,
-        (Start::Beginning, None) => bounds.start,
-        (Start::End, None) => bounds.end,
-        (Start::Checkpoint, None) => return Err(SourceFault::NoCheckpoint { source_name: source_name() }),
+    let beyond = match &options.partitions {
+        // A topic that is just being made.
+        Partitions::All => (count == 0).then_some(0),
+        Partitions::These(these) => these.iter().copied().find(|partition| *partition >= count),
     };
-    if at < bounds.start {
-        return Err(SourceFault::Lost { source_name: source_name(), from: at, to: bounds.start - 1 });
+    match beyond {
+        None => Ok(count),
+        Some(_) if count == 0 => Err(ClusterFault::NoTopic { topic: topic.clone() }),
+        Some(partition) => Err(ClusterFault::NoPartition { topic: topic.clone(), partition, count }),
     }
-    Ok(at)
 }
 
-/// Waits for a cluster that is away, or does not.
-struct Patience<'o> {
-    options: &'o FluvioOptions,
-    fail_fast: bool,
-    backoff: Backoff,
-    since: Instant,
-    told: Option<mem::Discriminant<ClusterFault>>,
-}
-
-impl<'o> Patience<'o> {
-    fn new(options: &'o FluvioOptions, fail_fast: bool) -> Self {
-        let backoff = Backoff::new(options.backoff_min, options.backoff_max);
-        Self { options, fail_fast, backoff, since: Instant::now(), told: None }
-    }
-
-    async fn wait<T, Asked>(&mut self, ask: impl Fn() -> Asked) -> Result<T, SourceFault>
-    where
-        Asked: Future<Output = Result<T, ClusterFault>>,
-    {
-        loop {
-            let fault = match ask().await {
-                Ok(answer) => {
-                    if self.told.take().is_some() {
-                        tracing::info!(waited = ?self.since.elapsed(), "the cluster is there");
-                    }
-                    self.backoff.reset();
-                    return Ok(answer);
-                }
-                Err(fault) => fault,
-            };
-            let endpoint = &self.options.cluster.endpoint;
-            if self.fail_fast {
-                return Err(SourceFault::Cluster { endpoint: endpoint.clone(), fault });
-            }
-            let kind = Some(mem::discriminant(&fault));
-            if mem::replace(&mut self.told, kind) != kind {
-                tracing::warn!(%endpoint, %fault, "waiting for the cluster; start with --fail-fast to fail instead");
-            }
-            sleep(self.backoff.pause()).await;
+async fn watch_growth(cluster: impl Cluster, options: FluvioOptions, mut known: u32) -> Infallible {
+    loop {
+        sleep(COUNT_EVERY).await;
+        if options.partitions != Partitions::All {
+            continue;
+        }
+        // Whether the cluster answers is for the partitions to tell.
+        if let Ok(count) = count(&cluster, &options).await
+            && count > known
+        {
+            let topic = &options.topic;
+            tracing::warn!(%topic, partitions = count, read = known, "the topic has grown: restart to read the new partitions too, from their beginning");
+            known = count;
         }
     }
 }

@@ -15,7 +15,7 @@ const NONE: u64 = u64::MAX;
 pub struct PartitionCounts {
     source: Arc<str>,
     partition: u32,
-    began_at: u64,
+    began_at: AtomicU64,
     position: AtomicU64,
     end: AtomicU64,
     newest_at: AtomicU64,
@@ -31,7 +31,7 @@ impl PartitionCounts {
         Self {
             source,
             partition,
-            began_at,
+            began_at: AtomicU64::new(began_at),
             position: AtomicU64::new(began_at),
             end: AtomicU64::new(end),
             newest_at: AtomicU64::new(NONE),
@@ -55,10 +55,10 @@ impl PartitionCounts {
         self.partition
     }
 
-    /// The offset at which this run began.
+    /// The offset at which this run began, or as far as that is known while its leader is waited for.
     #[must_use]
     pub fn began_at(&self) -> u64 {
-        self.began_at
+        self.began_at.load(Relaxed)
     }
 
     /// The offset of the next record to be read.
@@ -115,6 +115,13 @@ impl PartitionCounts {
     #[must_use]
     pub fn reconnects(&self) -> u64 {
         self.reconnects.load(Relaxed)
+    }
+
+    /// The place to begin at has been found, and where the log ends.
+    pub(super) fn begins(&self, at: u64, end: u64) {
+        self.began_at.store(at, Relaxed);
+        self.position.store(at, Relaxed);
+        self.end.store(end, Relaxed);
     }
 
     pub(super) fn took(&self, next: u64, at: Option<UnixMillis>) {

@@ -268,8 +268,8 @@ impl<P: Partition> Feed<P> {
     fn broken(&self, broken: Broken) -> SourceFault {
         let (source_name, expected) = (Arc::clone(&self.name), self.guard.expected());
         match broken {
-            Broken::Lost { start } => SourceFault::Lost { source_name, from: expected, to: start - 1 },
-            Broken::Hole { found } => SourceFault::Hole { source_name, from: expected, to: found - 1 },
+            Broken::Lost { start } => SourceFault::lost(&source_name, expected, start - 1),
+            Broken::Hole { found } => SourceFault::hole(&source_name, expected, found - 1),
             Broken::Short { end } => SourceFault::Shortened { source_name, expected, end },
         }
     }

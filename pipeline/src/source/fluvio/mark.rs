@@ -9,7 +9,7 @@ const VERSION: u8 = 1;
 const DIGEST: usize = 16;
 
 /// The mark of a partition: a version, 128 bits of the topic's SHA-256, the number.
-pub(super) fn mark(topic: &str, partition: u32) -> Arc<[u8]> {
+pub fn mark(topic: &str, partition: u32) -> Arc<[u8]> {
     let mut mark = Vec::with_capacity(1 + DIGEST + 4);
     mark.push(VERSION);
     mark.extend_from_slice(&Sha256::digest(topic.as_bytes())[..DIGEST]);

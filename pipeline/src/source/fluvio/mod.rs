@@ -13,6 +13,7 @@
 //! without a cluster.
 
 mod backoff;
+mod begin;
 mod client;
 mod connect;
 mod counts;
@@ -22,6 +23,7 @@ mod look;
 mod mark;
 mod options;
 mod partition;
+mod patience;
 #[cfg(test)]
 mod script;
 #[cfg(test)]
@@ -30,13 +32,14 @@ mod watchdog;
 
 use std::sync::Arc;
 
-use futures::{Stream, stream};
+use futures::{FutureExt, Stream, TryFutureExt, future::BoxFuture, stream};
 use state::Clock;
 
 pub(crate) use backoff::Backoff;
+pub use begin::Checkpoints;
 pub use client::{ClusterClient, PartitionClient};
 pub(crate) use client::{Controller, Leader, controller};
-pub use connect::connect;
+pub use connect::{Connected, connect};
 pub use counts::PartitionCounts;
 pub use options::{
     ClientCertificate, ClusterOptions, FluvioOptions, Isolation, Partitions, Start, TlsOptions,
@@ -47,6 +50,7 @@ use super::{Source, SourceFault, SourceRecord};
 use feed::{Feed, Pace};
 use look::Settled;
 pub(crate) use look::answered;
+pub use mark::mark;
 use partition::Partition;
 
 /// How far ahead the horizon is promised, in records: as many as a broker's deliveries on disk.
@@ -56,7 +60,7 @@ const HORIZON_STEP: u64 = 1024;
 pub struct FluvioSource<P = PartitionClient> {
     name: Arc<str>,
     mark: Arc<[u8]>,
-    partition: P,
+    begins: BoxFuture<'static, Result<P, SourceFault>>,
     pace: Pace,
     counts: Arc<PartitionCounts>,
     settled: Option<Settled>,
@@ -76,15 +80,15 @@ pub(crate) fn partition_of_name(name: &str) -> Option<(&str, u32)> {
 }
 
 impl<P> FluvioSource<P> {
-    /// Reads a partition from `at` on; its log ended at `end` just now.
+    /// Reads the partition that `begins` gives, from the place on that is in `counts` by then.
     fn new(
         options: &FluvioOptions,
-        (partition, number): (P, u32),
-        (at, end): (u64, u64),
+        mark: Arc<[u8]>,
+        begins: impl Future<Output = Result<P, SourceFault>> + Send + 'static,
+        counts: Arc<PartitionCounts>,
         settled: Option<Settled>,
         clock: Clock,
     ) -> Self {
-        let name = name_of(&options.topic, number);
         let pace = Pace {
             stall_after: options.stall_after,
             timeout: options.connect_timeout,
@@ -92,15 +96,7 @@ impl<P> FluvioSource<P> {
             backoff_max: options.backoff_max,
             record_max: options.record_max,
         };
-        Self {
-            mark: mark::mark(&options.topic, number),
-            counts: Arc::new(PartitionCounts::new(Arc::clone(&name), number, at, end)),
-            name,
-            partition,
-            pace,
-            settled,
-            clock,
-        }
+        Self { name: Arc::clone(counts.source()), mark, begins: begins.boxed(), pace, counts, settled, clock }
     }
 
     /// The places and counts of this partition; they go on while its stream runs.
@@ -120,9 +116,13 @@ impl<P: Partition> Source for FluvioSource<P> {
     }
 
     fn into_stream(self) -> impl Stream<Item = Result<SourceRecord, SourceFault>> + Send + 'static {
-        let Self { name, mark, partition, pace, counts, settled, clock } = self;
-        // Boxed, because the stream moves it once a record.
-        let feed = Box::new(Feed::new((name, mark), partition, pace, counts, settled, clock));
-        stream::try_unfold(feed, |mut feed| async move { Ok(Some((feed.next().await?, feed))) })
+        let Self { name, mark, begins, pace, counts, settled, clock } = self;
+        let records = async move {
+            let partition = begins.await?;
+            // Boxed, because the stream moves it once a record.
+            let feed = Box::new(Feed::new((name, mark), partition, pace, counts, settled, clock));
+            Ok(stream::try_unfold(feed, |mut feed| async move { Ok(Some((feed.next().await?, feed))) }))
+        };
+        records.try_flatten_stream()
     }
 }

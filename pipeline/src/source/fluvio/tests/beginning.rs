@@ -1,13 +1,15 @@
 //! Where partitions are taken up, and how a cluster that is away is waited for.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, iter, sync::Arc};
 
+use futures::stream;
 use parking_lot::Mutex;
 use state::{Checkpoint, StateFault};
 use tokio::time::Instant;
 
 use super::{
     super::{
+        begin::Checkpoints,
         connect::sources,
         mark::mark,
         name_of,
@@ -22,18 +24,41 @@ fn cluster(bounds: &[(u64, u64)]) -> ScriptedCluster {
     ScriptedCluster { counts: Mutex::default(), partitions }
 }
 
+/// What is on record, by source.
+#[derive(Clone, Default)]
+struct OnRecord(Arc<Mutex<BTreeMap<Arc<str>, Checkpoint>>>);
+
+impl Checkpoints for OnRecord {
+    fn checkpoint(&self, source: &str) -> Result<Option<Checkpoint>, StateFault> {
+        Ok(self.0.lock().get(source).cloned())
+    }
+
+    fn knows(&self, beginning: &str) -> Result<bool, StateFault> {
+        Ok(self.0.lock().keys().any(|source| source.starts_with(beginning)))
+    }
+
+    async fn begin(&self, source: Arc<str>, at: Checkpoint) -> Result<(), StateFault> {
+        self.0.lock().insert(source, at);
+        Ok(())
+    }
+}
+
+impl OnRecord {
+    /// What is on record now, by partition.
+    fn offsets(&self) -> Vec<(u32, u64)> {
+        let all = self.0.lock();
+        let number = |source: &str| source.rsplit_once('/').unwrap().1.parse().unwrap();
+        all.iter().map(|(source, checkpoint)| (number(source), checkpoint.offset)).collect()
+    }
+}
+
 /// Checkpoints at these offsets, by partition.
-fn checkpoints(
-    offsets: &[(u32, u64)],
-) -> impl Fn(&str) -> Result<Option<Checkpoint>, StateFault> + Clone + Send + Sync + 'static {
-    let by_name: BTreeMap<_, _> = offsets
-        .iter()
-        .map(|(number, offset)| {
-            let mark = mark("t", *number).to_vec();
-            (name_of("t", *number), Checkpoint { epoch: 0, offset: *offset, mark })
-        })
-        .collect();
-    move |name| Ok(by_name.get(name).cloned())
+fn checkpoints(offsets: &[(u32, u64)]) -> OnRecord {
+    let by_name = offsets.iter().map(|(number, offset)| {
+        let mark = mark("t", *number).to_vec();
+        (name_of("t", *number), Checkpoint { epoch: 0, offset: *offset, mark })
+    });
+    OnRecord(Arc::new(Mutex::new(by_name.collect())))
 }
 
 /// Where each partition begins.
@@ -42,8 +67,17 @@ async fn begins(
     bounds: &[(u64, u64)],
     at: &[(u32, u64)],
 ) -> Result<Vec<(u32, u64)>, SourceFault> {
-    let sources = sources(&cluster(bounds), options, checkpoints(at), true, Clock::simulated(0)).await?;
-    Ok(sources.iter().map(|source| (source.counts().partition(), source.counts().began_at())).collect())
+    let on_record = checkpoints(at);
+    let (sources, _) =
+        sources(&cluster(bounds), options, on_record.clone(), false, Clock::simulated(0)).await?;
+    let mut begun = Vec::new();
+    for source in sources {
+        let counts = source.counts();
+        let _partition = source.begins.await?;
+        begun.push((counts.partition(), counts.began_at()));
+    }
+    assert_eq!(on_record.offsets(), begun, "it is on record before anything is read");
+    Ok(begun)
 }
 
 #[tokio::test(start_paused = true)]
@@ -53,28 +87,56 @@ async fn a_partition_begins_at_its_checkpoint_and_without_one_where_the_config_s
         (Start::Beginning, [(0, 3), (1, 12)]),
         (Start::End, [(0, 9), (1, 12)]),
         (Start::Offset(5), [(0, 5), (1, 12)]),
-        (Start::Offset(15), [(0, 15), (1, 15)]),
+        (Start::Offset(7), [(0, 7), (1, 12)]),
     ] {
-        let options = FluvioOptions { start, ..options() };
+        let partitions = Partitions::These(vec![0, 1]);
+        let options = FluvioOptions { start, partitions, ..options() };
         assert_eq!(begins(&options, &bounds, &[(1, 12)]).await.unwrap(), expected, "{start:?}");
     }
-    let options = FluvioOptions { start: Start::Checkpoint, ..options() };
+    let partitions = Partitions::These(vec![0, 1]);
+    let options = FluvioOptions { start: Start::Checkpoint, partitions, ..options() };
     let fault = begins(&options, &bounds, &[(1, 12)]).await.unwrap_err();
     assert!(matches!(&fault, SourceFault::NoCheckpoint { source_name } if &**source_name == "fluvio:t/0"));
     assert_eq!(begins(&options, &bounds, &[(0, 4), (1, 12)]).await.unwrap(), [(0, 4), (1, 12)]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_checkpoint_before_the_log_is_a_loss_until_the_config_passes_over_it() {
-    let fault = begins(&options(), &[(10, 20)], &[(0, 4)]).await.unwrap_err();
-    assert!(matches!(fault, SourceFault::Lost { from: 4, to: 9, .. }), "{fault}");
-    let options = FluvioOptions { start: Start::Offset(10), ..options() };
-    assert_eq!(begins(&options, &[(10, 20)], &[(0, 4)]).await.unwrap(), [(0, 10)]);
+async fn a_checkpoint_before_the_log_is_a_loss_wherever_a_partition_without_one_would_begin() {
+    for start in [Start::Beginning, Start::End, Start::Offset(15), Start::Checkpoint] {
+        let options = FluvioOptions { start, ..options() };
+        let fault = begins(&options, &[(10, 20)], &[(0, 4)]).await.unwrap_err();
+        assert!(matches!(fault, SourceFault::Lost { partition: 0, from: 4, to: 9, .. }), "{fault}");
+        let way_out = "loadline state seek --partition 0 --to 10 ";
+        assert!(fault.to_string().contains(way_out), "{fault}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_the_topic_did_not_have_before_is_read_from_its_beginning() {
+    for start in [Start::Beginning, Start::End, Start::Offset(15), Start::Checkpoint] {
+        let options = FluvioOptions { start, ..options() };
+        let begun = begins(&options, &[(0, 20), (2, 30)], &[(0, 4)]).await.unwrap();
+        assert_eq!(begun, [(0, 4), (1, 2)], "{start:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_without_a_leader_holds_no_other() {
+    let away = Scripted::new((0, 9), iter::repeat_n(Act::Hang, 20));
+    let there = Scripted::new((0, 9), [Act::Follow, Act::Follow]);
+    let cluster = ScriptedCluster { counts: Mutex::default(), partitions: vec![away, there] };
+    let found = sources(&cluster, &options(), checkpoints(&[]), false, Clock::simulated(0)).await;
+    let streams = found.unwrap().0.into_iter().map(|source| source.into_stream().boxed());
+    let mut all = stream::select_all(streams);
+    let first = all.next().await.unwrap().unwrap();
+    assert_eq!((&*first.raw.position.source, first.raw.position.offset), ("fluvio:t/1", 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_checkpoint_of_something_else_is_refused() {
-    let foreign = |_: &str| Ok(Some(Checkpoint { epoch: 0, offset: 4, mark: vec![1, 2, 3] }));
+    let foreign = checkpoints(&[]);
+    let checkpoint = Checkpoint { epoch: 0, offset: 4, mark: vec![1, 2, 3] };
+    foreign.0.lock().insert(name_of("t", 0), checkpoint);
     let outcome = sources(&cluster(&[(0, 9)]), &options(), foreign, true, Clock::simulated(0)).await;
     assert!(matches!(outcome.err(), Some(SourceFault::ForeignMark { len: 3, .. })));
 }
@@ -99,7 +161,7 @@ async fn a_cluster_that_is_away_and_a_topic_that_is_not_there_yet_are_waited_for
     };
     let began = Instant::now();
     let found = sources(&away(), &options(), checkpoints(&[]), false, Clock::simulated(0)).await.unwrap();
-    assert_eq!(found.len(), 1);
+    assert_eq!(found.0.len(), 1);
     assert!(began.elapsed() >= SECOND / 10 * 7, "three pauses: {:?}", began.elapsed());
 
     let began = Instant::now();

@@ -3,13 +3,16 @@
 mod beginning;
 mod reading;
 
-use std::time::Duration;
+use std::{future::ready, sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt};
 use state::Clock;
 
 use super::{
-    FluvioSource,
+    FluvioSource, PartitionCounts,
+    look::Settled,
+    mark::mark,
+    name_of,
     options::{ClusterOptions, FluvioOptions, Isolation, Partitions, Start},
     script::{Act, Scripted},
 };
@@ -42,8 +45,20 @@ fn source(
 ) -> (Scripted, FluvioSource<Scripted>) {
     let script = Scripted::new(bounds, acts);
     let clock = Clock::simulated(1_000_000);
-    let source = FluvioSource::new(&options(), (script.clone(), 3), (at, bounds.1), None, clock);
+    let source = source_of(&options(), &script, (3, at, bounds.1), None, clock);
     (script, source)
+}
+
+/// A source that begins at `at` of partition `number` that ends at `end`.
+fn source_of(
+    options: &FluvioOptions,
+    script: &Scripted,
+    (number, at, end): (u32, u64, u64),
+    settled: Option<Settled>,
+    clock: Clock,
+) -> FluvioSource<Scripted> {
+    let counts = Arc::new(PartitionCounts::new(name_of("t", number), number, at, end));
+    FluvioSource::new(options, mark("t", number), ready(Ok(script.clone())), counts, settled, clock)
 }
 
 /// The offsets of the first `count` records, or the fault that came before.
