@@ -1,6 +1,8 @@
 //! Where a Fluvio cluster is and how it is spoken to, for every section that names one; and what a topic is called.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
+
+use futures_rustls::pki_types::DnsName;
 
 use super::{
     problem::Refusal,
@@ -13,6 +15,8 @@ pub(super) const ENDPOINT: &str = "127.0.0.1:9003";
 /// The keys that only mean something with `tls`.
 pub(super) const TLS_KEYS: [&str; 4] = ["tls_domain", "tls_ca_file", "tls_cert_file", "tls_key_file"];
 
+/// How long a handshake may take if nobody says how long an answer may.
+const HANDSHAKE: Duration = Duration::from_secs(5);
 /// The longest topic, in bytes: the cluster's own limit.
 const TOPIC_MAX: usize = 63;
 /// The longest endpoint: a host name, a colon and a port.
@@ -58,10 +62,7 @@ pub fn is_endpoint(text: &str) -> bool {
 
 fn tls(s: &mut Section<'_, '_>, endpoint: &str, wanted: bool) -> Option<TlsOptions> {
     let on = s.flag("tls", false);
-    s.know("tls_domain", None, None);
-    let domain = s.item("tls_domain");
-    let domain = domain.and_then(|item| s.text(&item, ENDPOINT_MAX));
-    let domain = domain.unwrap_or_else(|| endpoint.rsplit_once(':').map_or("", |(host, _)| host)).to_owned();
+    let domain = domain(s, endpoint, on && wanted);
     let (ca_file, cert_file, key_file) =
         (file(s, "tls_ca_file"), file(s, "tls_cert_file"), file(s, "tls_key_file"));
     if !on {
@@ -92,7 +93,25 @@ fn tls(s: &mut Section<'_, '_>, endpoint: &str, wanted: bool) -> Option<TlsOptio
             None
         }
     };
-    Some(TlsOptions { domain, ca_file: ca_file?, client })
+    Some(TlsOptions { domain, ca_file: ca_file?, client, handshake_timeout: HANDSHAKE })
+}
+
+/// The name in the controller's certificate. A leader's has the SPU's key and a dot before it, so it is no address.
+fn domain(s: &mut Section<'_, '_>, endpoint: &str, wanted: bool) -> String {
+    s.know("tls_domain", None, None);
+    let item = s.item("tls_domain");
+    let named = item.as_ref().and_then(|item| s.text(item, ENDPOINT_MAX));
+    let domain = named.unwrap_or_else(|| endpoint.rsplit_once(':').map_or("", |(host, _)| host)).to_owned();
+    if wanted && DnsName::try_from(domain.as_str()).is_err() {
+        let remedy = "give the DNS name in the controller's certificate; an SPU's has the SPU's key and a dot before it, which no address can have";
+        match item {
+            Some(item) => s.report(&item, Refusal::new("is not a DNS name", remedy)),
+            None => {
+                s.report_key("tls_domain", Refusal::new("is missing, and the endpoint is an address", remedy));
+            }
+        }
+    }
+    domain
 }
 
 /// A file that is there.

@@ -52,7 +52,8 @@ impl DeadTopicConfig {
         let backoff_min = s.ranged("backoff_min", 200 * MILLI, 10 * MILLI..=MINUTE, &DURATION);
         let backoff_max = s.ranged("backoff_max", 30 * SECOND, 10 * MILLI..=HOUR, &DURATION);
         let grace = s.ranged("grace", 5 * SECOND, Duration::ZERO..=10 * MINUTE, &DURATION);
-        Some(Self { cluster: cluster?, topic: topic?, value_max, timeout, backoff_min, backoff_max, grace })
+        let cluster = cluster?.answering_within(timeout);
+        Some(Self { cluster, topic: topic?, value_max, timeout, backoff_min, backoff_max, grace })
     }
 }
 

@@ -43,9 +43,10 @@ pub(super) const FLUVIO_KEYS: [&str; 16] = [
 /// Reads the keys; `wanted` is whether this is the kind of the source, so that something may be missing.
 pub(super) fn read(s: &mut Section<'_, '_>, wanted: bool, record_max: usize) -> FluvioOptions {
     let cluster = cluster::read(s, wanted, ENDPOINT);
+    let connect_timeout = s.ranged("connect_timeout", 10 * SECOND, 100 * MILLI..=10 * MINUTE, &DURATION);
     let topic = topic(s);
     FluvioOptions {
-        cluster,
+        cluster: cluster.answering_within(connect_timeout),
         partitions: partitions(s),
         start: start(s),
         isolation: s.choice(
@@ -55,7 +56,7 @@ pub(super) fn read(s: &mut Section<'_, '_>, wanted: bool, record_max: usize) -> 
         ),
         max_bytes: s.ranged("max_bytes", 2 << 20, 64 << 10..=256 << 20, &size()),
         stall_after: s.ranged("stall_after", 20 * SECOND, SECOND..=HOUR, &DURATION),
-        connect_timeout: s.ranged("connect_timeout", 10 * SECOND, 100 * MILLI..=10 * MINUTE, &DURATION),
+        connect_timeout,
         backoff_min: s.ranged("backoff_min", 200 * MILLI, 10 * MILLI..=MINUTE, &DURATION),
         backoff_max: s.ranged("backoff_max", 30 * SECOND, 10 * MILLI..=HOUR, &DURATION),
         mirror: s.flag("mirror_offsets", false).then(|| format!("loadline-{topic}")),

@@ -60,7 +60,7 @@ pub enum ProduceFault {
     },
     /// It did not take anything for too long.
     #[error(
-        "the cluster at {endpoint} has taken nothing for {after:?}: {fault}; start it, or give --timeout more"
+        "the cluster at {endpoint} has taken nothing for {after:?}: {fault}; see to that, or give --timeout more"
     )]
     GaveUp {
         /// The controller's address.
@@ -194,7 +194,8 @@ impl Lane {
 /// # Errors
 /// [`ProduceFault`].
 pub(crate) async fn senders(options: &ProduceOptions, sent: &Arc<Sent>) -> Result<Vec<Sender>, ProduceFault> {
-    let controller = controller(&options.cluster)?;
+    let cluster = options.cluster.clone().answering_within(options.timeout.min(sender::ANSWER));
+    let controller = controller(&cluster)?;
     let count = partitions(options, &controller).await?;
     let sender = |number| Sender::new(options.clone(), controller.clone(), number, Arc::clone(sent));
     Ok((0..count).map(sender).collect())

@@ -54,10 +54,7 @@ impl Replica {
     async fn try_add(&mut self, batch: &Filling, given: &mut Option<Instant>) -> Result<(), ClusterFault> {
         let leader = match &mut self.leader {
             Some(leader) => leader,
-            none => {
-                let config = self.controller.leader_of(&self.key).await?;
-                none.insert(Leader::connect(config, self.key.clone()).await?)
-            }
+            none => none.insert(self.controller.leader_of(self.key.clone()).await?),
         };
         given.get_or_insert_with(Instant::now);
         leader.produce(batch.batch(CLOCK.now())?).await

@@ -21,7 +21,7 @@ use crate::source::cluster::Controller;
 pub(super) const PAUSE: Duration = Duration::from_millis(250);
 
 /// How long one answer may take: after that the leader is looked up anew.
-const ANSWER: Duration = Duration::from_secs(5);
+pub(super) const ANSWER: Duration = Duration::from_secs(5);
 
 /// What all senders together have sent.
 #[derive(Debug, Default)]

@@ -79,9 +79,7 @@ pub enum SourceFault {
     #[error(transparent)]
     State(StateFault),
     /// A Fluvio cluster did not answer, or has no such topic or partition, and is not waited for.
-    #[error(
-        "the cluster at {endpoint}: {fault}; check source.endpoint and source.topic, or wait for it: leave out --fail-fast"
-    )]
+    #[error("the cluster at {endpoint}: {fault}; check [source], or wait for it: leave out --fail-fast")]
     Cluster {
         /// The controller's address.
         endpoint: String,

@@ -25,7 +25,7 @@ pub use fault::SourceFault;
 pub use file::{FileCounts, FileOptions, FileSource};
 pub use fluvio::{
     Checkpoints, ClientCertificate, ClusterClient, ClusterFault, ClusterOptions, Connected, FluvioOptions,
-    FluvioSource, Isolation, PartitionClient, PartitionCounts, Partitions, Start, TlsOptions,
+    FluvioSource, Isolation, PartitionClient, PartitionCounts, Partitions, Start, TlsFault, TlsOptions,
     connect as connect_fluvio, mark as fluvio_mark, name_of as fluvio_name,
 };
 /// What else speaks to a Fluvio cluster needs.

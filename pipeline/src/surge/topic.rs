@@ -108,8 +108,12 @@ mod tests {
 
     #[test]
     fn the_configs_own_topic_is_meant_unless_another_is_named_and_its_certificates_hold_for_both() {
-        let tls =
-            TlsOptions { domain: "fluvio.example".to_owned(), ca_file: PathBuf::from("ca"), client: None };
+        let tls = TlsOptions {
+            domain: "fluvio.example".to_owned(),
+            ca_file: PathBuf::from("ca"),
+            client: None,
+            handshake_timeout: Duration::from_secs(1),
+        };
         let source = FluvioOptions {
             cluster: ClusterOptions { endpoint: "fluvio.example:9003".to_owned(), tls: Some(tls.clone()) },
             topic: "own".to_owned(),

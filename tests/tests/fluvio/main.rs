@@ -13,6 +13,7 @@ mod dead_topic;
 mod logs;
 mod moved;
 mod surge;
+mod tls;
 mod topic;
 mod troubles;
 mod volume;

@@ -76,20 +76,24 @@ impl Topic {
     /// A new topic of this kind; none if there is no cluster. A controller whose SPU has just been away may leave the
     /// wish unanswered: it is asked again, for another one.
     pub(crate) fn create_as(spec: &TopicSpec) -> Option<Self> {
+        Some(Self::create_at(&endpoint()?, spec))
+    }
+
+    /// A new topic of the cluster whose controller is at `endpoint`, without TLS.
+    pub(crate) fn create_at(endpoint: &str, spec: &TopicSpec) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let endpoint = endpoint()?;
         for _ in 0..TRIES {
             let name = format!("loadline-test-{}-{}", id(), COUNT.fetch_add(1, Relaxed));
             let (partitions, runtime) = (spec.partitions(), Runtime::new().unwrap());
-            let topic = Self { endpoint: endpoint.clone(), name, partitions, runtime };
+            let topic = Self { endpoint: endpoint.to_owned(), name, partitions, runtime };
             let spec = spec.clone();
             let creating = async {
-                let cluster = Fluvio::connect_with_config(&FluvioClusterConfig::new(&endpoint)).await?;
+                let cluster = Fluvio::connect_with_config(&FluvioClusterConfig::new(endpoint)).await?;
                 cluster.admin().await.create(topic.name.clone(), false, spec).await
             };
             if let Ok(created) = topic.runtime.block_on(async { timeout(ANSWER, creating).await }) {
                 created.unwrap();
-                return Some(topic);
+                return topic;
             }
         }
         panic!("the controller at {endpoint} has created no topic in {TRIES} tries of {ANSWER:?}");

@@ -55,6 +55,18 @@ fn tls_needs_an_authority_and_takes_the_name_from_the_endpoint() {
     );
     let tls = of(&both).cluster.tls.unwrap();
     assert_eq!((tls.domain.as_str(), tls.client.is_some()), ("d", true));
+    assert_eq!(tls.handshake_timeout, Duration::from_secs(5), "half of connect_timeout");
+    for wrong in [
+        "",
+        "endpoint = \"[::1]:9003\"",
+        "tls_domain = \"10.0.0.7\"",
+        "tls_domain = \"a b\"",
+        "tls_domain = \"a..b\"",
+    ] {
+        let errors = fluvio(&format!("tls = true\ntls_ca_file = \"{pem}\"\n{wrong}")).unwrap_err();
+        let keys: Vec<&str> = errors.problems.iter().map(|problem| problem.key.as_str()).collect();
+        assert_eq!(keys, ["source.tls_domain"], "{wrong}\n{errors}");
+    }
 }
 
 #[test]
@@ -67,8 +79,8 @@ fn a_mistake_about_a_topic_is_reported_at_its_key() {
         ("endpoint = \"a b:9003\"", "source.endpoint"),
         ("endpoint = \"a:0\"", "source.endpoint"),
         ("endpoint = 9003", "source.endpoint"),
-        ("tls = true", "source.tls_ca_file"),
-        ("tls = true\ntls_ca_file = \"none.pem\"", "source.tls_ca_file"),
+        ("tls = true\ntls_domain = \"d\"", "source.tls_ca_file"),
+        ("tls = true\ntls_domain = \"d\"\ntls_ca_file = \"none.pem\"", "source.tls_ca_file"),
         ("tls_domain = \"a\"", "source.tls_domain"),
         ("topic = \"Shipment_Events\"", "source.topic"),
         ("topic = \"-a\"", "source.topic"),

@@ -28,6 +28,7 @@ mod patience;
 mod script;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod watchdog;
 
 use std::sync::Arc;
@@ -45,6 +46,7 @@ pub use options::{
     ClientCertificate, ClusterOptions, FluvioOptions, Isolation, Partitions, Start, TlsOptions,
 };
 pub use partition::ClusterFault;
+pub use tls::TlsFault;
 
 use super::{Source, SourceFault, SourceRecord};
 use feed::{Feed, Pace};

@@ -15,7 +15,7 @@ pub struct FluvioOptions {
     pub start: Start,
     /// Which records are given.
     pub isolation: Isolation,
-    /// The most bytes of one response. A partition holds at most about four times as much: one response decoded, one
+    /// The most bytes of one response. A partition holds at most about five times as much: one response decoded, one
     /// on its way, and their copies while they are decoded. A batch of the producers must fit, decompressed batches
     /// count as they come out.
     pub max_bytes: usize,
@@ -42,6 +42,18 @@ pub struct ClusterOptions {
     pub tls: Option<TlsOptions>,
 }
 
+impl ClusterOptions {
+    /// The same for whoever waits `timeout` for a connection with its first answer: a handshake takes half of that at
+    /// most, so that it is known to be what failed.
+    #[must_use]
+    pub fn answering_within(mut self, timeout: Duration) -> Self {
+        if let Some(tls) = &mut self.tls {
+            tls.handshake_timeout = timeout / 2;
+        }
+        self
+    }
+}
+
 /// How connections are encrypted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsOptions {
@@ -51,6 +63,9 @@ pub struct TlsOptions {
     pub ca_file: PathBuf,
     /// The certificate and the key with which Loadline shows who it is, PEM.
     pub client: Option<ClientCertificate>,
+    /// How long a handshake may take. Shorter than what a connection and its first answer may take together, so that a
+    /// port without TLS, which is silent, is told from a cluster that hangs.
+    pub handshake_timeout: Duration,
 }
 
 /// What shows who Loadline is.

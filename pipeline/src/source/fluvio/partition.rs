@@ -7,6 +7,8 @@ use bytes::Bytes;
 use futures::Stream;
 use state::UnixMillis;
 
+use super::tls::TlsFault;
+
 /// A record of a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LogRecord {
@@ -35,8 +37,26 @@ pub enum ClusterFault {
     Unreachable {
         /// The controller or the leader, with its address.
         who: String,
-        /// The client's words.
+        /// The system's words, or the client's.
         detail: String,
+    },
+    /// It closed the connection instead of its first answer.
+    #[error("{who} gave no answer: {detail}; {hint}")]
+    Unanswered {
+        /// The controller or the leader, with its address.
+        who: String,
+        /// The system's words.
+        detail: String,
+        /// What to look at, besides the cluster.
+        hint: &'static str,
+    },
+    /// There is no encrypted connection.
+    #[error("{who}: {fault}")]
+    Tls {
+        /// The controller or the leader, with its address.
+        who: String,
+        /// What is wrong.
+        fault: TlsFault,
     },
     /// It did not answer in time.
     #[error("no answer to {what} within {after:?}")]

@@ -1,31 +1,37 @@
-//! The controller: a topic enters, the number of its partitions leaves; a partition enters, how to connect to its leader
+//! The controller: a topic enters, the number of its partitions leaves; a partition enters, a connection to its leader
 //! leaves. A new connection each time: a client that has outlived its controller no longer answers for new topics.
 
 use fluvio::{
     Fluvio, FluvioAdmin, FluvioClusterConfig,
     metadata::{partition::PartitionSpec, spu::SpuSpec, topic::TopicSpec},
 };
-use fluvio_future::net::DomainConnector;
 use fluvio_protocol::record::ReplicaKey;
 use fluvio_socket::ClientConfig;
 
-use super::super::partition::ClusterFault;
+use super::{
+    super::partition::ClusterFault,
+    connector::Connector,
+    hangup::HangUp,
+    leader::Leader,
+    trouble::{self, Protection},
+};
 
 /// A cluster's controller.
 #[derive(Clone)]
 pub(crate) struct Controller {
     endpoint: String,
-    connector: DomainConnector,
+    connector: Connector,
+    protection: Protection,
 }
 
 impl Controller {
-    pub(super) fn new(endpoint: String, connector: DomainConnector) -> Self {
-        Self { endpoint, connector }
+    pub(super) fn new(endpoint: String, connector: Connector, protection: Protection) -> Self {
+        Self { endpoint, connector, protection }
     }
 
     /// How many partitions a topic has.
     pub(crate) async fn count(&self, topic: &str) -> Result<u32, ClusterFault> {
-        let client = self.client().await?;
+        let (client, _hang_up) = self.client().await?;
         let topics = client.admin().await.list::<TopicSpec, _>(vec![topic.to_owned()]).await;
         let topics = topics.map_err(|error| self.unreachable(&error))?;
         // The filter may be taken as a part of a name.
@@ -35,9 +41,19 @@ impl Controller {
             .ok_or_else(|| ClusterFault::NoTopic { topic: topic.to_owned() })
     }
 
-    /// How to connect to whoever leads a partition now.
-    pub(crate) async fn leader_of(&self, replica: &ReplicaKey) -> Result<ClientConfig, ClusterFault> {
-        let client = self.client().await?;
+    /// A connection to whoever leads a partition now.
+    pub(crate) async fn leader_of(&self, replica: ReplicaKey) -> Result<Leader, ClusterFault> {
+        let hang_up = HangUp::default();
+        let config = self.way_to_leader(&replica, &hang_up).await?;
+        Leader::connect((config, hang_up), replica, self.protection).await
+    }
+
+    async fn way_to_leader(
+        &self,
+        replica: &ReplicaKey,
+        hang_up: &HangUp,
+    ) -> Result<ClientConfig, ClusterFault> {
+        let (client, _hang_up) = self.client().await?;
         let admin = client.admin().await;
         let spu = self.leader_id(&admin, replica).await?;
         let spus = admin.all::<SpuSpec>().await.map_err(|error| self.unreachable(&error))?;
@@ -45,8 +61,9 @@ impl Controller {
             let (topic, partition) = (replica.topic.clone(), replica.partition);
             return Err(ClusterFault::NoLeader { topic, partition, spu });
         };
-        let mut config = ClientConfig::new(&self.endpoint, self.connector.clone(), false)
-            .with_prefix_sni_domain(&leader.name);
+        let connector = Box::new(self.connector.leaving(hang_up.made()));
+        let mut config =
+            ClientConfig::new(&self.endpoint, connector, false).with_prefix_sni_domain(&leader.name);
         config.set_addr(leader.spec.public_endpoint.addr());
         Ok(config)
     }
@@ -67,17 +84,22 @@ impl Controller {
         }
     }
 
-    async fn client(&self) -> Result<Fluvio, ClusterFault> {
+    /// A client, and what ends its connection.
+    async fn client(&self) -> Result<(Fluvio, HangUp), ClusterFault> {
+        let hang_up = HangUp::default();
+        let connector = Box::new(self.connector.leaving(hang_up.made()));
         let config = FluvioClusterConfig::new(&self.endpoint);
-        let connected = Fluvio::connect_with_connector(self.connector.clone(), &config).await;
-        connected.map_err(|error| self.unreachable(&error))
+        let connected = Fluvio::connect_with_connector(connector, &config).await;
+        let client =
+            connected.map_err(|error| trouble::unopened(self.who(), error.as_ref(), self.protection))?;
+        Ok((client, hang_up))
     }
 
-    fn unreachable(&self, error: &dyn std::fmt::Display) -> ClusterFault {
-        ClusterFault::Unreachable {
-            who: format!("the controller at {}", self.endpoint),
-            // With its causes: the outermost alone says little.
-            detail: format!("{error:#}"),
-        }
+    fn unreachable(&self, error: &anyhow::Error) -> ClusterFault {
+        trouble::lost(self.who(), error.as_ref())
+    }
+
+    fn who(&self) -> String {
+        format!("the controller at {}", self.endpoint)
     }
 }

@@ -1,7 +1,7 @@
 //! Connections: an address enters, a connection leaves, plain or encrypted with rustls. In place of the client's own
 //! connectors, which bring OpenSSL or a second crypto library.
 
-use std::{io, os::fd::AsRawFd, path::Path, sync::Arc};
+use std::{io, os::fd::AsRawFd, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use fluvio_future::net::{
@@ -14,14 +14,26 @@ use futures_rustls::{
     rustls::{ClientConfig, RootCertStore, crypto::ring},
 };
 
-use super::super::options::TlsOptions;
+use tokio::time;
+
+use super::{
+    super::{options::TlsOptions, tls::TlsFault},
+    hangup::Made,
+};
 use crate::source::SourceFault;
 
 /// Connects to the controller and to leaders.
 #[derive(Clone)]
 pub(super) struct Connector {
-    tls: Option<TlsConnector>,
+    tls: Option<Tls>,
     domain: String,
+    made: Made,
+}
+
+#[derive(Clone)]
+struct Tls {
+    connector: TlsConnector,
+    handshake_timeout: Duration,
 }
 
 impl Connector {
@@ -30,7 +42,7 @@ impl Connector {
     /// # Errors
     /// [`SourceFault::Tls`] if a certificate or a key cannot be used.
     pub(super) fn new(options: Option<&TlsOptions>) -> Result<Self, SourceFault> {
-        let Some(options) = options else { return Ok(Self { tls: None, domain: String::new() }) };
+        let Some(options) = options else { return Ok(Self::of(None, String::new())) };
         let mut roots = RootCertStore::empty();
         for certificate in certificates(&options.ca_file)? {
             roots.add(certificate).map_err(|error| unusable(&options.ca_file, &error))?;
@@ -49,7 +61,18 @@ impl Connector {
                     .map_err(|error| unusable(&client.cert_file, &error))?
             }
         };
-        Ok(Self { tls: Some(TlsConnector::from(Arc::new(config))), domain: options.domain.clone() })
+        let connector = TlsConnector::from(Arc::new(config));
+        let tls = Tls { connector, handshake_timeout: options.handshake_timeout };
+        Ok(Self::of(Some(tls), options.domain.clone()))
+    }
+
+    fn of(tls: Option<Tls>, domain: String) -> Self {
+        Self { tls, domain, made: Made::default() }
+    }
+
+    /// The same, which leaves each connection at `made`.
+    pub(super) fn leaving(&self, made: Made) -> Self {
+        Self { made, ..self.clone() }
     }
 }
 
@@ -76,15 +99,23 @@ impl TcpDomainConnector for Connector {
         // Acknowledgements are small and are waited for.
         tcp.set_nodelay(true)?;
         let fd = tcp.as_raw_fd();
-        let Some(tls) = &self.tls else { return Ok((Box::new(tcp.clone()), Box::new(tcp), fd)) };
-        let name = ServerName::try_from(self.domain.clone())
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let (read, write) = tls.connect(name, tcp).await?.split();
+        self.made.put(&tcp);
+        let Some(Tls { connector, handshake_timeout }) = &self.tls else {
+            return Ok((Box::new(tcp.clone()), Box::new(tcp), fd));
+        };
+        let name = ServerName::try_from(self.domain.clone()).map_err(|_| {
+            io::Error::new(io::ErrorKind::InvalidInput, TlsFault::NoName { name: self.domain.clone() })
+        })?;
+        let after = *handshake_timeout;
+        let shaken = time::timeout(after, connector.connect(name, tcp)).await;
+        let shaken =
+            shaken.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, TlsFault::Silent { after }))?;
+        let (read, write) = shaken?.split();
         Ok((Box::new(write), Box::new(read), fd))
     }
 
     fn new_domain(&self, domain: String) -> DomainConnector {
-        Box::new(Self { tls: self.tls.clone(), domain })
+        Box::new(Self { domain, ..self.clone() })
     }
 
     fn domain(&self) -> &str {

@@ -24,7 +24,11 @@ use fluvio_spu_schema::{
     },
 };
 
-use super::super::partition::{Bounds, ClusterFault};
+use super::{
+    super::partition::{Bounds, ClusterFault},
+    hangup::HangUp,
+    trouble::{self, Protection},
+};
 
 /// Responses that may wait to be decoded. The leader sends the next only when one is acknowledged.
 const RESPONSES: usize = 1;
@@ -39,15 +43,22 @@ pub(crate) struct Leader {
     replica: ReplicaKey,
     /// The session of the stream, once its first response has come.
     session: AtomicU32,
+    /// Last, so that the connection ends after what uses it.
+    _hang_up: HangUp,
 }
 
 impl Leader {
-    pub(crate) async fn connect(config: ClientConfig, replica: ReplicaKey) -> Result<Self, ClusterFault> {
-        let addr = config.addr().to_owned();
-        let connected = config.connect().await.map_err(|error| unreachable(&addr, &error))?;
+    pub(super) async fn connect(
+        (config, hang_up): (ClientConfig, HangUp),
+        replica: ReplicaKey,
+        protection: Protection,
+    ) -> Result<Self, ClusterFault> {
+        let who = who(config.addr());
+        let connected = config.connect().await;
+        let connected = connected.map_err(|error| trouble::unopened(who, &error, protection))?;
         let (socket, config, versions) = connected.split();
         let socket = VersionedSerialSocket::new(MultiplexerSocket::shared(socket), config, versions);
-        Ok(Self { socket, replica, session: AtomicU32::new(NONE) })
+        Ok(Self { socket, replica, session: AtomicU32::new(NONE), _hang_up: hang_up })
     }
 
     pub(super) fn replica(&self) -> &ReplicaKey {
@@ -119,7 +130,7 @@ impl Leader {
     }
 
     pub(super) fn unreachable(&self, error: &SocketError) -> ClusterFault {
-        unreachable(self.socket.config().addr(), error)
+        trouble::lost(who(self.socket.config().addr()), error)
     }
 }
 
@@ -131,6 +142,6 @@ pub(super) fn accepted(what: &'static str, code: &ErrorCode) -> Result<(), Clust
     }
 }
 
-fn unreachable(addr: &str, error: &SocketError) -> ClusterFault {
-    ClusterFault::Unreachable { who: format!("the leader at {addr}"), detail: error.to_string() }
+fn who(addr: &str) -> String {
+    format!("the leader at {addr}")
 }

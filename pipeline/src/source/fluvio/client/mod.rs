@@ -1,29 +1,32 @@
 //! The half that talks to a cluster: the controller says where a partition is led ([`cluster`]), the leader gives its
-//! records ([`leader`], [`records`]), over connections that are plain or encrypted ([`connector`]).
+//! records ([`leader`], [`records`]), over connections that are plain or encrypted ([`connector`]);
+//! [`trouble`] says what was wrong with one.
 //!
 //! Fluvio's own client answers for the controller; the leader is spoken to in its protocol's types directly.
 
 mod cluster;
 mod connector;
 mod decode;
+mod hangup;
 mod leader;
 mod records;
+mod trouble;
 
 use std::sync::Arc;
 
-use fluvio_future::net::DomainConnector;
 use fluvio_protocol::record::ReplicaKey;
 use futures::stream::BoxStream;
 use parking_lot::Mutex;
 
 use super::{
-    options::{ClusterOptions, FluvioOptions, Isolation},
+    options::{ClusterOptions, FluvioOptions, Isolation, TlsOptions},
     partition::{Bounds, Cluster, ClusterFault, LogRecord, Partition},
 };
 use crate::source::SourceFault;
 pub(crate) use cluster::Controller;
 use connector::Connector;
 pub(crate) use leader::Leader;
+use trouble::Protection;
 
 /// A cluster.
 #[derive(Clone)]
@@ -46,8 +49,13 @@ struct Wants {
 /// # Errors
 /// [`SourceFault::Tls`] if a certificate or a key cannot be used.
 pub(crate) fn controller(options: &ClusterOptions) -> Result<Controller, SourceFault> {
-    let connector: DomainConnector = Box::new(Connector::new(options.tls.as_ref())?);
-    Ok(Controller::new(options.endpoint.clone(), connector))
+    let connector = Connector::new(options.tls.as_ref())?;
+    let protection = match &options.tls {
+        None => Protection::Plain,
+        Some(TlsOptions { client: None, .. }) => Protection::Anonymous,
+        Some(TlsOptions { client: Some(_), .. }) => Protection::Known,
+    };
+    Ok(Controller::new(options.endpoint.clone(), connector, protection))
 }
 
 impl ClusterClient {
@@ -100,8 +108,7 @@ impl Partition for PartitionClient {
     async fn connect(&self) -> Result<Bounds, ClusterFault> {
         // The one before is closed first: a connection that hangs is not to be waited for.
         self.leader.lock().take();
-        let config = self.controller.leader_of(&self.replica).await?;
-        let leader = Leader::connect(config, self.replica.clone()).await?;
+        let leader = self.controller.leader_of(self.replica.clone()).await?;
         let bounds = leader.bounds().await?;
         *self.leader.lock() = Some(Arc::new(leader));
         Ok(bounds)
