@@ -3,6 +3,7 @@
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
+use futures::future::join_all;
 use stages::Tally;
 use state::{Clock, EmbeddedLog, StateFault};
 use tokio::sync::oneshot;
@@ -178,13 +179,17 @@ impl Run<'_> {
                     return Ok(LineReport::default());
                 };
                 let partitions = sources.iter().map(FluvioSource::counts).collect();
+                let last_words: Vec<_> = sources.iter().filter_map(FluvioSource::last_word).collect();
                 let others = sources.split_off(sources.len().min(1));
                 let Some(source) = sources.pop() else { return Ok(LineReport::default()) };
                 let opened = Opened { others, partitions, ..Opened::new(source) };
-                tokio::select! {
+                let report = tokio::select! {
                     report = Box::pin(self.over(opened, started)) => report,
                     never = growth => match never {},
-                }
+                };
+                // What was settled since they last spoke, while what was on the wire came to its end too.
+                join_all(last_words).await;
+                report
             }
         }
     }

@@ -93,21 +93,22 @@ fn partitions(out: &mut Exposition, partitions: &[PartitionStatus]) {
 }
 
 /// What is counted of reading a partition from a cluster: name, kind, help and value.
-type OfReading = (&'static str, Kind, &'static str, fn(&ReadingStatus) -> u64);
+type OfReading = (&'static str, Kind, &'static str, fn(&ReadingStatus) -> f64);
 
 #[rustfmt::skip]
-const PER_READING: [OfReading; 5] = [
-    ("loadline_source_connected", Gauge, "Whether there is a connection to the partition's leader.", |r| u64::from(r.connected)),
-    ("loadline_source_gaps_total", Counter, "Times records were missing and were asked for again.", |r| r.gaps),
-    ("loadline_source_repeats_total", Counter, "Records that came again and were left out.", |r| r.repeats),
-    ("loadline_source_stalls_total", Counter, "Times nothing came although there was something.", |r| r.stalls),
-    ("loadline_source_reconnects_total", Counter, "Times the partition was opened again.", |r| r.reconnects),
+const PER_READING: [OfReading; 6] = [
+    ("loadline_source_connected", Gauge, "Whether the partition can be read: its leader answers.", |r| f64::from(u8::from(r.connected))),
+    ("loadline_source_away_seconds", Gauge, "For how long the partition could not be read.", |r| r.away_seconds.unwrap_or(0.0)),
+    ("loadline_source_gaps_total", Counter, "Times records were missing and were asked for again.", |r| r.gaps as f64),
+    ("loadline_source_repeats_total", Counter, "Records that came again and were left out.", |r| r.repeats as f64),
+    ("loadline_source_stalls_total", Counter, "Times nothing came although there was something.", |r| r.stalls as f64),
+    ("loadline_source_reconnects_total", Counter, "Times the partition was opened again.", |r| r.reconnects as f64),
 ];
 
 fn readings(out: &mut Exposition, partitions: &[PartitionStatus]) {
     for (name, kind, help, value) in PER_READING {
         let read = partitions.iter().filter_map(|p| Some((p, p.reading.as_ref()?)));
-        let series = read.map(|(p, reading)| ([("partition", &*p.name)], value(reading) as f64));
+        let series = read.map(|(p, reading)| ([("partition", &*p.name)], value(reading)));
         out.family(name, kind, help, series);
     }
 }

@@ -201,7 +201,8 @@ impl Observer {
         let each = view.line.partitions().iter().enumerate();
         each.map(|(index, partition)| {
             let counts = view.partitions.get(index).map(|counts| &**counts);
-            self.partition(partition, counts, view.resumed_at, status, now)
+            let held = view.line.holds(partition);
+            PartitionStatus { held, ..self.partition(partition, counts, view.resumed_at, status, now) }
         })
         .collect()
     }
@@ -234,7 +235,6 @@ impl Observer {
                 (LogEnd::Unknown, None) => None,
             },
             oldest_seconds: [oldest, unread].into_iter().flatten().max_by(f64::total_cmp),
-            held: status.held,
             reading: counts.map(ReadingStatus::from),
             ..PartitionStatus::default()
         };

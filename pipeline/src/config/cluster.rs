@@ -107,7 +107,10 @@ fn domain(s: &mut Section<'_, '_>, endpoint: &str, wanted: bool) -> String {
         match item {
             Some(item) => s.report(&item, Refusal::new("is not a DNS name", remedy)),
             None => {
-                s.report_key("tls_domain", Refusal::new("is missing, and the endpoint is an address", remedy));
+                s.report_key(
+                    "tls_domain",
+                    Refusal::new("is missing, and the endpoint is an address", remedy),
+                );
             }
         }
     }

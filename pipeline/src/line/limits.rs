@@ -13,7 +13,10 @@ use parking_lot::Mutex;
 use stages::models::Broker;
 use state::SpillUsage;
 
-use super::{memory::Memory, partitions::Partitions};
+use super::{
+    memory::Memory,
+    partitions::{Partition, Partitions},
+};
 
 /// The bounds of the line. The config explains each and checks their relations.
 #[derive(Clone, Copy, Debug)]
@@ -110,6 +113,11 @@ impl Shared {
         self.pressed.load(Ordering::Relaxed) || self.partitions.is_full()
     }
 
+    /// Whether it holds this partition: memory is full, which is everyone's, or its own watermark is too far behind.
+    pub(super) fn holds(&self, partition: &Partition) -> bool {
+        self.pressed.load(Ordering::Relaxed) || partition.tickets.is_full()
+    }
+
     /// Runs `wait` with the intake marked as held, unless it is over at once.
     pub(super) async fn held<T>(&self, wait: impl Future<Output = T>) -> T {
         let mut wait = std::pin::pin!(wait);
@@ -120,5 +128,42 @@ impl Shared {
         let done = wait.await;
         self.pressed.store(false, Ordering::Relaxed);
         done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use state::Position;
+
+    use super::*;
+    use crate::line::testing::after;
+
+    #[tokio::test]
+    async fn a_partition_that_has_too_much_unsettled_is_held_alone_and_a_full_memory_holds_them_all() {
+        let limits = Limits {
+            in_flight_max: 8,
+            per_broker_max: 8,
+            spill_broker_max: 0,
+            spill_total_max: 0,
+            spill_after: Duration::ZERO,
+            hold_min: Duration::ZERO,
+            drain: Duration::ZERO,
+            grace: Duration::ZERO,
+            shards: 1,
+        };
+        let line = || Shared::new(&limits, 1, Partitions::new("t/0".into(), ["t/1".into()], 1));
+        let held = |line: &Shared| {
+            let each = line.partitions.iter().map(|partition| line.holds(partition));
+            (line.is_pressed(), each.collect::<Vec<_>>())
+        };
+        let (one, all) = (line(), line());
+        assert_eq!(held(&one), (false, vec![false, false]));
+        let partition = one.partitions.iter().nth(1).unwrap();
+        let place = Position::new(partition.source.clone(), 0, 0);
+        let _open = partition.tickets.issue(place, after(0), false);
+        assert_eq!(held(&one), (true, vec![false, true]));
+        let mut full = std::pin::pin!(all.held(std::future::pending::<()>()));
+        assert!(futures::poll!(&mut full).is_pending());
+        assert_eq!(held(&all), (true, vec![true, true]));
     }
 }

@@ -25,7 +25,7 @@ use super::{
     follow::Follow,
     intake::Intake,
     limits::{Limits, Shared},
-    partitions::Partitions,
+    partitions::{Partition, Partitions},
     records::{Records, Taken},
     shard::{Arrival, Shard, ShardReport},
     slot::Slot,
@@ -74,6 +74,12 @@ impl Watch {
     #[must_use]
     pub fn is_held(&self) -> bool {
         self.shared.is_pressed()
+    }
+
+    /// Whether backpressure holds this partition: it alone, or all of them.
+    #[must_use]
+    pub fn holds(&self, partition: &Partition) -> bool {
+        self.shared.holds(partition)
     }
 
     /// What waits on disk for brokers that the config has not named in this run.

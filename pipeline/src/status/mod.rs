@@ -91,21 +91,36 @@ pub struct PartitionStatus {
     pub lag_estimated: bool,
     /// Bytes of the log that are not settled, for a file.
     pub lag_bytes: Option<u64>,
-    /// How long ago the oldest unsettled record was read, in seconds; none if all that were read are settled.
+    /// How long ago the oldest unsettled record was read, in seconds, or, of a cluster's, how old the oldest that has not
+    /// been read is, if that is longer; none if all are read and settled.
     pub oldest_seconds: Option<f64>,
-    /// Whether backpressure holds it.
+    /// Whether backpressure holds it: it alone has too much unsettled, or memory is full, which holds all of them.
     pub held: bool,
     /// How reading it from a cluster goes, if it is one's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reading: Option<ReadingStatus>,
 }
 
+impl PartitionStatus {
+    /// For how long it could not be read from its cluster, so far, in seconds; none while it can be.
+    #[must_use]
+    pub fn away(&self) -> Option<f64> {
+        self.reading.as_ref()?.away_seconds
+    }
+}
+
 /// How reading a partition from a cluster goes. Counts are of this run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ReadingStatus {
-    /// Whether there is a connection to the partition's leader.
+    /// Whether it can be read: its leader answers.
     pub connected: bool,
+    /// For how long it could not be read, so far, in seconds; none while it can be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub away_seconds: Option<f64>,
+    /// Why it cannot be read; none while it can be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
     /// Times records were missing from what came, and were asked for again.
     pub gaps: u64,
     /// Records that came again and were left out.
@@ -118,8 +133,11 @@ pub struct ReadingStatus {
 
 impl From<&PartitionCounts> for ReadingStatus {
     fn from(counts: &PartitionCounts) -> Self {
+        let away = counts.away();
         Self {
-            connected: counts.is_connected(),
+            connected: away.is_none(),
+            away_seconds: away.map(seconds),
+            last_error: away.and_then(|_| counts.trouble()).map(|why| why.to_string()),
             gaps: counts.gaps(),
             repeats: counts.repeats(),
             stalls: counts.stalls(),

@@ -62,12 +62,21 @@ fn partitions(out: &mut impl Write, partitions: &[PartitionStatus]) -> io::Resul
             &number(partition.end),
             &lag(partition.lag_events, partition.lag_estimated),
             &time(partition.oldest_seconds),
-            if partition.held { "held" } else { "open" },
+            &intake(partition),
         ])
     }));
     rows.extend(together(partitions));
     write_columns(out, &rows, &[2, 3, 4, 5, 6])?;
     writeln!(out)
+}
+
+/// Whether records of a partition come in, and if not why.
+fn intake(partition: &PartitionStatus) -> String {
+    match partition.away() {
+        Some(away) => format!("away {}", span(away)),
+        None if partition.held => "held".to_owned(),
+        None => "open".to_owned(),
+    }
 }
 
 /// What can be said of several partitions together: their places cannot be added. None if they say nothing of a lag.
@@ -76,6 +85,12 @@ fn together(partitions: &[PartitionStatus]) -> Option<Vec<String>> {
     let events = partitions.iter().map(|partition| partition.lag_events).sum::<Option<u64>>();
     let events = events.filter(|_| several)?;
     let oldest = partitions.iter().filter_map(|partition| partition.oldest_seconds).max_by(f64::total_cmp);
+    let with = |what: &str, is: fn(&PartitionStatus) -> bool| {
+        let count = partitions.iter().filter(|partition| is(partition)).count();
+        (count > 0).then(|| format!("{count} {what}"))
+    };
+    let intake = [with("away", |one| one.away().is_some()), with("held", |one| one.held)];
+    let intake = intake.into_iter().flatten().collect::<Vec<_>>().join(", ");
     Some(row([
         &format!("all {}", partitions.len()),
         "",
@@ -84,7 +99,7 @@ fn together(partitions: &[PartitionStatus]) -> Option<Vec<String>> {
         "",
         &lag(Some(events), partitions.iter().any(|partition| partition.lag_estimated)),
         &time(oldest),
-        if partitions.iter().any(|partition| partition.held) { "held" } else { "open" },
+        if intake.is_empty() { "open" } else { &intake },
     ]))
 }
 
@@ -169,7 +184,7 @@ fn time(seconds: Option<f64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::{DeadCause, Verdict};
+    use crate::status::{DeadCause, ReadingStatus, Verdict};
 
     #[test]
     fn the_verdict_comes_first_and_the_worst_broker_before_the_others() {
@@ -253,6 +268,13 @@ published to their topic: 1 in this run, 2 are left; its cluster does not take t
         let lines: Vec<_> = text.lines().map(cells).collect();
         assert_eq!(lines[2][0], format!("fluvio:{topic}/1"), "{text}");
         assert_eq!(lines[4], ["all", "3", "30", "events", "1m", "15s", "open"], "{text}");
+        let away = ReadingStatus { away_seconds: Some(192.0), ..ReadingStatus::default() };
+        status.partitions[1] = PartitionStatus { reading: Some(away), held: true, ..partition(1, 20, None) };
+        status.partitions[2].held = true;
+        let text = shown(&status);
+        let ends: Vec<_> =
+            text.lines().skip(1).map(|line| line.rsplit("  ").next().unwrap().trim()).collect();
+        assert_eq!(ends[..4], ["open", "away 3m 12s", "held", "1 away, 2 held"], "{text}");
         // What one does not know nobody knows of all.
         status.partitions[2].lag_events = None;
         assert!(!shown(&status).contains("all 3"));

@@ -6,10 +6,15 @@ use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
 use super::{BrokerStatus, PartitionStatus, Status};
+use crate::columns::shown_in;
 
 /// A record that has been unsettled for longer is lag: longer than a commit, a retry in place and `spill_after` by
 /// their defaults.
 const OLDEST_MAX: f64 = 10.0;
+/// A partition that could not be read for longer is out of reach: longer than it takes to find a new leader, as a rule.
+const AWAY_MAX: f64 = 10.0;
+/// How much of an error is told, in characters.
+const ERROR_MAX: usize = 200;
 /// The share of its rate from which on a broker is at it.
 const AT_RATE: f64 = 0.95;
 /// How many brokers one reason names.
@@ -71,8 +76,11 @@ impl Verdict {
             }
         }
         if status.held {
-            because.insert(0, "backpressure holds the intake".to_owned());
+            because.insert(0, held(&status.partitions));
         }
+        // First: what the log has is not even known.
+        let away = out_of_reach(&status.partitions).into_iter();
+        because.splice(0..0, away);
         because.extend(oldest_unsettled(&status.partitions));
         if !because.is_empty() {
             because.extend(at_their_rate(&status.brokers));
@@ -122,6 +130,39 @@ pub(super) fn worse(one: &BrokerStatus, other: &BrokerStatus) -> std::cmp::Order
     };
     let age = |broker: &BrokerStatus| broker.oldest_seconds.unwrap_or(-1.0);
     rank(one).cmp(&rank(other)).then(age(other).total_cmp(&age(one)))
+}
+
+/// What backpressure holds: one partition may have too much unsettled while the others go on.
+fn held(partitions: &[PartitionStatus]) -> String {
+    let held = partitions.iter().filter(|partition| partition.held);
+    let others = held.clone().count().saturating_sub(1);
+    match held.clone().next() {
+        Some(first) if others + 1 < partitions.len() => match others {
+            0 => format!("backpressure holds {}", first.name),
+            1 => format!("backpressure holds {} and one more partition", first.name),
+            more => format!("backpressure holds {} and {more} more partitions", first.name),
+        },
+        _ => "backpressure holds the intake".to_owned(),
+    }
+}
+
+/// The partition that could not be read for longest; of a cluster that is away each would say the same.
+fn out_of_reach(partitions: &[PartitionStatus]) -> Option<String> {
+    let away = || {
+        partitions.iter().filter_map(|partition| {
+            let away = partition.away().filter(|away| *away > AWAY_MAX)?;
+            Some((away, partition))
+        })
+    };
+    let (longest, partition) = away().max_by(|(one, _), (other, _)| one.total_cmp(other))?;
+    let others = match away().count() - 1 {
+        0 => String::new(),
+        1 => ", nor has one more partition".to_owned(),
+        more => format!(", nor have {more} more partitions"),
+    };
+    let error = partition.reading.as_ref().and_then(|reading| reading.last_error.as_deref());
+    let error = error.map_or(String::new(), |error| format!(", last error: {}", shown_in(error, ERROR_MAX)));
+    Some(format!("{} has not been readable for {}{others}{error}", partition.name, span(longest)))
 }
 
 /// The partition that lags longest; of a topic that lags as a whole each would say the same.
@@ -227,7 +268,7 @@ pub(super) fn span(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::{ErrorStatus, LedgerStatus, PartitionStatus};
+    use crate::status::{ErrorStatus, LedgerStatus, PartitionStatus, ReadingStatus};
 
     fn broker(id: &str, state: &str, spilled: u64, oldest: Option<f64>) -> BrokerStatus {
         BrokerStatus {
@@ -294,6 +335,36 @@ mod tests {
     }
 
     #[test]
+    fn a_partition_nobody_answers_for_comes_first_though_nothing_is_known_to_wait() {
+        let partition = |name: &str, away_seconds| {
+            let last_error = Some("the leader at h:1 cannot be reached: refused".to_owned());
+            let reading = ReadingStatus { away_seconds, last_error, ..ReadingStatus::default() };
+            PartitionStatus { name: name.to_owned(), reading: Some(reading), ..PartitionStatus::default() }
+        };
+        let told = |partitions| {
+            let brokers = vec![broker("b", "draining", 7, None)];
+            Verdict::new(&Status { partitions, brokers, held: true, ..Status::default() }, true).to_string()
+        };
+        let rest = "; backpressure holds the intake; broker b catches up, 7 wait";
+        assert_eq!(
+            told(vec![partition("t/0", None), partition("t/1", Some(192.0)), partition("t/2", Some(3.0))]),
+            format!(
+                "lagging because t/1 has not been readable for 3m 12s, last error: the leader at h:1 cannot be \
+                 reached: refused{rest}"
+            )
+        );
+        let all = told((0..4).map(|n| partition(&format!("t/{n}"), Some(60.0 + f64::from(n)))).collect());
+        assert!(
+            all.starts_with(
+                "lagging because t/3 has not been readable for 1m 3s, nor have 3 more partitions"
+            ),
+            "{all}"
+        );
+        let soon = vec![partition("t/0", Some(9.0))];
+        assert_eq!(Verdict::new(&Status { partitions: soon, ..Status::default() }, true).word, Word::Healthy);
+    }
+
+    #[test]
     fn what_delays_nothing_is_told_and_healthy_all_the_same() {
         assert_eq!(verdict(vec![broker("a", "healthy", 0, Some(1.0))]), "healthy");
         let disabled = verdict(vec![broker("a", "disabled", 0, None), broker("b", "paused", 0, None)]);
@@ -333,6 +404,12 @@ mod tests {
         assert_eq!(
             Verdict::new(&Status { held: true, brokers, ..Status::default() }, true).to_string(),
             "lagging because backpressure holds the intake; a, b take all that their rates allow"
+        );
+        let one_of_two = |held| PartitionStatus { held, ..old("t/1", None) };
+        let partitions = vec![old("t/0", None), one_of_two(true)];
+        assert_eq!(
+            Verdict::new(&Status { held: true, partitions, ..Status::default() }, true).to_string(),
+            "lagging because backpressure holds t/1"
         );
         let ledger = Some(LedgerStatus { faulted: true, ..LedgerStatus::default() });
         let verdict = Verdict::new(&Status { ledger, ..status }, true);

@@ -118,7 +118,7 @@ impl Begin {
 
 /// A partition that is to be taken up.
 pub(super) struct Beginning<P, C> {
-    pub(super) partition: P,
+    pub(super) partition: Arc<P>,
     pub(super) begin: Begin,
     pub(super) mark: Arc<[u8]>,
     pub(super) counts: Arc<PartitionCounts>,
@@ -131,7 +131,7 @@ impl<P: Partition, C: Checkpoints> Beginning<P, C> {
     ///
     /// # Errors
     /// [`SourceFault::Lost`], or a fault of the state.
-    pub(super) async fn reach(self) -> Result<P, SourceFault> {
+    pub(super) async fn reach(self) -> Result<(), SourceFault> {
         let Self { partition, begin, mark, counts, checkpoints, mut patience } = self;
         let timeout = patience.timeout();
         let bounds = patience.wait(|| answered(timeout, "a connection", partition.connect())).await?;
@@ -145,6 +145,6 @@ impl<P: Partition, C: Checkpoints> Beginning<P, C> {
         }
         counts.begins(at, bounds.end);
         tracing::info!(source = %name, position = at, start = bounds.start, end = bounds.end, "the partition is read");
-        Ok(partition)
+        Ok(())
     }
 }

@@ -72,7 +72,7 @@ pub(super) async fn sources<C: Cluster>(
     let grown = known && options.partitions == Partitions::All;
     let mut sources = Vec::with_capacity(numbers.len());
     for number in numbers {
-        let partition = cluster.partition(number);
+        let partition = Arc::new(cluster.partition(number));
         if fail_fast {
             let reached = || answered(options.connect_timeout, "a connection", partition.connect());
             let _bounds = patience.wait(reached).await?;
@@ -84,7 +84,7 @@ pub(super) async fn sources<C: Cluster>(
 
 fn source<P: Partition>(
     options: &FluvioOptions,
-    (partition, number): (P, u32),
+    (partition, number): (Arc<P>, u32),
     checkpoints: impl Checkpoints,
     grown: bool,
     clock: Clock,
@@ -99,14 +99,14 @@ fn source<P: Partition>(
     let counts = Arc::new(PartitionCounts::new(name, number, begin.known(), begin.known()));
     let mark = mark(&options.topic, number);
     let beginning = Beginning {
-        partition,
+        partition: Arc::clone(&partition),
         begin,
         mark: Arc::clone(&mark),
         counts: Arc::clone(&counts),
         checkpoints,
         patience,
     };
-    Ok(FluvioSource::new(options, mark, beginning.reach(), counts, settled, clock))
+    Ok(FluvioSource::new(options, mark, (partition, beginning.reach()), counts, settled, clock))
 }
 
 /// How many partitions the topic has, if it has those that are named.

@@ -1,11 +1,22 @@
 //! What is told of a partition while it is read: the source writes, whoever shows a status reads.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
+use parking_lot::Mutex;
 use state::UnixMillis;
+use tokio::time::Instant;
+
+use super::{
+    link::Link,
+    partition::{Bounds, ClusterFault},
+    waiting::Waiting,
+};
 
 /// No offset, no time.
 const NONE: u64 = u64::MAX;
@@ -19,7 +30,10 @@ pub struct PartitionCounts {
     position: AtomicU64,
     end: AtomicU64,
     newest_at: AtomicU64,
-    connected: AtomicBool,
+    waiting: Mutex<Waiting>,
+    link: Mutex<Link>,
+    /// Whether the link is to be told of a record: not of each.
+    away: AtomicBool,
     gaps: AtomicU64,
     repeats: AtomicU64,
     stalls: AtomicU64,
@@ -28,6 +42,9 @@ pub struct PartitionCounts {
 
 impl PartitionCounts {
     pub(super) fn new(source: Arc<str>, partition: u32, began_at: u64, end: u64) -> Self {
+        let now = Instant::now();
+        let mut waiting = Waiting::default();
+        waiting.ends_at(began_at, end, now);
         Self {
             source,
             partition,
@@ -35,7 +52,9 @@ impl PartitionCounts {
             position: AtomicU64::new(began_at),
             end: AtomicU64::new(end),
             newest_at: AtomicU64::new(NONE),
-            connected: AtomicBool::new(false),
+            waiting: Mutex::new(waiting),
+            link: Mutex::new(Link::new(now)),
+            away: AtomicBool::new(true),
             gaps: AtomicU64::new(0),
             repeats: AtomicU64::new(0),
             stalls: AtomicU64::new(0),
@@ -79,18 +98,37 @@ impl PartitionCounts {
         self.end().saturating_sub(self.position())
     }
 
-    /// The age in milliseconds of the newest record read, if there are more: the oldest of those is not older than
-    /// that. None if all has been read, or nothing yet.
+    /// How old the oldest record that has not been read is, in milliseconds; none if all has been read. It is at least as
+    /// old as it has been seen in the log, and at most as old as the newest record read, if its producer has said when
+    /// that was: the latter, if it is known.
     #[must_use]
     pub fn unread_age(&self, now: UnixMillis) -> Option<u64> {
+        let position = self.position();
+        if self.end() <= position {
+            return None;
+        }
+        let seen = self.waiting.lock().age(position, Instant::now()).unwrap_or_default();
         let newest = self.newest_at.load(Relaxed);
-        (newest != NONE && self.unread() > 0).then(|| now.saturating_sub(newest))
+        let at_most = if newest == NONE { 0 } else { now.saturating_sub(newest) };
+        Some(at_most.max(u64::try_from(seen.as_millis()).unwrap_or(u64::MAX)))
     }
 
-    /// Whether there is a connection to the leader.
+    /// Whether the partition can be read: its leader answers.
     #[must_use]
     pub fn is_connected(&self) -> bool {
-        self.connected.load(Relaxed)
+        self.away().is_none()
+    }
+
+    /// For how long it could not be read, so far; none while it can be.
+    #[must_use]
+    pub fn away(&self) -> Option<Duration> {
+        self.link.lock().away(Instant::now())
+    }
+
+    /// Why it cannot be read, in words; none while it can be, or if that is not known yet.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Arc<str>> {
+        self.link.lock().why()
     }
 
     /// How often records were passed over, and read again from there.
@@ -124,19 +162,58 @@ impl PartitionCounts {
         self.end.store(end, Relaxed);
     }
 
+    /// The number of the stream, while there is one.
+    pub(super) fn stream(&self) -> Option<u64> {
+        self.link.lock().stream()
+    }
+
     pub(super) fn took(&self, next: u64, at: Option<UnixMillis>) {
         self.position.store(next, Relaxed);
         if let Some(at) = at {
             self.newest_at.store(at, Relaxed);
         }
+        if self.away.load(Relaxed) {
+            self.link(Link::gave);
+        }
     }
 
     pub(super) fn ends_at(&self, end: u64) {
+        self.waiting.lock().ends_at(self.position(), end, Instant::now());
         self.end.store(end, Relaxed);
     }
 
+    /// Notes that a stream has been opened, or that there is none any more.
     pub(super) fn set_connected(&self, connected: bool) {
-        self.connected.store(connected, Relaxed);
+        let now = Instant::now();
+        self.link(|link| if connected { link.opened() } else { link.closed(now) });
+    }
+
+    /// Notes why there is no stream.
+    pub(super) fn lost(&self, why: &ClusterFault) {
+        self.link(|link| link.failed(&why.to_string(), Instant::now()));
+    }
+
+    /// Notes what a look over `stream` has seen. False if that stream is gone: what was seen over it says nothing of
+    /// another one.
+    pub(super) fn looked(&self, stream: u64, seen: &Result<Bounds, ClusterFault>) -> bool {
+        match seen {
+            Err(fault) => self.link(|link| link.looked_ill(stream, &fault.to_string(), Instant::now())),
+            Ok(Bounds { end, .. }) => {
+                let all_read = *end <= self.position();
+                let holds = self.link(|link| link.looked_well(stream, all_read));
+                if holds {
+                    self.ends_at(*end);
+                }
+                holds
+            }
+        }
+    }
+
+    fn link<T>(&self, note: impl FnOnce(&mut Link) -> T) -> T {
+        let mut link = self.link.lock();
+        let noted = note(&mut link);
+        self.away.store(link.is_away(), Relaxed);
+        noted
     }
 
     pub(super) fn gap(&self) {

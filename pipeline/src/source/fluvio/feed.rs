@@ -17,7 +17,8 @@ use super::{
     backoff::Backoff,
     counts::PartitionCounts,
     guard::{Broken, Guard, Judged},
-    look::{Looks, Settled, answered},
+    look::{Looks, answered},
+    mirror::Mirror,
     partition::{Bounds, ClusterFault, LogRecord, Partition},
     watchdog::Watchdog,
 };
@@ -44,7 +45,7 @@ pub(super) struct Feed<P: Partition> {
     backoff: Backoff,
     counts: Arc<PartitionCounts>,
     clock: Clock,
-    settled: Option<Settled>,
+    mirror: Option<Arc<Mirror<P>>>,
     looks: Option<Looks>,
     stream: Option<Open<P::Records>>,
     trouble: Option<Trouble>,
@@ -71,28 +72,30 @@ enum Seen {
     Record(LogRecord),
     Fault(ClusterFault),
     Stalled(u64),
+    /// There are no more looks.
+    Unwatched,
 }
 
 impl<P: Partition> Feed<P> {
     pub(super) fn new(
         (name, mark): (Arc<str>, Arc<[u8]>),
-        partition: P,
+        partition: Arc<P>,
         pace: Pace,
         counts: Arc<PartitionCounts>,
-        settled: Option<Settled>,
+        mirror: Option<Arc<Mirror<P>>>,
         clock: Clock,
     ) -> Self {
         Self {
             name,
             mark,
-            partition: Arc::new(partition),
+            partition,
             guard: Guard::new(counts.began_at()),
             watchdog: Watchdog::new(pace.stall_after),
             backoff: Backoff::new(pace.backoff_min, pace.backoff_max),
             pace,
             counts,
             clock,
-            settled,
+            mirror,
             looks: None,
             stream: None,
             trouble: None,
@@ -113,7 +116,7 @@ impl<P: Partition> Feed<P> {
             let looks = self.looks.get_or_insert_with(|| {
                 let waits = (self.pace.stall_after, self.pace.timeout);
                 let (partition, counts) = (Arc::clone(&self.partition), Arc::clone(&self.counts));
-                Looks::start(partition, waits, counts, self.settled.take(), self.clock.clone())
+                Looks::start(partition, waits, counts, self.mirror.clone(), self.clock.clone())
             });
             match wait(&mut stream.records, looks, &mut self.watchdog, self.guard.expected()).await {
                 Seen::Record(record) => {
@@ -123,6 +126,11 @@ impl<P: Partition> Feed<P> {
                     }
                 }
                 Seen::Fault(fault) => self.lose(&fault),
+                Seen::Unwatched => {
+                    // Begun anew with the next stream.
+                    self.looks = None;
+                    self.lose(&ClusterFault::Unwatched);
+                }
                 Seen::Stalled(end) => {
                     self.counts.stall();
                     let position = self.guard.expected();
@@ -243,6 +251,7 @@ impl<P: Partition> Feed<P> {
 
     fn lose(&mut self, fault: &ClusterFault) {
         self.close();
+        self.counts.lost(fault);
         let (source, told) = (&self.name, mem::discriminant(fault));
         let (tries, before) = match &mut self.trouble {
             None => {
@@ -295,7 +304,8 @@ where
                     None => Seen::Fault(ClusterFault::Ended),
                 };
             }
-            Ok(()) = looks.seen.changed() => match &*looks.seen.borrow_and_update() {
+            watched = looks.seen.changed() => match &*looks.seen.borrow_and_update() {
+                _ if watched.is_err() => return Seen::Unwatched,
                 Some(Ok(Bounds { end, .. })) if watchdog.is_stalled(Instant::now(), expected, *end) => {
                     return Seen::Stalled(*end);
                 }

@@ -1,18 +1,19 @@
 //! Looks at a partition's end while it is read, whether or not anyone takes its records: the lag must be known best
-//! when the line is full. Looks also tell the feed that the leader no longer answers, and carry settled offsets to the
-//! cluster if they are mirrored.
+//! when the line is full. Looks also tell the feed, and whoever asks for a status, that the leader no longer answers;
+//! settled offsets are mirrored on the way.
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use state::Clock;
 use tokio::{
     sync::watch,
-    task::{JoinSet, spawn_blocking},
+    task::JoinSet,
     time::{self, Instant, MissedTickBehavior},
 };
 
 use super::{
     counts::PartitionCounts,
+    mirror::Mirror,
     partition::{Bounds, ClusterFault, Partition},
 };
 
@@ -31,6 +32,10 @@ impl Settled {
     /// Asks `settled` each time.
     pub(super) fn new(settled: impl Fn() -> Option<u64> + Send + Sync + 'static) -> Self {
         Self(Arc::new(settled))
+    }
+
+    pub(super) fn get(&self) -> Option<u64> {
+        (self.0)()
     }
 }
 
@@ -56,12 +61,12 @@ impl Looks {
         partition: Arc<P>,
         (stall_after, timeout): (Duration, Duration),
         counts: Arc<PartitionCounts>,
-        settled: Option<Settled>,
+        mirror: Option<Arc<Mirror<P>>>,
         clock: Clock,
     ) -> Self {
         let (give, seen) = watch::channel(None);
         let every = (stall_after / 4).min(EVERY_MAX);
-        let looker = Looker { partition, timeout, counts, settled, mirrored: None, clock };
+        let looker = Looker { partition, timeout, counts, mirror, clock };
         let mut task = JoinSet::new();
         task.spawn(looker.run(every, give));
         Self { seen, _task: task }
@@ -72,38 +77,35 @@ struct Looker<P> {
     partition: Arc<P>,
     timeout: Duration,
     counts: Arc<PartitionCounts>,
-    settled: Option<Settled>,
-    mirrored: Option<u64>,
+    mirror: Option<Arc<Mirror<P>>>,
     clock: Clock,
 }
 
 impl<P: Partition> Looker<P> {
-    async fn run(mut self, every: Duration, give: watch::Sender<Look>) {
+    async fn run(self, every: Duration, give: watch::Sender<Look>) {
         let mut ticks = time::interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut told, mut mirrored_at) = (Instant::now(), Instant::now());
         loop {
             ticks.tick().await;
-            // Nothing to look at; the feed is about to connect, and tells if it cannot.
-            if !self.counts.is_connected() {
-                continue;
+            // Without a stream there is nothing to look at; the feed is about to connect, and tells if it cannot.
+            let stream = self.counts.stream();
+            if let Some(stream) = stream {
+                let seen = answered(self.timeout, "where the log ends", self.partition.bounds()).await;
+                if self.counts.looked(stream, &seen) {
+                    give.send_replace(Some(seen));
+                }
             }
-            let connection = self.counts.reconnects();
-            let seen = answered(self.timeout, "where the log ends", self.partition.bounds()).await;
-            if let Ok(Bounds { end, .. }) = seen {
-                self.counts.ends_at(end);
-            }
-            // A look over a connection that is gone by now says nothing of the new one.
-            if self.counts.reconnects() == connection && self.counts.is_connected() {
-                give.send_replace(Some(seen));
-            }
+            // Most of all while there is no stream.
             if told.elapsed() >= LAG_EVERY {
                 told = Instant::now();
                 self.tell();
             }
-            if mirrored_at.elapsed() >= MIRROR_EVERY {
+            if let Some(mirror) = self.mirror.as_ref().filter(|_| stream.is_some())
+                && mirrored_at.elapsed() >= MIRROR_EVERY
+            {
                 mirrored_at = Instant::now();
-                self.mirror().await;
+                mirror.tell().await;
             }
         }
     }
@@ -114,21 +116,6 @@ impl<P: Partition> Looker<P> {
             let (source, position, end) = (counts.source(), counts.position(), counts.end());
             let oldest = counts.unread_age(self.clock.now()).map(Duration::from_millis);
             tracing::info!(%source, position, end, unread = counts.unread(), ?oldest, "records wait in the log");
-        }
-    }
-
-    async fn mirror(&mut self) {
-        let Some(Settled(settled)) = self.settled.clone() else { return };
-        let Ok(Some(settled)) = spawn_blocking(move || settled()).await else { return };
-        if self.mirrored == Some(settled) {
-            return;
-        }
-        match answered(self.timeout, "a settled offset", self.partition.mirror(settled)).await {
-            Ok(()) => self.mirrored = Some(settled),
-            // Only what the cluster's own tools show depends on it.
-            Err(fault) => {
-                tracing::debug!(source = %self.counts.source(), %fault, "the cluster is not told what is settled");
-            }
         }
     }
 }

@@ -19,8 +19,10 @@ mod connect;
 mod counts;
 mod feed;
 mod guard;
+mod link;
 mod look;
 mod mark;
+mod mirror;
 mod options;
 mod partition;
 mod patience;
@@ -29,6 +31,7 @@ mod script;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod waiting;
 mod watchdog;
 
 use std::sync::Arc;
@@ -53,6 +56,7 @@ use feed::{Feed, Pace};
 use look::Settled;
 pub(crate) use look::answered;
 pub use mark::mark;
+use mirror::Mirror;
 use partition::Partition;
 
 /// How far ahead the horizon is promised, in records: as many as a broker's deliveries on disk.
@@ -62,10 +66,11 @@ const HORIZON_STEP: u64 = 1024;
 pub struct FluvioSource<P = PartitionClient> {
     name: Arc<str>,
     mark: Arc<[u8]>,
-    begins: BoxFuture<'static, Result<P, SourceFault>>,
+    partition: Arc<P>,
+    begins: BoxFuture<'static, Result<(), SourceFault>>,
     pace: Pace,
     counts: Arc<PartitionCounts>,
-    settled: Option<Settled>,
+    mirror: Option<Arc<Mirror<P>>>,
     clock: Clock,
 }
 
@@ -82,11 +87,11 @@ pub(crate) fn partition_of_name(name: &str) -> Option<(&str, u32)> {
 }
 
 impl<P> FluvioSource<P> {
-    /// Reads the partition that `begins` gives, from the place on that is in `counts` by then.
+    /// Reads `partition` when `begins` has ended, from the place on that is in `counts` by then.
     fn new(
         options: &FluvioOptions,
         mark: Arc<[u8]>,
-        begins: impl Future<Output = Result<P, SourceFault>> + Send + 'static,
+        (partition, begins): (Arc<P>, impl Future<Output = Result<(), SourceFault>> + Send + 'static),
         counts: Arc<PartitionCounts>,
         settled: Option<Settled>,
         clock: Clock,
@@ -98,13 +103,26 @@ impl<P> FluvioSource<P> {
             backoff_max: options.backoff_max,
             record_max: options.record_max,
         };
-        Self { name: Arc::clone(counts.source()), mark, begins: begins.boxed(), pace, counts, settled, clock }
+        let name = Arc::clone(counts.source());
+        let mirror = settled.map(|settled| {
+            Arc::new(Mirror::new(Arc::clone(&name), Arc::clone(&partition), settled, pace.timeout))
+        });
+        Self { name, mark, partition, begins: begins.boxed(), pace, counts, mirror, clock }
     }
 
     /// The places and counts of this partition; they go on while its stream runs.
     #[must_use]
     pub fn counts(&self) -> Arc<PartitionCounts> {
         Arc::clone(&self.counts)
+    }
+}
+
+impl FluvioSource {
+    /// What is to be awaited when the run has ended: the cluster is told once more how far this partition is settled,
+    /// within two seconds. None if it is not to be told.
+    pub(crate) fn last_word(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
+        let mirror = self.mirror.clone()?;
+        Some(async move { mirror.last().await })
     }
 }
 
@@ -118,11 +136,11 @@ impl<P: Partition> Source for FluvioSource<P> {
     }
 
     fn into_stream(self) -> impl Stream<Item = Result<SourceRecord, SourceFault>> + Send + 'static {
-        let Self { name, mark, begins, pace, counts, settled, clock } = self;
+        let Self { name, mark, partition, begins, pace, counts, mirror, clock } = self;
         let records = async move {
-            let partition = begins.await?;
+            begins.await?;
             // Boxed, because the stream moves it once a record.
-            let feed = Box::new(Feed::new((name, mark), partition, pace, counts, settled, clock));
+            let feed = Box::new(Feed::new((name, mark), partition, pace, counts, mirror, clock));
             Ok(stream::try_unfold(feed, |mut feed| async move { Ok(Some((feed.next().await?, feed))) }))
         };
         records.try_flatten_stream()

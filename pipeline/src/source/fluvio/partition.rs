@@ -130,6 +130,9 @@ pub enum ClusterFault {
         /// The client's words.
         detail: String,
     },
+    /// What looks at the log's end has ended, which it never should: the watchdog would see nothing any more.
+    #[error("nothing looks at the log's end any more; its task has ended")]
+    Unwatched,
     /// The stream ended, although a log has no end.
     #[error("the stream ended")]
     Ended,
@@ -161,6 +164,6 @@ pub(super) trait Partition: Send + Sync + 'static {
     /// What the log holds now, asked over the connection.
     fn bounds(&self) -> impl Future<Output = Result<Bounds, ClusterFault>> + Send;
 
-    /// Tells the cluster that everything below `settled` is settled, for its own tools to show.
-    fn mirror(&self, settled: u64) -> impl Future<Output = Result<(), ClusterFault>> + Send;
+    /// Tells the cluster that everything below `settled` is settled, for its own tools to show. False if it could not be told yet.
+    fn mirror(&self, settled: u64) -> impl Future<Output = Result<bool, ClusterFault>> + Send;
 }

@@ -131,9 +131,9 @@ impl Partition for Scripted {
         Ok(*self.0.bounds.lock())
     }
 
-    async fn mirror(&self, settled: u64) -> Result<(), ClusterFault> {
+    async fn mirror(&self, settled: u64) -> Result<bool, ClusterFault> {
         self.0.mirrored.lock().push(settled);
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -119,14 +119,19 @@ impl Leader {
         }
     }
 
-    /// Says that everything before `settled` is settled, if the stream was opened under a consumer's name.
-    pub(super) async fn mirror(&self, settled: u64) -> Result<(), ClusterFault> {
+    /// Says that everything before `settled` is settled, if the stream was opened under a consumer's name. False if it
+    /// could not be said, because no response has come over this connection yet: only they name the session.
+    pub(super) async fn mirror(&self, settled: u64) -> Result<bool, ClusterFault> {
+        // The cluster keeps the last offset that was consumed; before the first there is none.
+        let Some(last) = settled.checked_sub(1) else { return Ok(true) };
         let session = self.session.load(Relaxed);
-        // The cluster keeps the last offset that was consumed.
-        let Some(last) = settled.checked_sub(1).filter(|_| session != NONE) else { return Ok(()) };
+        if session == NONE {
+            return Ok(false);
+        }
         let asked = UpdateConsumerOffsetRequest::new(i64::try_from(last).unwrap_or(i64::MAX), session);
         let answer = self.socket.send_receive(asked).await.map_err(|error| self.unreachable(&error))?;
-        accepted("a consumer's offset", &answer.error_code)
+        accepted("a consumer's offset", &answer.error_code)?;
+        Ok(true)
     }
 
     pub(super) fn unreachable(&self, error: &SocketError) -> ClusterFault {

@@ -122,7 +122,7 @@ impl Partition for PartitionClient {
         self.leader()?.bounds().await
     }
 
-    async fn mirror(&self, settled: u64) -> Result<(), ClusterFault> {
+    async fn mirror(&self, settled: u64) -> Result<bool, ClusterFault> {
         self.leader()?.mirror(settled).await
     }
 }

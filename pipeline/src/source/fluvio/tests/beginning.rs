@@ -73,7 +73,7 @@ async fn begins(
     let mut begun = Vec::new();
     for source in sources {
         let counts = source.counts();
-        let _partition = source.begins.await?;
+        source.begins.await?;
         begun.push((counts.partition(), counts.began_at()));
     }
     assert_eq!(on_record.offsets(), begun, "it is on record before anything is read");

@@ -1,6 +1,7 @@
 //! The source against a scripted cluster: streams that jump, stall, repeat, end and fail.
 
 mod beginning;
+mod looking;
 mod reading;
 
 use std::{future::ready, sync::Arc, time::Duration};
@@ -14,6 +15,7 @@ use super::{
     mark::mark,
     name_of,
     options::{ClusterOptions, FluvioOptions, Isolation, Partitions, Start},
+    partition::Partition,
     script::{Act, Scripted},
 };
 use crate::source::{Source, SourceFault, SourceRecord};
@@ -45,20 +47,21 @@ fn source(
 ) -> (Scripted, FluvioSource<Scripted>) {
     let script = Scripted::new(bounds, acts);
     let clock = Clock::simulated(1_000_000);
-    let source = source_of(&options(), &script, (3, at, bounds.1), None, clock);
+    let source = source_of(&options(), script.clone(), (3, at, bounds.1), None, clock);
     (script, source)
 }
 
 /// A source that begins at `at` of partition `number` that ends at `end`.
-fn source_of(
+fn source_of<P: Partition>(
     options: &FluvioOptions,
-    script: &Scripted,
+    partition: P,
     (number, at, end): (u32, u64, u64),
     settled: Option<Settled>,
     clock: Clock,
-) -> FluvioSource<Scripted> {
+) -> FluvioSource<P> {
     let counts = Arc::new(PartitionCounts::new(name_of("t", number), number, at, end));
-    FluvioSource::new(options, mark("t", number), ready(Ok(script.clone())), counts, settled, clock)
+    let begun = (Arc::new(partition), ready(Ok(())));
+    FluvioSource::new(options, mark("t", number), begun, counts, settled, clock)
 }
 
 /// The offsets of the first `count` records, or the fault that came before.
