@@ -34,7 +34,13 @@ fn now<S: Stage>(stage: &S, input: S::In) -> S::Out {
 fn raw(number: u64, body: String) -> RawRecord {
     let bytes = Bytes::from(body);
     let full_len = bytes.len() as u64;
-    RawRecord { position: Position::new("bench".into(), 0, number), bytes, full_len, read_at: 0 }
+    RawRecord {
+        position: Position::new("bench".into(), 0, number),
+        bytes,
+        full_len,
+        read_at: 0,
+        unreadable: None,
+    }
 }
 
 /// The corpus's event in a CloudEvents 1.0 envelope.

@@ -7,6 +7,7 @@
 //!
 //! | cause | the record |
 //! |---|---|
+//! | `unreadable-batch` | and perhaps those behind it stood in a batch that the source could not read: the letter has the batch |
 //! | `too-large` | was cut by the source at its limit |
 //! | `byte-order-mark` | begins with U+FEFF |
 //! | `not-utf8`, `nul-byte`, `not-json` | is no text, or no JSON; `nul-byte` hints at UTF-16 |
@@ -45,6 +46,9 @@ use crate::{
     schema::{Field, Schema},
     stage::Stage,
 };
+
+/// The cause of a letter whose bytes are not a record's but those of the batch it stood in.
+pub const UNREADABLE_BATCH: &str = "unreadable-batch";
 
 /// The stage that reads an event from a record's bytes. A clone reads what this one reads.
 #[derive(Clone, Debug)]
@@ -103,6 +107,9 @@ impl Form {
 
     /// Fills `reads`, also with what was read before a problem.
     fn read<'a>(&'a self, raw: &'a RawRecord, reads: &mut Reads<'a>) -> Result<(), Problem> {
+        if let Some(why) = &raw.unreadable {
+            return Err(Problem::UnreadableBatch(why.clone()));
+        }
         if raw.is_cut() {
             self.glean(&raw.bytes, reads);
             return Err(Problem::TooLarge { full_len: raw.full_len, read: raw.bytes.len() });

@@ -34,7 +34,7 @@ mod webhook_id;
 pub use ack::{Ack, Settled};
 pub use backoff::RetryPolicy;
 pub use breaker::BreakerPolicy;
-pub use decode::Decode;
+pub use decode::{Decode, UNREADABLE_BATCH};
 pub use dedupe::Dedupe;
 pub use deliver::Deliver;
 pub use egress::{AddressRefused, Egress};

@@ -203,7 +203,13 @@ mod tests {
         let bytes = Bytes::from_static(b"{\"as\": \"it came\" }");
         let position = Position::new("test".into(), 3, 7);
         ShipmentEvent {
-            raw: RawRecord { position, full_len: bytes.len() as u64, bytes, read_at: NOW + 5 },
+            raw: RawRecord {
+                position,
+                full_len: bytes.len() as u64,
+                bytes,
+                read_at: NOW + 5,
+                unreadable: None,
+            },
             event_id: "e-1".into(),
             load_id: "L-7".into(),
             status: "canceled".into(),

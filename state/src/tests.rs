@@ -287,8 +287,13 @@ async fn an_oversized_body_is_kept_whole_under_power_durability() {
 fn a_database_that_is_still_being_closed_is_waited_for() {
     let dir = tempfile::tempdir().unwrap();
     drop(Store::open(dir.path(), options(Durability::Process)).unwrap());
-    // As if sled's helper threads held it: its own lock, without the directory's.
-    let held = sled::Config::new().path(dir.path().join("sled")).open().unwrap();
+    // As if sled's helper threads held it: its own lock, without the directory's. They may still hold it indeed.
+    let sled = sled::Config::new().path(dir.path().join("sled"));
+    let held = (0..1_000).find_map(|_| {
+        std::thread::park_timeout(Duration::from_millis(1));
+        sled.open().ok()
+    });
+    let held = held.expect("sled's helper threads end");
     let closing = std::thread::spawn(move || {
         std::thread::park_timeout(Duration::from_millis(100));
         drop(held);

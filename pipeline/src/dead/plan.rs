@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use stages::{
-    Decode, Route, Stage, Then, Validate,
+    Decode, Route, Stage, Then, UNREADABLE_BATCH, Validate,
     models::{Delivery, Exit, Fault, RawRecord, Rejection, Verdict},
 };
 use state::{Clock, DeadLetter, LedgerKey, Outcome, Spill, StateFault, Store, UnixMillis};
@@ -109,6 +109,8 @@ impl Planner {
             bytes: Bytes::from(letter.body.clone()),
             full_len: letter.body_len,
             read_at: self.clock.now(),
+            // What was no record then is none now: its bytes are not to be taken for one.
+            unreadable: (letter.cause == UNREADABLE_BATCH).then(|| letter.detail.as_str().into()),
         };
         self.stages.run(raw).await
     }

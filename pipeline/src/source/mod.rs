@@ -117,6 +117,7 @@ impl Origin {
                 bytes: line.bytes,
                 full_len: line.full_len,
                 read_at: self.read_at,
+                unreadable: None,
             },
             next: Cursor { epoch: self.epoch, offset: line.end, mark: Arc::clone(&self.mark) },
         }

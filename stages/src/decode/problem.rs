@@ -1,10 +1,12 @@
 //! Everything that can be wrong with a record's form, each with its code and its words.
 
-use super::{time::BadTime, walk::Kind};
+use super::{UNREADABLE_BATCH, time::BadTime, walk::Kind};
 
 /// One thing that is wrong with a record.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Problem {
+    #[error("{0}")]
+    UnreadableBatch(Box<str>),
     #[error(
         "the record has {full_len} bytes and was cut after {read}: send smaller ones, or raise the limit"
     )]
@@ -43,6 +45,7 @@ impl Problem {
     /// The code for dead letters and metrics.
     pub(super) fn cause(&self) -> &'static str {
         match self {
+            Self::UnreadableBatch(_) => UNREADABLE_BATCH,
             Self::TooLarge { .. } => "too-large",
             Self::ByteOrderMark => "byte-order-mark",
             Self::NotUtf8 { .. } => "not-utf8",

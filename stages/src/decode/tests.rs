@@ -15,7 +15,7 @@ const CLOUDEVENT: &str = r#"{"data":{"status":"posted","loadId":"L-7","sequence"
 fn record(bytes: impl Into<Bytes>) -> RawRecord {
     let bytes = bytes.into();
     let full_len = bytes.len() as u64;
-    RawRecord { position: Position::new("test".into(), 0, 0), bytes, full_len, read_at: 1 }
+    RawRecord { position: Position::new("test".into(), 0, 0), bytes, full_len, read_at: 1, unreadable: None }
 }
 
 /// Runs the stage on a thread that cannot wait: Decode has nothing to wait for.
@@ -164,6 +164,17 @@ fn a_cut_record_is_refused_even_if_its_beginning_would_do() {
     assert!(rejection.detail.contains("1073741824 bytes"), "{}", rejection.detail);
     assert_eq!(rejection.event_id.as_deref(), Some("e-1"));
     assert_eq!(rejection.status.as_deref(), Some("delivered"));
+}
+
+#[test]
+fn what_the_source_could_not_read_is_refused_in_its_words_even_if_its_bytes_would_do() {
+    let why = "records 7 to 9 of the batch at offsets 5 to 9 cannot be read";
+    for full_len in [EVENT.len() as u64, 1 << 30] {
+        let raw = RawRecord { unreadable: Some(why.into()), full_len, ..record(EVENT) };
+        let rejection = decode(Schema::flat(), raw).unwrap_err();
+        assert_eq!((rejection.cause, rejection.detail.as_str()), (UNREADABLE_BATCH, why));
+        assert_eq!(rejection.event_id, None, "the bytes are not a record's");
+    }
 }
 
 #[test]

@@ -14,6 +14,8 @@ pub struct RawRecord {
     pub full_len: u64,
     /// When it was read.
     pub read_at: UnixMillis,
+    /// Why the source could not read it, if it could not: `bytes` are then not a record but what it stood in.
+    pub unreadable: Option<Box<str>>,
 }
 
 impl RawRecord {

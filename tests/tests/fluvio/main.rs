@@ -8,6 +8,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod away;
+mod bad_batches;
 mod cluster;
 mod dead_topic;
 mod logs;

@@ -123,7 +123,8 @@ impl Source for LogSource {
             read.fetch_add(1, Ordering::Relaxed);
             let bytes = log.body(at);
             let full_len = bytes.len() as u64;
-            let raw = RawRecord { position: Position::new("log".into(), 0, at), bytes, full_len, read_at };
+            let position = Position::new("log".into(), 0, at);
+            let raw = RawRecord { position, bytes, full_len, read_at, unreadable: None };
             Ok(SourceRecord { raw, next: Cursor { epoch: 0, offset: at + 1, mark: Arc::from([1]) } })
         });
         let rest = if follows { stream::pending().left_stream() } else { stream::empty().right_stream() };

@@ -144,8 +144,9 @@ impl<P: Partition> Feed<P> {
     /// The record, if it is the next one.
     fn judge(&mut self, record: LogRecord) -> Result<Option<SourceRecord>, SourceFault> {
         let expected = self.guard.expected();
-        match self.guard.judge(record.offset) {
+        match self.guard.judge(record.place(expected)) {
             Judged::Next => {
+                self.guard.skip_to(record.last + 1);
                 self.backoff.reset();
                 self.counts.took(self.guard.expected(), record.at);
                 Ok(Some(self.record(record)))
@@ -164,7 +165,7 @@ impl<P: Partition> Feed<P> {
         }
     }
 
-    fn record(&self, LogRecord { offset, bytes, .. }: LogRecord) -> SourceRecord {
+    fn record(&self, LogRecord { offset, last, bytes, unreadable, .. }: LogRecord) -> SourceRecord {
         let full_len = bytes.len() as u64;
         let bytes = match bytes.get(..self.pace.record_max) {
             // Its own bytes, so that what is cut off is not held.
@@ -177,8 +178,9 @@ impl<P: Partition> Feed<P> {
                 bytes,
                 full_len,
                 read_at: self.clock.now(),
+                unreadable,
             },
-            next: Cursor { epoch: 0, offset: offset + 1, mark: Arc::clone(&self.mark) },
+            next: Cursor { epoch: 0, offset: last + 1, mark: Arc::clone(&self.mark) },
         }
     }
 

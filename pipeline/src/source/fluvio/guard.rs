@@ -78,6 +78,11 @@ impl Guard {
         Judged::Next
     }
 
+    /// Expects `next`, if that is further on: what stands before it is accounted for.
+    pub(super) fn skip_to(&mut self, next: u64) {
+        self.expected = self.expected.max(next);
+    }
+
     /// Notes a gap before `found`.
     ///
     /// # Errors

@@ -6,8 +6,8 @@
 //! one offset. The stream is asked for by this module, not by the client's consumer, so that what is acknowledged is
 //! what was decoded, and so that no retry happens unseen.
 //!
-//! What a source holds: one response, decoded, and one more on its way, each at most `max_bytes`. While it is not
-//! polled the cluster waits.
+//! What a source holds: one response and one more on its way, each at most `max_bytes`, and of the first one batch
+//! decompressed, at most 16 times that. While it is not polled the cluster waits.
 //!
 //! Two halves: [`client`] talks to a cluster; everything else decides, against the seam in [`partition`], and is tested
 //! without a cluster.

@@ -9,15 +9,26 @@ use state::UnixMillis;
 
 use super::tls::TlsFault;
 
-/// A record of a partition.
+/// A record of a partition, or what stands for several that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LogRecord {
     /// Its offset: within a partition they are contiguous.
     pub(super) offset: u64,
-    /// Its value; the bytes are its own and hold nothing else of the batch.
+    /// The last offset it stands for: `offset` itself, or a later one if those up to there cannot be read.
+    pub(super) last: u64,
+    /// Its value; the bytes are its own and hold nothing else of the batch. The whole batch if it is unreadable.
     pub(super) bytes: Bytes,
+    /// Why it cannot be read, if so.
+    pub(super) unreadable: Option<Box<str>>,
     /// When it was produced, if the producer said so.
     pub(super) at: Option<UnixMillis>,
+}
+
+impl LogRecord {
+    /// The offset to judge it by if the one at `expected` is awaited: that, if it is among those it stands for.
+    pub(super) fn place(&self, expected: u64) -> u64 {
+        self.offset.max(expected.min(self.last))
+    }
 }
 
 /// What a partition's log holds.
@@ -112,23 +123,11 @@ pub enum ClusterFault {
         /// The bound.
         max_bytes: usize,
     },
-    /// A batch holds other records than its header says.
-    #[error("the batch at offset {at} says it has {said} records and has {found}")]
-    BatchBroken {
-        /// Where it stands.
+    /// A response held whole batches, and nothing from the place asked for on.
+    #[error("the leader gives only what stands before offset {at}, although the log has more")]
+    Backward {
+        /// The place asked for.
         at: u64,
-        /// What its header says.
-        said: usize,
-        /// What was found.
-        found: usize,
-    },
-    /// A batch could not be decompressed or read.
-    #[error("the batch at offset {at} cannot be read: {detail}")]
-    BatchUnreadable {
-        /// Where it stands.
-        at: u64,
-        /// The client's words.
-        detail: String,
     },
     /// What looks at the log's end has ended, which it never should: the watchdog would see nothing any more.
     #[error("nothing looks at the log's end any more; its task has ended")]
@@ -166,4 +165,28 @@ pub(super) trait Partition: Send + Sync + 'static {
 
     /// Tells the cluster that everything below `settled` is settled, for its own tools to show. False if it could not be told yet.
     fn mirror(&self, settled: u64) -> impl Future<Output = Result<bool, ClusterFault>> + Send;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::guard::{Guard, Judged},
+        *,
+    };
+
+    #[test]
+    fn what_stands_for_several_offsets_is_the_next_one_as_long_as_one_of_them_is_awaited() {
+        let bytes = Bytes::new();
+        let record = LogRecord { offset: 5, last: 8, bytes, unreadable: Some("cut".into()), at: None };
+        for (expected, judged, then) in
+            [(4, Judged::Gap, 4), (5, Judged::Next, 9), (7, Judged::Next, 9), (9, Judged::Repeat, 9)]
+        {
+            let mut guard = Guard::new(expected);
+            assert_eq!(guard.judge(record.place(expected)), judged, "{expected} is awaited");
+            if judged == Judged::Next {
+                guard.skip_to(record.last + 1);
+            }
+            assert_eq!(guard.expected(), then);
+        }
+    }
 }

@@ -148,7 +148,8 @@ pub(super) struct Playing {
 
 /// A record as the script writes it: its value names its offset.
 pub(super) fn record(offset: u64) -> LogRecord {
-    LogRecord { offset, bytes: Bytes::from(format!("record {offset}")), at: Some(1_000 + offset) }
+    let bytes = Bytes::from(format!("record {offset}"));
+    LogRecord { offset, last: offset, bytes, unreadable: None, at: Some(1_000 + offset) }
 }
 
 impl Stream for Playing {

@@ -115,6 +115,7 @@ impl Feed {
                 bytes: record.body,
                 full_len,
                 read_at: self.read_at,
+                unreadable: None,
             },
             next: Cursor { epoch: 0, offset: record.next.offset, mark: Arc::from(record.next.mark()) },
         }

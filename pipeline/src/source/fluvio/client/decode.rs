@@ -1,14 +1,23 @@
-//! A response of the leader: its batches enter, records leave, and the offset behind the last of them, which is what may
-//! be acknowledged.
+//! A response of the leader: its batches enter, those that are whole leave, and the offset behind the last of them, which
+//! is what may be acknowledged.
+//!
+//! A batch says how long it is and how many offsets it takes, so neither needs a look into it: whatever is in it,
+//! [`BatchRecords`] accounts for each of its offsets. What the byte limit has cut off comes again.
 
-use bytes::Bytes;
-use fluvio_protocol::record::{Batch, RawRecords};
+use fluvio_protocol::record::{BATCH_HEADER_SIZE, Batch, RawRecords};
 use fluvio_spu_schema::server::stream_fetch::DefaultStreamFetchResponse;
 
 use super::{
     super::partition::{ClusterFault, LogRecord},
+    batch::{BatchRecords, span},
     leader::accepted,
 };
+
+/// How many times `max_bytes` a batch may have when it is decompressed. By default that is 32 MiB, where Fluvio's producer
+/// puts at most 1 MiB into a request: what is longer was made to be long.
+const INFLATED_TIMES: usize = 16;
+/// The length of a schema's id, which stands between header and records.
+const SCHEMA_ID: usize = size_of::<u32>();
 
 /// How far a stream has been decoded.
 #[derive(Clone, Copy, Debug)]
@@ -19,69 +28,57 @@ pub(super) struct Decoder {
     max_bytes: usize,
 }
 
-/// What came out of a response.
-#[derive(Debug)]
-pub(super) struct Decoded {
-    pub(super) records: Vec<LogRecord>,
-    /// What is wrong with what follows them.
-    pub(super) then: Option<ClusterFault>,
-}
-
 impl Decoder {
     /// A stream that was opened at `at`, in responses of at most `max_bytes`.
     pub(super) fn new(at: u64, max_bytes: usize) -> Self {
         Self { at, next: at, max_bytes }
     }
 
-    /// The offset behind the last decoded record.
+    /// The offset behind the last batch that was taken; it never goes back.
     pub(super) fn next(&self) -> u64 {
         self.next
     }
 
-    /// Decodes a response, up to the first batch that is not whole.
-    pub(super) fn decode(&mut self, response: DefaultStreamFetchResponse) -> Result<Decoded, ClusterFault> {
+    /// The batches of a response, up to the first that is not whole.
+    ///
+    /// # Errors
+    /// A refusal; [`ClusterFault::BatchTooLong`] and [`ClusterFault::Backward`] if there is nothing from [`Self::next`]
+    /// on, although the log has more.
+    pub(super) fn take(
+        &mut self,
+        response: DefaultStreamFetchResponse,
+    ) -> Result<Vec<Batch<RawRecords>>, ClusterFault> {
         let partition = response.partition;
         accepted("records", &partition.error_code)?;
-        let before = self.next;
-        let mut decoded = Decoded { records: Vec::new(), then: None };
-        for batch in partition.records.batches {
-            if let Err(fault) = self.decode_batch(&batch, &mut decoded.records) {
-                decoded.then = Some(fault);
-                break;
-            }
+        let (at, max_bytes) = (self.next, self.max_bytes);
+        let mut batches = partition.records.batches;
+        batches.truncate(batches.iter().take_while(|batch| is_whole(batch)).count());
+        for (base, said) in batches.iter().map(span) {
+            self.next = self.next.max(base.saturating_add(said));
         }
-        // A response with nothing in it although there is something: what there is does not fit.
-        let more = u64::try_from(partition.high_watermark).is_ok_and(|end| end > before);
-        if self.next == before && more && decoded.then.is_none() {
-            return Err(ClusterFault::BatchTooLong { at: before, max_bytes: self.max_bytes });
+        let more = u64::try_from(partition.high_watermark).is_ok_and(|end| end > at);
+        match (self.next == at && more, batches.is_empty()) {
+            // A response with nothing in it although there is something: what there is does not fit.
+            (true, true) => Err(ClusterFault::BatchTooLong { at, max_bytes }),
+            // Asked for again it would be the same, without an end.
+            (true, false) => Err(ClusterFault::Backward { at }),
+            (false, _) => Ok(batches),
         }
-        Ok(decoded)
     }
 
-    fn decode_batch(
-        &mut self,
-        batch: &Batch<RawRecords>,
-        into: &mut Vec<LogRecord>,
-    ) -> Result<(), ClusterFault> {
-        let base = u64::try_from(batch.base_offset).unwrap_or(0);
-        let records = batch
-            .memory_records()
-            .map_err(|error| ClusterFault::BatchUnreadable { at: base, detail: error.to_string() })?;
-        let (said, found) = (batch.records_len(), records.len());
-        let produced = batch.get_base_timestamp();
-        into.reserve(found);
-        for (offset, record) in (base..).zip(records) {
-            // Those before the place the stream was opened at are in its first batch only by chance.
-            if offset < self.at {
-                continue;
-            }
-            let at =
-                if produced > 0 { u64::try_from(produced + record.timestamp_delta()).ok() } else { None };
-            into.push(LogRecord { offset, bytes: Bytes::clone(record.value()), at });
-            self.next = offset + 1;
-        }
-        if said == found { Ok(()) } else { Err(ClusterFault::BatchBroken { at: base, said, found }) }
+    /// The records of a batch that was taken, from the place the stream was opened at on.
+    pub(super) fn records(&self, batch: Batch<RawRecords>) -> impl Iterator<Item = LogRecord> + Send + use<> {
+        let at = self.at;
+        let records = BatchRecords::new(batch, self.max_bytes.saturating_mul(INFLATED_TIMES));
+        // Those before it are in the stream's first batch only by chance.
+        records.skip_while(move |record| record.last < at)
     }
+}
+
+/// Whether a batch is as long as it says. The pinned client gives no other; later ones do (docs/fluvio.md).
+fn is_whole(batch: &Batch<RawRecords>) -> bool {
+    let schema = if batch.header.has_schema() { SCHEMA_ID } else { 0 };
+    usize::try_from(batch.batch_len()) == Ok(BATCH_HEADER_SIZE + schema + batch.records().0.len())
 }
 
 #[cfg(test)]
@@ -124,8 +121,22 @@ mod tests {
         arrived
     }
 
-    fn offsets(decoded: &Decoded) -> Vec<u64> {
-        decoded.records.iter().map(|record| record.offset).collect()
+    fn arrived(batches: Vec<Batch<RawRecords>>) -> DefaultStreamFetchResponse {
+        response(cut(batches, 1 << 20))
+    }
+
+    /// The offsets that each record of a response stands for.
+    fn offsets(
+        decoder: &mut Decoder,
+        response: DefaultStreamFetchResponse,
+    ) -> Result<Vec<(u64, u64)>, ClusterFault> {
+        let batches = decoder.take(response)?;
+        let records = batches.into_iter().flat_map(|batch| decoder.records(batch));
+        Ok(records.map(|record| (record.offset, record.last)).collect())
+    }
+
+    fn each(offsets: std::ops::Range<u64>) -> Vec<(u64, u64)> {
+        offsets.map(|offset| (offset, offset)).collect()
     }
 
     #[test]
@@ -140,31 +151,62 @@ mod tests {
             [(3 * one, 3), (3 * one - 1, 2), (2 * one + 70, 2), (2 * one - 50, 1), (one, 1)]
         {
             let mut decoder = Decoder::new(10, max_bytes);
-            let decoded = decoder.decode(response(cut(batches(), max_bytes))).unwrap();
-            assert_eq!(offsets(&decoded), (10..10 + 20 * whole).collect::<Vec<u64>>(), "{max_bytes} bytes");
-            assert_eq!((decoder.next(), &decoded.then), (10 + 20 * whole, &None));
+            let found = offsets(&mut decoder, response(cut(batches(), max_bytes))).unwrap();
+            assert_eq!(found, each(10..10 + 20 * whole), "{max_bytes} bytes");
+            assert_eq!(decoder.next(), 10 + 20 * whole);
         }
         let mut decoder = Decoder::new(10, one - 1);
-        let fault = decoder.decode(response(cut(batches(), one - 1))).unwrap_err();
+        let fault = decoder.take(response(cut(batches(), one - 1))).unwrap_err();
         assert_eq!(fault, ClusterFault::BatchTooLong { at: 10, max_bytes: one - 1 });
+    }
+
+    #[test]
+    fn a_batch_that_a_client_gives_cut_is_not_taken_for_a_damaged_one() {
+        let mut short = cut(vec![batch(16, 2)], 1 << 20).batches.remove(0);
+        let records = &mut short.mut_records().0;
+        records.truncate(records.len() - 1);
+        let mut batches = cut(vec![batch(10, 6)], 1 << 20).batches;
+        batches.push(short.clone());
+        let mut decoder = Decoder::new(10, 1 << 20);
+        assert_eq!(offsets(&mut decoder, response(RecordSet { batches })).unwrap(), each(10..16));
+        assert_eq!(decoder.next(), 16, "the next response begins with it");
+        let fault = decoder.take(response(RecordSet { batches: vec![short] })).unwrap_err();
+        assert_eq!(fault, ClusterFault::BatchTooLong { at: 16, max_bytes: 1 << 20 });
     }
 
     #[test]
     fn a_stream_opened_within_a_batch_gives_its_rest_and_what_follows() {
         let mut decoder = Decoder::new(14, 1 << 20);
-        let decoded = decoder.decode(response(cut(vec![batch(10, 6), batch(16, 2)], 1 << 20))).unwrap();
-        assert_eq!((offsets(&decoded), decoder.next()), (vec![14, 15, 16, 17], 18));
-        assert_eq!((decoded.records[0].bytes.len(), decoded.records[0].at), (100, Some(5_000)));
+        let found = offsets(&mut decoder, arrived(vec![batch(10, 6), batch(16, 2)])).unwrap();
+        assert_eq!((found, decoder.next()), (each(14..18), 18));
     }
 
     #[test]
-    fn a_batch_that_has_other_records_than_it_says_is_told_of_after_those_before_it() {
+    fn offsets_without_a_record_are_accounted_for_wherever_the_stream_was_opened() {
         let mut wrong = batch(16, 2);
         wrong.set_offset_delta(4);
+        let batches = || vec![batch(10, 6), wrong.clone(), batch(21, 1)];
+        for at in [10, 17, 18] {
+            let mut decoder = Decoder::new(at, 1 << 20);
+            let mut expected = each(at..18);
+            expected.extend([(18, 20), (21, 21)]);
+            assert_eq!(offsets(&mut decoder, arrived(batches())).unwrap(), expected);
+            assert_eq!(decoder.next(), 22);
+        }
+        // Within what one letter stands for it is the same letter; behind that it is none.
+        for (at, expected) in [(20, vec![(18, 20), (21, 21)]), (21, each(21..22))] {
+            assert_eq!(offsets(&mut Decoder::new(at, 1 << 20), arrived(batches())).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn what_comes_again_is_given_and_never_acknowledged_backwards() {
         let mut decoder = Decoder::new(10, 1 << 20);
-        let decoded = decoder.decode(response(RecordSet { batches: vec![batch(10, 6), wrong] })).unwrap();
-        assert_eq!(decoded.records.len(), 8);
-        assert_eq!(decoded.then, Some(ClusterFault::BatchBroken { at: 16, said: 5, found: 2 }));
+        let found = offsets(&mut decoder, arrived(vec![batch(10, 6), batch(12, 2), batch(16, 1)])).unwrap();
+        assert_eq!(found.len(), 9);
+        assert_eq!(decoder.next(), 17);
+        let fault = decoder.take(arrived(vec![batch(10, 6)])).unwrap_err();
+        assert_eq!((fault, decoder.next()), (ClusterFault::Backward { at: 17 }, 17));
     }
 
     #[test]
@@ -172,7 +214,7 @@ mod tests {
         let mut nothing = response(RecordSet::default());
         nothing.partition.high_watermark = 10;
         let mut decoder = Decoder::new(10, 1);
-        assert!(decoder.decode(nothing).unwrap().records.is_empty());
+        assert!(decoder.take(nothing).unwrap().is_empty());
         assert_eq!(decoder.next(), 10);
     }
 
@@ -180,7 +222,7 @@ mod tests {
     fn a_refusal_is_a_fault_in_the_clusters_words() {
         let mut refusal = response(RecordSet::default());
         refusal.partition.error_code = ErrorCode::NotLeaderForPartition;
-        let fault = Decoder::new(0, 1).decode(refusal).unwrap_err();
+        let fault = Decoder::new(0, 1).take(refusal).unwrap_err();
         assert!(fault.to_string().contains("not the leader"), "{fault}");
     }
 }

@@ -1,13 +1,16 @@
 //! The half that talks to a cluster: the controller says where a partition is led ([`cluster`]), the leader gives its
-//! records ([`leader`], [`records`]), over connections that are plain or encrypted ([`connector`]);
-//! [`trouble`] says what was wrong with one.
+//! records ([`leader`], [`records`]: [`decode`] takes a response's batches, [`batch`] a batch's records, within the bound
+//! that [`inflate`] keeps), over connections that are plain or encrypted ([`connector`]); [`trouble`] says what was wrong
+//! with one.
 //!
 //! Fluvio's own client answers for the controller; the leader is spoken to in its protocol's types directly.
 
+mod batch;
 mod cluster;
 mod connector;
 mod decode;
 mod hangup;
+mod inflate;
 mod leader;
 mod records;
 mod trouble;
