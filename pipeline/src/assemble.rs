@@ -1,6 +1,6 @@
 //! From the config to the line: every part is made here, and the chain of stages stands here for a reader to see.
 
-use std::{collections::BTreeMap, fs, io, sync::Arc, thread};
+use std::{collections::BTreeMap, fs, io, sync::Arc, thread, time::Duration};
 
 use stages::{
     Ack, AttemptExt, Decode, Dedupe, Deliver, EndpointError, HttpClientError, HttpClients, HttpOptions,
@@ -101,6 +101,21 @@ impl Front {
 /// one config may name, so that all of them can be replaced once; a restart forgets those that left.
 pub const KNOWN_MAX: usize = 20_000;
 
+/// How often a directory that somebody has open is tried, 20 ms apart: a command that looked into it just now has it for
+/// a moment, another run for good.
+const OPENS_MAX: usize = 50;
+
+fn open_store(config: &Config) -> Result<Store, StateFault> {
+    let open = || Store::open(&config.state.dir, store_options(&config.state));
+    for _ in 1..OPENS_MAX {
+        match open() {
+            Err(StateFault::Locked { .. }) => thread::park_timeout(Duration::from_millis(20)),
+            opened => return opened,
+        }
+    }
+    open()
+}
+
 /// Opens the state and makes everything the line needs.
 ///
 /// # Errors
@@ -111,7 +126,7 @@ pub fn parts(config: &Config) -> Result<Parts, AssembleFault> {
     let clients = clients(config, limits.shards)?;
     let brokers = brokers(config, limits.shards)?;
     let telemetry = Telemetry::start(&config.telemetry)?;
-    let store = Store::open(&config.state.dir, store_options(&config.state))?;
+    let store = open_store(config)?;
     let commits = CommitOptions {
         commit_max: config.state.commit_max,
         linger: config.state.linger,

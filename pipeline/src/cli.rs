@@ -65,7 +65,7 @@ pub enum Command {
     /// Work with what could not be delivered: list, show, replay, export, purge.
     #[command(subcommand)]
     Dead(DeadCommand),
-    /// Move a partition of a topic from one process's state directory to another's.
+    /// Give a partition of a topic to another process, or have it go on elsewhere in its log.
     #[command(subcommand)]
     State(StateCommand),
     /// Be the delivery service of INC-4471: what the surge simulator runs beside the line. Wrong on purpose.

@@ -3,9 +3,10 @@
 
 use std::{io, net::SocketAddr, path::Path, path::PathBuf, sync::Arc};
 
-use state::StateFault;
+use state::{StateFault, UnixMillis};
 
 use super::{ClusterFault, cluster::partition_of_name};
+use crate::dead::moment;
 
 /// A failure of a source.
 ///
@@ -154,17 +155,21 @@ pub enum SourceFault {
         /// The last one.
         to: u64,
     },
-    /// The log ends before the place to go on at.
+    /// Another record stands where the last one that was taken stood.
     #[error(
-        "{source_name} ends at {end}, before the place to go on at, {expected}: the topic was made anew, or the cluster has lost its newest records; give a new topic another name or a state directory of its own"
+        "{source_name} is another log than the one that was read: at {offset} there is another record than the one that was taken{}; the topic was deleted and made anew, or the cluster has replaced records. Nothing of it was read; give a new topic another name or a state directory of its own, or say where to go on in it: loadline state seek --partition {partition} --to OFFSET --config FILE", times(*taken_at, *found_at)
     )]
-    Shortened {
+    AnotherLog {
         /// The source's name.
         source_name: Arc<str>,
-        /// The place to go on at.
-        expected: u64,
-        /// Where the log ends.
-        end: u64,
+        /// The partition.
+        partition: u32,
+        /// Where the record stands.
+        offset: u64,
+        /// When the one that was taken was produced, if its producer said so.
+        taken_at: Option<UnixMillis>,
+        /// When the one that stands there now was produced.
+        found_at: Option<UnixMillis>,
     },
     /// Standard input, or what stands for it, failed.
     #[error("{source_name} failed after {offset} bytes: {kind}: {detail}; check the program that feeds it")]
@@ -178,6 +183,15 @@ pub enum SourceFault {
         /// The system's words.
         detail: String,
     },
+}
+
+/// When two records were produced.
+fn times(taken: Option<UnixMillis>, found: Option<UnixMillis>) -> String {
+    let text = |at: Option<UnixMillis>| at.map_or_else(|| "an unknown time".to_owned(), moment::text);
+    if taken.is_none() && found.is_none() {
+        return String::new();
+    }
+    format!(" (produced at {}, and that at {})", text(found), text(taken))
 }
 
 impl SourceFault {

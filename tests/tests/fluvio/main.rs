@@ -7,6 +7,7 @@
 // What a scenario needs fails as the scenario does.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod anew;
 mod away;
 mod bad_batches;
 mod cluster;

@@ -12,7 +12,10 @@ use fluvio::{
     Fluvio, FluvioClusterConfig, Offset, consumer::ConsumerConfigExtBuilder, metadata::topic::TopicSpec,
 };
 use futures::StreamExt;
-use tokio::{runtime::Runtime, time::timeout};
+use tokio::{
+    runtime::Runtime,
+    time::{sleep, timeout},
+};
 
 /// How long the controller may take.
 const ANSWER: Duration = Duration::from_secs(15);
@@ -97,6 +100,24 @@ impl Topic {
             }
         }
         panic!("the controller at {endpoint} has created no topic in {TRIES} tries of {ANSWER:?}");
+    }
+
+    /// Deletes it, and creates it again under the same name.
+    pub(crate) fn make_anew(&self) {
+        let spec = TopicSpec::new_computed(self.partitions, 1, None);
+        let again = async |cluster: &Fluvio| {
+            let admin = cluster.admin().await;
+            admin.delete::<TopicSpec>(self.name.clone()).await.unwrap();
+            for _ in 0..100 {
+                if admin.create(self.name.clone(), false, spec.clone()).await.is_ok() {
+                    return true;
+                }
+                // It is gone a moment later.
+                sleep(Duration::from_millis(100)).await;
+            }
+            false
+        };
+        assert!(self.with_client(again), "{} is not created again", self.name);
     }
 
     /// Does something with Fluvio's own client.

@@ -11,7 +11,7 @@ use state::{Checkpoint, Ledger, Record, StateFault};
 use super::{
     counts::PartitionCounts,
     look::answered,
-    mark::mark,
+    mark::Mark,
     options::{FluvioOptions, Start},
     partition::{Bounds, Partition},
     patience::Patience,
@@ -66,7 +66,7 @@ pub(super) enum Begin {
 }
 
 impl Begin {
-    /// Looks up what is on record of partition `number`. `grown` is whether other partitions of the topic are on record:
+    /// Looks up what is on record of partition `number`, its identity and the last record taken included. `grown` is whether other partitions of the topic are on record:
     /// then one that is not has come later, and all of it is still to be read.
     ///
     /// # Errors
@@ -77,26 +77,27 @@ impl Begin {
         name: &Arc<str>,
         number: u32,
         grown: bool,
-    ) -> Result<Self, SourceFault> {
+    ) -> Result<(Self, Mark), SourceFault> {
+        let mark = Mark::new(&options.topic, number);
         if let Some(Checkpoint { offset, mark: found, .. }) =
             checkpoints.checkpoint(name).map_err(SourceFault::State)?
         {
-            return if *found == *mark(&options.topic, number) {
-                Ok(Self::Checkpoint(offset))
-            } else {
-                Err(SourceFault::ForeignMark { source_name: Arc::clone(name), len: found.len() })
-            };
+            let foreign = || SourceFault::ForeignMark { source_name: Arc::clone(name), len: found.len() };
+            return Ok((Self::Checkpoint(offset), mark.decode(&found).ok_or_else(foreign)?));
         }
-        match options.start {
-            Start::Beginning => Ok(Self::Oldest),
+        let begin = match options.start {
+            Start::Beginning => Self::Oldest,
             _ if grown => {
                 tracing::warn!(source = %name, "the partition is new to this state directory, others of the topic are not: it is read from its beginning");
-                Ok(Self::Oldest)
+                Self::Oldest
             }
-            Start::End => Ok(Self::Newest),
-            Start::Offset(offset) => Ok(Self::Offset(offset)),
-            Start::Checkpoint => Err(SourceFault::NoCheckpoint { source_name: Arc::clone(name) }),
-        }
+            Start::End => Self::Newest,
+            Start::Offset(offset) => Self::Offset(offset),
+            Start::Checkpoint => {
+                return Err(SourceFault::NoCheckpoint { source_name: Arc::clone(name) });
+            }
+        };
+        Ok((begin, mark))
     }
 
     /// The offset that is known without the cluster.
@@ -120,7 +121,7 @@ impl Begin {
 pub(super) struct Beginning<P, C> {
     pub(super) partition: Arc<P>,
     pub(super) begin: Begin,
-    pub(super) mark: Arc<[u8]>,
+    pub(super) mark: Mark,
     pub(super) counts: Arc<PartitionCounts>,
     pub(super) checkpoints: C,
     pub(super) patience: Patience,
@@ -140,7 +141,7 @@ impl<P: Partition, C: Checkpoints> Beginning<P, C> {
             return Err(SourceFault::lost(name, at, bounds.start - 1));
         }
         if !matches!(begin, Begin::Checkpoint(_)) {
-            let checkpoint = Checkpoint { epoch: 0, offset: at, mark: mark.to_vec() };
+            let checkpoint = Checkpoint { epoch: 0, offset: at, mark: mark.encode().to_vec() };
             checkpoints.begin(Arc::clone(name), checkpoint).await.map_err(SourceFault::State)?;
         }
         counts.begins(at, bounds.end);

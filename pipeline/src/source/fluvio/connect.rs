@@ -13,7 +13,6 @@ use super::{
     client::{ClusterClient, PartitionClient},
     counts::PartitionCounts,
     look::{Settled, answered},
-    mark::mark,
     name_of,
     options::{FluvioOptions, Partitions},
     partition::{Cluster, ClusterFault, Partition},
@@ -90,18 +89,17 @@ fn source<P: Partition>(
     clock: Clock,
 ) -> Result<FluvioSource<P>, SourceFault> {
     let name = name_of(&options.topic, number);
-    let begin = Begin::look_up(options, &checkpoints, &name, number, grown)?;
+    let (begin, mark) = Begin::look_up(options, &checkpoints, &name, number, grown)?;
     let settled = options.mirror.is_some().then(|| {
         let (checkpoints, name) = (checkpoints.clone(), Arc::clone(&name));
         Settled::new(move || Some(checkpoints.checkpoint(&name).ok()??.offset))
     });
     let patience = Patience::new(options, &name, false);
     let counts = Arc::new(PartitionCounts::new(name, number, begin.known(), begin.known()));
-    let mark = mark(&options.topic, number);
     let beginning = Beginning {
         partition: Arc::clone(&partition),
         begin,
-        mark: Arc::clone(&mark),
+        mark: mark.bare(),
         counts: Arc::clone(&counts),
         checkpoints,
         patience,

@@ -1,26 +1,29 @@
 //! One partition at work: what the cluster gives enters, the partition's records leave, contiguous and in order, for
 //! as long as the stream is polled. Whatever goes wrong with the cluster ends in the same place: a new connection to
-//! whoever leads now, and a stream from the expected offset on, after a pause.
-//!
-//! Told in the log once when the connection is lost, once more when the reason changes, and once when it is back; each
-//! try only at level debug.
+//! whoever leads now, and a stream of the same log from the expected offset on, after a pause ([`Opening`]).
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::StreamExt;
 use stages::models::RawRecord;
 use state::{Clock, Position};
-use tokio::time::{Instant, sleep};
+use tokio::{
+    task::{JoinSet, consume_budget},
+    time::Instant,
+};
 
 use super::{
     backoff::Backoff,
     counts::PartitionCounts,
     guard::{Broken, Guard, Judged},
-    look::{Looks, answered},
+    look::Looks,
+    mark::{Mark, Taken},
     mirror::Mirror,
+    opening::{Found, Opened, Opening},
     partition::{Bounds, ClusterFault, LogRecord, Partition},
-    watchdog::Watchdog,
+    trouble::Trouble,
+    watchdog::{Said, Watchdog},
 };
 use crate::source::{Cursor, SourceFault, SourceRecord};
 
@@ -32,81 +35,91 @@ pub(super) struct Pace {
     pub(super) backoff_min: Duration,
     pub(super) backoff_max: Duration,
     pub(super) record_max: usize,
+    /// Whether only what is committed is given.
+    pub(super) committed: bool,
 }
 
 /// A partition at work.
 pub(super) struct Feed<P: Partition> {
     name: Arc<str>,
-    mark: Arc<[u8]>,
+    mark: Mark,
     partition: Arc<P>,
     pace: Pace,
     guard: Guard,
+    /// The record before the expected one, if it is known.
+    last: Option<Taken>,
     watchdog: Watchdog,
     backoff: Backoff,
     counts: Arc<PartitionCounts>,
     clock: Clock,
     mirror: Option<Arc<Mirror<P>>>,
     looks: Option<Looks>,
-    stream: Option<Open<P::Records>>,
-    trouble: Option<Trouble>,
-    /// Whether this is the first try: it needs no pause.
+    /// At most one: the stream to come.
+    opening: JoinSet<Result<Opened<P::Records>, ClusterFault>>,
+    /// Whether it is the first: it needs no pause.
     first: bool,
+    stream: Option<Open<P::Records>>,
+    trouble: Trouble,
 }
 
 /// A stream, and since when.
 struct Open<Records> {
     records: Records,
     since: Instant,
-}
-
-/// Why there is no stream.
-struct Trouble {
-    since: Instant,
-    tries: u32,
-    /// As it was last told.
-    told: mem::Discriminant<ClusterFault>,
+    /// Whether the last it has given was a repeat.
+    repeats: bool,
 }
 
 /// What a wait has ended with.
 enum Seen {
     Record(LogRecord),
     Fault(ClusterFault),
+    /// There is nothing to wait for.
+    Quiet,
     Stalled(u64),
     /// There are no more looks.
     Unwatched,
+    Short(u64),
 }
 
 impl<P: Partition> Feed<P> {
+    /// A partition that is read from `counts.began_at()` on; `mark` is its identity, with the record before that place
+    /// if a checkpoint has one.
     pub(super) fn new(
-        (name, mark): (Arc<str>, Arc<[u8]>),
+        (name, mark): (Arc<str>, Mark),
         partition: Arc<P>,
         pace: Pace,
         counts: Arc<PartitionCounts>,
         mirror: Option<Arc<Mirror<P>>>,
         clock: Clock,
     ) -> Self {
+        let expected = counts.began_at();
         Self {
+            trouble: Trouble::new(Arc::clone(&name)),
             name,
             mark,
             partition,
-            guard: Guard::new(counts.began_at()),
-            watchdog: Watchdog::new(pace.stall_after),
+            guard: Guard::new(expected),
+            // Of another place if the place was set by hand.
+            last: mark.last().filter(|last| last.offset.checked_add(1) == Some(expected)),
+            watchdog: Watchdog::new(pace.stall_after, Looks::every(pace.stall_after), pace.committed),
             backoff: Backoff::new(pace.backoff_min, pace.backoff_max),
             pace,
             counts,
             clock,
             mirror,
             looks: None,
-            stream: None,
-            trouble: None,
+            opening: JoinSet::new(),
             first: true,
+            stream: None,
         }
     }
 
     /// The next record.
     ///
     /// # Errors
-    /// [`SourceFault::Lost`], [`SourceFault::Hole`] and [`SourceFault::Shortened`]; nothing else ends a partition.
+    /// [`SourceFault::Lost`], [`SourceFault::Hole`] and [`SourceFault::AnotherLog`], and [`SourceFault::Interrupted`]
+    /// if a task of this module was lost; nothing else ends a partition.
     pub(super) async fn next(&mut self) -> Result<SourceRecord, SourceFault> {
         loop {
             let Some(stream) = &mut self.stream else {
@@ -118,12 +131,14 @@ impl<P: Partition> Feed<P> {
                 let (partition, counts) = (Arc::clone(&self.partition), Arc::clone(&self.counts));
                 Looks::start(partition, waits, counts, self.mirror.clone(), self.clock.clone())
             });
-            match wait(&mut stream.records, looks, &mut self.watchdog, self.guard.expected()).await {
+            let expected = self.guard.expected();
+            match wait(stream, looks, &mut self.watchdog, expected).await {
                 Seen::Record(record) => {
-                    self.watchdog.fed();
                     if let Some(record) = self.judge(record)? {
                         return Ok(record);
                     }
+                    // Repeats may be there without a wait.
+                    consume_budget().await;
                 }
                 Seen::Fault(fault) => self.lose(&fault),
                 Seen::Unwatched => {
@@ -131,10 +146,14 @@ impl<P: Partition> Feed<P> {
                     self.looks = None;
                     self.lose(&ClusterFault::Unwatched);
                 }
+                Seen::Quiet => self.trouble.over(expected),
                 Seen::Stalled(end) => {
                     self.counts.stall();
-                    let position = self.guard.expected();
-                    tracing::warn!(source = %self.name, position, end, "the stream has stalled; it is opened again");
+                    tracing::warn!(source = %self.name, position = expected, end, "the stream has stalled; it is opened again");
+                    self.close();
+                }
+                Seen::Short(end) => {
+                    tracing::warn!(source = %self.name, position = expected, end, "the log ends before what was read of it; it is opened again");
                     self.close();
                 }
             }
@@ -147,25 +166,40 @@ impl<P: Partition> Feed<P> {
         match self.guard.judge(record.place(expected)) {
             Judged::Next => {
                 self.guard.skip_to(record.last + 1);
+                self.watchdog.fed();
                 self.backoff.reset();
+                self.trouble.over(expected);
                 self.counts.took(self.guard.expected(), record.at);
+                if let Some(stream) = &mut self.stream {
+                    stream.repeats = false;
+                }
                 Ok(Some(self.record(record)))
             }
             Judged::Repeat => {
                 self.counts.repeat();
+                if let Some(stream) = &mut self.stream {
+                    stream.repeats = true;
+                }
                 Ok(None)
             }
-            Judged::Gap => {
-                let found = record.offset;
-                self.counts.gap();
-                tracing::warn!(source = %self.name, expected, found, "the stream has passed over records; it is opened again before them");
-                self.close();
-                self.guard.gap(found).map_err(|broken| self.broken(broken)).map(|()| None)
-            }
+            Judged::Gap => self.gap(expected, record.offset).map(|()| None),
         }
     }
 
-    fn record(&self, LogRecord { offset, last, bytes, unreadable, .. }: LogRecord) -> SourceRecord {
+    /// The stream was to give the record at `from`, and has given the one at `found`.
+    fn gap(&mut self, from: u64, found: u64) -> Result<(), SourceFault> {
+        self.counts.gap();
+        tracing::warn!(source = %self.name, expected = from, found, "the stream has passed over records; it is opened again before them");
+        self.close();
+        self.guard.gap(found).map_err(|broken| self.broken(broken, from))
+    }
+
+    fn record(&mut self, record: LogRecord) -> SourceRecord {
+        let taken = Taken::new(&record);
+        self.last = Some(taken);
+        let LogRecord { offset, last, bytes, unreadable, .. } = record;
+        // How much of a batch can be read depends on the config, which may be another one in the next run.
+        let mark = if unreadable.is_some() { self.mark.bare() } else { self.mark.behind(taken) };
         let full_len = bytes.len() as u64;
         let bytes = match bytes.get(..self.pace.record_max) {
             // Its own bytes, so that what is cut off is not held.
@@ -180,49 +214,62 @@ impl<P: Partition> Feed<P> {
                 read_at: self.clock.now(),
                 unreadable,
             },
-            next: Cursor { epoch: 0, offset: last + 1, mark: Arc::clone(&self.mark) },
+            next: Cursor { epoch: 0, offset: last + 1, mark: mark.encode() },
         }
     }
 
-    /// Opens the stream at the expected offset, however long that takes.
+    /// Waits for a stream at the expected offset, or for the next thing that is in its way.
     async fn open(&mut self) -> Result<(), SourceFault> {
-        let first = mem::replace(&mut self.first, false);
-        if !first {
-            sleep(self.backoff.pause()).await;
+        if self.opening.is_empty() {
+            let opening = Opening {
+                partition: Arc::clone(&self.partition),
+                expected: self.guard.expected(),
+                last: self.last,
+                pause: if self.first { Duration::ZERO } else { self.backoff.pause() },
+                pace: self.pace.clone(),
+            };
+            self.opening.spawn(opening.run());
         }
-        let opened = async {
-            let bounds = answered(self.pace.timeout, "a connection", self.partition.connect()).await?;
-            let at = self.guard.expected();
-            // Asked first: beyond its end, a log is silent for ever.
-            if bounds.end < at || bounds.start > at {
-                return Ok((bounds, None));
-            }
-            let records = answered(self.pace.timeout, "a stream", self.partition.open(at)).await?;
-            Ok((bounds, Some(records)))
-        };
-        match opened.await {
-            Ok((bounds, records)) => self.opened(bounds, records, first),
-            Err(fault) => {
+        let outcome = self.opening.join_next().await;
+        let first = std::mem::replace(&mut self.first, false);
+        match outcome {
+            Some(Ok(Ok(opened))) => self.opened(opened, first),
+            Some(Ok(Err(fault))) => {
                 self.lose(&fault);
                 Ok(())
             }
+            Some(Err(error)) => Err(SourceFault::Interrupted {
+                source_name: Arc::clone(&self.name),
+                detail: error.to_string(),
+            }),
+            None => Ok(()),
         }
     }
 
-    fn opened(
-        &mut self,
-        bounds: Bounds,
-        records: Option<P::Records>,
-        first: bool,
-    ) -> Result<(), SourceFault> {
+    fn opened(&mut self, opened: Opened<P::Records>, first: bool) -> Result<(), SourceFault> {
+        let Opened { bounds, found } = opened;
+        let expected = self.guard.expected();
         self.counts.ends_at(bounds.end);
-        let holds = self.guard.holds(bounds).map_err(|broken| self.broken(broken))?;
-        let Some(records) = records.filter(|_| holds) else {
-            let (position, end) = (self.guard.expected(), bounds.end);
-            tracing::warn!(source = %self.name, position, end, "the log ends before the place to go on at; it is asked again");
-            // Not a connection that is to be looked at.
-            self.counts.set_connected(false);
-            return Ok(());
+        let holds = self.guard.holds(bounds).map_err(|broken| self.broken(broken, expected))?;
+        let records = match found {
+            Found::Stream(records) if holds => records,
+            Found::Stream(_) | Found::Nothing => {
+                self.trouble.short(expected, bounds.end);
+                // Not a connection that is to be looked at.
+                self.counts.set_connected(false);
+                self.counts.lost(&ClusterFault::EndsEarly { at: expected, end: bounds.end });
+                return Ok(());
+            }
+            Found::Gap(from, found) => return self.gap(from, found),
+            Found::Other { taken, found } => {
+                return Err(SourceFault::AnotherLog {
+                    source_name: Arc::clone(&self.name),
+                    partition: self.counts.partition(),
+                    offset: taken.offset,
+                    taken_at: taken.at,
+                    found_at: found.at,
+                });
+            }
         };
         if !first {
             self.counts.reconnect();
@@ -233,11 +280,7 @@ impl<P: Partition> Feed<P> {
             looks.seen.mark_unchanged();
         }
         self.counts.set_connected(true);
-        self.stream = Some(Open { records, since: Instant::now() });
-        if let Some(Trouble { since, tries, .. }) = self.trouble.take() {
-            let away = since.elapsed();
-            tracing::info!(source = %self.name, position = self.guard.expected(), ?away, tries, "the cluster is back; reading goes on");
-        }
+        self.stream = Some(Open { records, since: Instant::now(), repeats: false });
         Ok(())
     }
 
@@ -254,41 +297,21 @@ impl<P: Partition> Feed<P> {
     fn lose(&mut self, fault: &ClusterFault) {
         self.close();
         self.counts.lost(fault);
-        let (source, told) = (&self.name, mem::discriminant(fault));
-        let (tries, before) = match &mut self.trouble {
-            None => {
-                self.trouble = Some(Trouble { since: Instant::now(), tries: 1, told });
-                (1, None)
-            }
-            Some(trouble) => {
-                trouble.tries += 1;
-                (trouble.tries, Some(mem::replace(&mut trouble.told, told)))
-            }
-        };
-        match before {
-            None => {
-                tracing::warn!(%source, %fault, "the cluster is lost; it is tried again until it is back");
-            }
-            Some(before) if before != told => {
-                tracing::warn!(%source, %fault, tries, "the cluster is still lost");
-            }
-            Some(_) => tracing::debug!(%source, %fault, tries, "the cluster is still lost"),
-        }
+        self.trouble.lost(fault, self.guard.expected());
     }
 
-    fn broken(&self, broken: Broken) -> SourceFault {
-        let (source_name, expected) = (Arc::clone(&self.name), self.guard.expected());
+    fn broken(&self, broken: Broken, from: u64) -> SourceFault {
+        let source_name = Arc::clone(&self.name);
         match broken {
-            Broken::Lost { start } => SourceFault::lost(&source_name, expected, start - 1),
-            Broken::Hole { found } => SourceFault::hole(&source_name, expected, found - 1),
-            Broken::Short { end } => SourceFault::Shortened { source_name, expected, end },
+            Broken::Lost { start } => SourceFault::lost(&source_name, from, start - 1),
+            Broken::Hole { found } => SourceFault::hole(&source_name, from, found - 1),
         }
     }
 }
 
 /// Waits for a record; while there is none, follows the looks at the log.
 async fn wait<Records>(
-    records: &mut Records,
+    Open { records, repeats, .. }: &mut Open<Records>,
     looks: &mut Looks,
     watchdog: &mut Watchdog,
     expected: u64,
@@ -296,6 +319,13 @@ async fn wait<Records>(
 where
     Records: futures::Stream<Item = Result<LogRecord, ClusterFault>> + Unpin,
 {
+    // A stream that gives repeats without an end is none that gives records.
+    if *repeats
+        && looks.seen.has_changed().unwrap_or(false)
+        && let Some(seen) = look(looks, watchdog, expected)
+    {
+        return seen;
+    }
     loop {
         tokio::select! {
             biased;
@@ -306,14 +336,28 @@ where
                     None => Seen::Fault(ClusterFault::Ended),
                 };
             }
-            watched = looks.seen.changed() => match &*looks.seen.borrow_and_update() {
-                _ if watched.is_err() => return Seen::Unwatched,
-                Some(Ok(Bounds { end, .. })) if watchdog.is_stalled(Instant::now(), expected, *end) => {
-                    return Seen::Stalled(*end);
+            watched = looks.seen.changed() => {
+                if watched.is_err() {
+                    return Seen::Unwatched;
                 }
-                Some(Err(fault)) => return Seen::Fault(fault.clone()),
-                Some(Ok(_)) | None => {}
+                if let Some(seen) = look(looks, watchdog, expected) {
+                    return seen;
+                }
             },
         }
+    }
+}
+
+/// What the latest look says, if it ends a wait.
+fn look(looks: &mut Looks, watchdog: &mut Watchdog, expected: u64) -> Option<Seen> {
+    match &*looks.seen.borrow_and_update() {
+        Some(Ok(Bounds { end, .. })) => match watchdog.look(expected, *end) {
+            Said::Quiet => Some(Seen::Quiet),
+            Said::Waits => None,
+            Said::Stalled => Some(Seen::Stalled(*end)),
+            Said::Short => Some(Seen::Short(*end)),
+        },
+        Some(Err(fault)) => Some(Seen::Fault(fault.clone())),
+        None => None,
     }
 }

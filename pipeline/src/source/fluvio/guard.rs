@@ -10,10 +10,6 @@ use super::partition::Bounds;
 /// takes about a minute by default.
 pub(super) const GAP_TRIES: u32 = 8;
 
-/// How often a log that ends before the place to go on at is asked again: after a leader's restart what is committed
-/// may be known a little later.
-pub(super) const SHORT_TRIES: u32 = 8;
-
 /// What to do with a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Judged {
@@ -38,11 +34,6 @@ pub(super) enum Broken {
         /// What it gives instead.
         found: u64,
     },
-    /// The log ends before the expected offset.
-    Short {
-        /// Where it ends.
-        end: u64,
-    },
 }
 
 /// What is known of the order of a partition's records.
@@ -51,14 +42,12 @@ pub(super) struct Guard {
     expected: u64,
     /// Gaps in a row at this offset.
     gaps: u32,
-    /// How often in a row the log ended before this offset.
-    shorts: u32,
 }
 
 impl Guard {
     /// A guard that expects the record at `expected`.
     pub(super) fn new(expected: u64) -> Self {
-        Self { expected, gaps: 0, shorts: 0 }
+        Self { expected, gaps: 0 }
     }
 
     /// The offset of the next record.
@@ -92,21 +81,14 @@ impl Guard {
         if self.gaps > GAP_TRIES { Err(Broken::Hole { found }) } else { Ok(()) }
     }
 
-    /// Judges what the log holds, before it is read from the expected offset on; false if it ends before that and
-    /// should be asked again.
+    /// Judges what the log holds, before it is read from the expected offset on; false if it ends before that, for
+    /// which there is no limit: a follower that has become the leader may know only later what is committed, as late as
+    /// the old leader comes back. Whether it is still the same log then, the last record taken says.
     ///
     /// # Errors
-    /// [`Broken::Lost`], and [`Broken::Short`] if it has been asked often enough.
-    pub(super) fn holds(&mut self, Bounds { start, end }: Bounds) -> Result<bool, Broken> {
-        if start > self.expected {
-            return Err(Broken::Lost { start });
-        }
-        if end >= self.expected {
-            self.shorts = 0;
-            return Ok(true);
-        }
-        self.shorts += 1;
-        if self.shorts > SHORT_TRIES { Err(Broken::Short { end }) } else { Ok(false) }
+    /// [`Broken::Lost`].
+    pub(super) fn holds(&self, Bounds { start, end }: Bounds) -> Result<bool, Broken> {
+        if start > self.expected { Err(Broken::Lost { start }) } else { Ok(end >= self.expected) }
     }
 }
 
@@ -140,16 +122,10 @@ mod tests {
 
     #[test]
     fn a_log_that_begins_later_has_lost_records_and_one_that_ends_earlier_is_asked_again() {
-        let mut guard = Guard::new(7);
+        let guard = Guard::new(7);
         assert_eq!(guard.holds(Bounds { start: 0, end: 7 }), Ok(true));
         assert_eq!(guard.holds(Bounds { start: 8, end: 20 }), Err(Broken::Lost { start: 8 }));
-        for _ in 0..SHORT_TRIES {
-            assert_eq!(guard.holds(Bounds { start: 0, end: 6 }), Ok(false));
-        }
-        let mut grown = guard;
-        assert_eq!(guard.holds(Bounds { start: 0, end: 6 }), Err(Broken::Short { end: 6 }));
-        assert_eq!(grown.holds(Bounds { start: 0, end: 9 }), Ok(true));
-        assert_eq!(grown.holds(Bounds { start: 0, end: 6 }), Ok(false), "counted anew");
+        assert!((0..1_000).all(|_| guard.holds(Bounds { start: 0, end: 6 }) == Ok(false)));
     }
 
     proptest! {

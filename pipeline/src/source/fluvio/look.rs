@@ -65,11 +65,16 @@ impl Looks {
         clock: Clock,
     ) -> Self {
         let (give, seen) = watch::channel(None);
-        let every = (stall_after / 4).min(EVERY_MAX);
+        let every = Self::every(stall_after);
         let looker = Looker { partition, timeout, counts, mirror, clock };
         let mut task = JoinSet::new();
         task.spawn(looker.run(every, give));
         Self { seen, _task: task }
+    }
+
+    /// How often is looked.
+    pub(super) fn every(stall_after: Duration) -> Duration {
+        (stall_after / 4).min(EVERY_MAX)
     }
 }
 

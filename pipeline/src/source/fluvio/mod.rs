@@ -23,6 +23,7 @@ mod link;
 mod look;
 mod mark;
 mod mirror;
+mod opening;
 mod options;
 mod partition;
 mod patience;
@@ -31,6 +32,7 @@ mod script;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod trouble;
 mod waiting;
 mod watchdog;
 
@@ -55,6 +57,7 @@ use super::{Source, SourceFault, SourceRecord};
 use feed::{Feed, Pace};
 use look::Settled;
 pub(crate) use look::answered;
+use mark::Mark;
 pub use mark::mark;
 use mirror::Mirror;
 use partition::Partition;
@@ -65,7 +68,7 @@ const HORIZON_STEP: u64 = 1024;
 /// One partition of a topic.
 pub struct FluvioSource<P = PartitionClient> {
     name: Arc<str>,
-    mark: Arc<[u8]>,
+    mark: Mark,
     partition: Arc<P>,
     begins: BoxFuture<'static, Result<(), SourceFault>>,
     pace: Pace,
@@ -87,10 +90,11 @@ pub(crate) fn partition_of_name(name: &str) -> Option<(&str, u32)> {
 }
 
 impl<P> FluvioSource<P> {
-    /// Reads `partition` when `begins` has ended, from the place on that is in `counts` by then.
+    /// Reads `partition` when `begins` has ended, from the place on that is in `counts` by then; `mark` is what its
+    /// checkpoint has.
     fn new(
         options: &FluvioOptions,
-        mark: Arc<[u8]>,
+        mark: Mark,
         (partition, begins): (Arc<P>, impl Future<Output = Result<(), SourceFault>> + Send + 'static),
         counts: Arc<PartitionCounts>,
         settled: Option<Settled>,
@@ -102,6 +106,7 @@ impl<P> FluvioSource<P> {
             backoff_min: options.backoff_min,
             backoff_max: options.backoff_max,
             record_max: options.record_max,
+            committed: options.isolation == Isolation::Committed,
         };
         let name = Arc::clone(counts.source());
         let mirror = settled.map(|settled| {

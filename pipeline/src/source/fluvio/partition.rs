@@ -132,9 +132,27 @@ pub enum ClusterFault {
     /// What looks at the log's end has ended, which it never should: the watchdog would see nothing any more.
     #[error("nothing looks at the log's end any more; its task has ended")]
     Unwatched,
+    /// The log ends before the place to go on at.
+    #[error(
+        "the log ends at {end}, before the place to go on at, {at}: its leader has not caught up yet, or the cluster has lost its newest records"
+    )]
+    EndsEarly {
+        /// The place to go on at.
+        at: u64,
+        /// Where the log ends.
+        end: u64,
+    },
     /// The stream ended, although a log has no end.
     #[error("the stream ended")]
     Ended,
+}
+
+impl ClusterFault {
+    /// Whether it is about what stands in the log, and not about the cluster: trying again helps only if somebody does
+    /// something about it.
+    pub(super) fn is_of_a_batch(&self) -> bool {
+        matches!(self, Self::BatchTooLong { .. } | Self::Backward { .. })
+    }
 }
 
 /// A cluster.
@@ -152,7 +170,7 @@ pub(super) trait Cluster: Send + Sync {
 /// A partition. None of the calls has a timeout of its own, and each may hang for ever.
 pub(super) trait Partition: Send + Sync + 'static {
     /// Its records, without an end; after an error there are no more.
-    type Records: Stream<Item = Result<LogRecord, ClusterFault>> + Send + Unpin;
+    type Records: Stream<Item = Result<LogRecord, ClusterFault>> + Send + Unpin + 'static;
 
     /// Makes a new connection to the leader, whoever that is now, in place of the one before.
     fn connect(&self) -> impl Future<Output = Result<Bounds, ClusterFault>> + Send;

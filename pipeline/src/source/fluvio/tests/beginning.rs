@@ -11,7 +11,7 @@ use super::{
     super::{
         begin::Checkpoints,
         connect::sources,
-        mark::mark,
+        mark::Mark,
         name_of,
         partition::ClusterFault,
         script::{ScriptedCluster, refused},
@@ -55,7 +55,7 @@ impl OnRecord {
 /// Checkpoints at these offsets, by partition.
 fn checkpoints(offsets: &[(u32, u64)]) -> OnRecord {
     let by_name = offsets.iter().map(|(number, offset)| {
-        let mark = mark("t", *number).to_vec();
+        let mark = Mark::new("t", *number).encode().to_vec();
         (name_of("t", *number), Checkpoint { epoch: 0, offset: *offset, mark })
     });
     OnRecord(Arc::new(Mutex::new(by_name.collect())))

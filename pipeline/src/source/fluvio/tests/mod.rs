@@ -1,6 +1,8 @@
 //! The source against a scripted cluster: streams that jump, stall, repeat, end and fail.
 
+mod anew;
 mod beginning;
+mod crowded;
 mod looking;
 mod reading;
 
@@ -12,7 +14,7 @@ use state::Clock;
 use super::{
     FluvioSource, PartitionCounts,
     look::Settled,
-    mark::mark,
+    mark::Mark,
     name_of,
     options::{ClusterOptions, FluvioOptions, Isolation, Partitions, Start},
     partition::Partition,
@@ -46,22 +48,38 @@ fn source(
     acts: impl IntoIterator<Item = Act>,
 ) -> (Scripted, FluvioSource<Scripted>) {
     let script = Scripted::new(bounds, acts);
-    let clock = Clock::simulated(1_000_000);
-    let source = source_of(&options(), script.clone(), (3, at, bounds.1), None, clock);
+    let source = again(&script, (at, bounds.1), Mark::new("t", 3));
     (script, source)
+}
+
+/// A source that begins at `at` of a partition whose log ends at `end`, with the mark of its checkpoint.
+fn again(script: &Scripted, (at, end): (u64, u64), mark: Mark) -> FluvioSource<Scripted> {
+    let clock = Clock::simulated(1_000_000);
+    marked(&options(), script.clone(), (3, at, end), mark, None, clock)
 }
 
 /// A source that begins at `at` of partition `number` that ends at `end`.
 fn source_of<P: Partition>(
     options: &FluvioOptions,
     partition: P,
+    place: (u32, u64, u64),
+    settled: Option<Settled>,
+    clock: Clock,
+) -> FluvioSource<P> {
+    marked(options, partition, place, Mark::new("t", place.0), settled, clock)
+}
+
+fn marked<P: Partition>(
+    options: &FluvioOptions,
+    partition: P,
     (number, at, end): (u32, u64, u64),
+    mark: Mark,
     settled: Option<Settled>,
     clock: Clock,
 ) -> FluvioSource<P> {
     let counts = Arc::new(PartitionCounts::new(name_of("t", number), number, at, end));
     let begun = (Arc::new(partition), ready(Ok(())));
-    FluvioSource::new(options, mark("t", number), begun, counts, settled, clock)
+    FluvioSource::new(options, mark, begun, counts, settled, clock)
 }
 
 /// The offsets of the first `count` records, or the fault that came before.
