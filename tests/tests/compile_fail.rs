@@ -83,21 +83,52 @@ fn refusals() -> BTreeMap<String, String> {
     said
 }
 
-/// The error, the lines it is about with their labels, and its notes.
+/// The error and the lines it is about, with what was expected there. How much of a long type the compiler shows hangs
+/// on where the sources are, so types are without their parameters and modules here.
 fn words(message: &Value) -> String {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let text = |value: &Value| short(value.as_str().unwrap_or_default());
     let mut words = format!("error[{}]: {}\n", text(&message["code"]["code"]), text(&message["message"]));
     let spans = message["spans"].as_array().into_iter().flatten();
     for span in spans.filter(|span| span["is_primary"] == true) {
-        let at = text(&span["text"][0]["text"]);
-        writeln!(words, "  {}: {} <- {}", span["line_start"], at.trim(), text(&span["label"])).unwrap();
-    }
-    let children = message["children"].as_array().into_iter().flatten();
-    let about_the_layout =
-        |note: &str| note.starts_with("the full name for the type") || note.contains("--verbose");
-    let notes = children.filter(|child| child["spans"].as_array().is_some_and(Vec::is_empty));
-    for note in notes.filter(|note| !about_the_layout(&text(&note["message"]))) {
-        writeln!(words, "  {}: {}", text(&note["level"]), text(&note["message"])).unwrap();
+        let at = span["text"][0]["text"].as_str().unwrap_or_default();
+        write!(words, "  {}: {}", span["line_start"], at.trim()).unwrap();
+        let label = text(&span["label"]);
+        let label = if label.contains("expected") { format!(" <- {label}") } else { String::new() };
+        writeln!(words, "{label}").unwrap();
     }
     words
+}
+
+/// The text, with `a::B<C<D>>` become `B`.
+fn short(text: &str) -> String {
+    let is_name = |letter: char| letter.is_alphanumeric() || letter == '_';
+    let (mut short, mut depth) = (String::new(), 0);
+    for letter in text.chars() {
+        match letter {
+            '<' if depth > 0 || short.ends_with(is_name) => depth += 1,
+            '>' if depth > 0 => depth -= 1,
+            _ if depth > 0 => {}
+            ':' if short.ends_with(':') => {
+                // What stands before the two colons, if it is a module: a type has a capital.
+                let before = short.trim_end_matches(':');
+                let start = before.rfind(|letter| !is_name(letter)).map_or(0, |at| at + 1);
+                if before[start..].starts_with(|first: char| first.is_lowercase()) {
+                    short.truncate(start);
+                } else {
+                    short.push(letter);
+                }
+            }
+            letter => short.push(letter),
+        }
+    }
+    short
+}
+
+#[test]
+fn types_lose_their_modules_and_their_parameters() {
+    assert_eq!(short("for struct `pipeline::line::Open<A<b::C>, D>` in"), "for struct `Open` in");
+    assert_eq!(
+        short("`<Retry<Then<Throttle, ...>> as stages::Stage>::In == Delivery`"),
+        "`<Retry as Stage>::In == Delivery`"
+    );
 }

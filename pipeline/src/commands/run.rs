@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use state::{Clock, Store, UnixMillis};
+use state::{Clock, StateFault, Store, UnixMillis};
 use tokio::task::JoinSet;
 
 use super::{Answer, progress, runtime, signals, status_lines};
@@ -73,7 +73,14 @@ fn list_dead(
     if summary.dead_letters == 0 {
         return Ok(());
     }
-    let store = Store::open(&config.state.dir, store_options(&config.state))?;
+    let store = match Store::open(&config.state.dir, store_options(&config.state)) {
+        Ok(store) => store,
+        // The next run has it already; this one has ended well.
+        Err(StateFault::Locked { .. }) => {
+            return Ok(writeln!(out, "\n`loadline dead list` has the dead letters of this run")?);
+        }
+        Err(fault) => return Err(fault.into()),
+    };
     let mut left = LISTED_MAX;
     writeln!(out, "\ndead letters of this run")?;
     for letter in store.dead_letters().iter() {

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, bail};
 use bytesize::ByteSize;
 use serde_json::json;
-use state::{Arrival, Checkpoint, HandOver, Record, StateFault, Store};
+use state::{Arrival, Checkpoint, Durability, HandOver, Record, StateFault, Store, StoreOptions};
 
 use super::Answer;
 use crate::{
@@ -134,7 +134,9 @@ fn seek(
 }
 
 fn open(keeping: &Keeping) -> anyhow::Result<Store> {
-    match Store::open(&keeping.state.dir, store_options(&keeping.state)) {
+    // A file that outlives a loss of power beside a fence that does not would be one partition in two places.
+    let options = StoreOptions { durability: Durability::Power, ..store_options(&keeping.state) };
+    match Store::open(&keeping.state.dir, options) {
         Ok(store) => Ok(store),
         Err(StateFault::Locked { path }) => bail!(
             "state directory {} is in use by another process: stop that process first; a partition is moved between \

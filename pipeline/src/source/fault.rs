@@ -123,6 +123,12 @@ pub enum SourceFault {
         /// When, in RFC 3339.
         at: String,
     },
+    /// The task that finds a partition's place has ended without one.
+    #[error("the place to begin {source_name} at was not found: its task has ended; start again")]
+    Unbegun {
+        /// The source's name.
+        source_name: Arc<str>,
+    },
     /// There is no checkpoint, and the config asks for one.
     #[error(
         "{source_name} has no checkpoint in this state directory, and source.start = \"checkpoint\" asks for one: check state.dir, or set source.start to \"beginning\", \"end\" or {{ offset = … }} for the first run"

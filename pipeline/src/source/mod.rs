@@ -30,7 +30,9 @@ pub use fluvio::{
 };
 /// What else speaks to a Fluvio cluster needs.
 pub(crate) mod cluster {
-    pub(crate) use super::fluvio::{Backoff, Controller, Leader, answered, controller, partition_of_name};
+    pub(crate) use super::fluvio::{
+        Backoff, Controller, Leader, answered, controller, is_topic_name, partition_of_name,
+    };
 }
 pub use http::{BLOCK_BYTES, HttpSource, Listener, PostLimits, Token};
 pub use lines::{Line, Lines};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use state::{Clock, EmbeddedLog, StateFault, Store};
 
 use super::{BrokerStatus, DeadStatus, MovedStatus, PartitionStatus, Status, Verdict, age};
-use crate::source::cluster::partition_of_name;
+use crate::source::cluster::{is_topic_name, partition_of_name};
 
 /// Dead letters counted in one step.
 const STEP: usize = 4_096;
@@ -18,7 +18,8 @@ const STEP: usize = 4_096;
 pub fn status(store: &Store, brokers: &[String]) -> Result<Status, StateFault> {
     while !store.dead_letters().count_on(STEP)? {}
     let usage = store.spill().usage()?;
-    let partitions = store.sources().checkpoints()?.into_iter().map(|(name, checkpoint)| {
+    let of_sources = store.sources().checkpoints()?.into_iter().filter(|(name, _)| !is_topic_name(name));
+    let partitions = of_sources.map(|(name, checkpoint)| {
         let is_log = name == EmbeddedLog::SOURCE;
         let end = is_log.then(|| store.intake_end());
         PartitionStatus {

@@ -164,12 +164,7 @@ fn name(partial: &Path, to: &Path) -> Result<(), HandOverFault> {
     match fs::hard_link(partial, to) {
         Ok(()) => {
             let named = fs::remove_file(partial).map_err(|error| HandOverFault::file(partial, &error));
-            let named = named.and_then(|()| sync_directory(to));
-            if named.is_err() {
-                // The source stays here: a file that looks as if it had been given away must not.
-                let _left = fs::remove_file(to).is_err();
-            }
-            named
+            withdraw_unless(named.and_then(|()| sync_directory(to)), to)
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             Err(HandOverFault::FileExists { path: to.to_owned() })
@@ -178,9 +173,17 @@ fn name(partial: &Path, to: &Path) -> Result<(), HandOverFault> {
         Err(_) => {
             refuse_existing(to)?;
             fs::rename(partial, to).map_err(|error| HandOverFault::file(to, &error))?;
-            sync_directory(to)
+            withdraw_unless(sync_directory(to), to)
         }
     }
+}
+
+/// The source stays here if `named` failed: a file that looks as if it had been given away must not stay as well.
+fn withdraw_unless(named: Result<(), HandOverFault>, to: &Path) -> Result<(), HandOverFault> {
+    if named.is_err() {
+        let _left = fs::remove_file(to).is_err();
+    }
+    named
 }
 
 fn sync_directory(of: &Path) -> Result<(), HandOverFault> {

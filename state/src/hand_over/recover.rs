@@ -32,11 +32,12 @@ pub(crate) fn recover(store: &Store) -> Result<(), StateFault> {
 }
 
 /// The last step of an export: removes the deliveries of `source`, which has been given away and of which everything that
-/// is here is in the file.
+/// is here is in the file; and what the ledger says of them, which is in the file too. Should the file be thrown away and
+/// the records be read here again, an entry without its delivery would make them look taken care of.
 pub(super) fn clear(store: &Store, source: &str) -> Result<(), StateFault> {
     let moved = |delivery: &SpilledDelivery| &*delivery.event.position.source == source;
     let all = store.spill.all().filter(|item| item.as_ref().map_or(true, moved));
-    remove(store, all, |_delivery| Ok(()))?;
+    remove(store, all, |delivery| forget(store, delivery))?;
     let Some(mut custody) = store.sources.custody(source)? else { return Ok(()) };
     if let Holding::Away { cleared, .. } = &mut custody.holding {
         *cleared = true;
@@ -49,18 +50,20 @@ pub(super) fn clear(store: &Store, source: &str) -> Result<(), StateFault> {
 fn take_back(store: &Store, source: &str, mut custody: Custody) -> Result<(), StateFault> {
     let Holding::Arriving { queued, .. } = &mut custody.holding else { return Ok(()) };
     for (broker, first, end) in queued.drain(..) {
-        remove(store, store.spill.each(broker, first..end), |delivery| {
-            let key = LedgerKey::new(&delivery.broker, &delivery.event.event_id);
-            let entry = store.buckets.get(key.as_bytes())?;
-            let entry = entry.map(|entry| codec::decode::<LedgerEntry>("ledger", &entry)).transpose()?;
-            // It would make the event look taken care of.
-            match entry.is_some_and(|entry| entry.outcome == Outcome::Spilled) {
-                true => store.buckets.remove_newer(key.as_bytes(), None),
-                false => Ok(()),
-            }
-        })?;
+        remove(store, store.spill.each(broker, first..end), |delivery| forget(store, delivery))?;
     }
     store.commit(|_now| store.sources.put_custody(source, &custody))
+}
+
+/// Removes the ledger's entry that says that `delivery` waits on disk, if it says so.
+fn forget(store: &Store, delivery: &SpilledDelivery) -> Result<(), StateFault> {
+    let key = LedgerKey::new(&delivery.broker, &delivery.event.event_id);
+    let entry = store.buckets.get(key.as_bytes())?;
+    let entry = entry.map(|entry| codec::decode::<LedgerEntry>("ledger", &entry)).transpose()?;
+    match entry.is_some_and(|entry| entry.outcome == Outcome::Spilled) {
+        true => store.buckets.remove_newer(key.as_bytes(), None),
+        false => Ok(()),
+    }
 }
 
 /// Removes deliveries, a commit's worth at a time, each after `before`.

@@ -18,19 +18,13 @@ use super::{
 };
 use crate::source::SourceFault;
 
-/// What is on record of partitions, and goes there.
+/// What is on record of partitions and topics, and goes there.
 pub trait Checkpoints: Clone + Send + Sync + 'static {
     /// Where `source` resumes.
     ///
     /// # Errors
     /// A fault of the state.
     fn checkpoint(&self, source: &str) -> Result<Option<Checkpoint>, StateFault>;
-
-    /// Whether any source whose name begins like this resumes somewhere.
-    ///
-    /// # Errors
-    /// A fault of the state.
-    fn knows(&self, beginning: &str) -> Result<bool, StateFault>;
 
     /// Puts on record that `source` resumes at `at`; returns once that is durable.
     fn begin(&self, source: Arc<str>, at: Checkpoint) -> impl Future<Output = Result<(), StateFault>> + Send;
@@ -39,11 +33,6 @@ pub trait Checkpoints: Clone + Send + Sync + 'static {
 impl Checkpoints for Ledger {
     fn checkpoint(&self, source: &str) -> Result<Option<Checkpoint>, StateFault> {
         self.store().sources().checkpoint(source)
-    }
-
-    fn knows(&self, beginning: &str) -> Result<bool, StateFault> {
-        let all = self.store().sources().checkpoints()?;
-        Ok(all.iter().any(|(source, _)| source.starts_with(beginning)))
     }
 
     async fn begin(&self, source: Arc<str>, at: Checkpoint) -> Result<(), StateFault> {
@@ -66,8 +55,7 @@ pub(super) enum Begin {
 }
 
 impl Begin {
-    /// Looks up what is on record of partition `number`, its identity and the last record taken included. `grown` is whether other partitions of the topic are on record:
-    /// then one that is not has come later, and all of it is still to be read.
+    /// Looks up what is on record of partition `number`, its identity and the last record taken included. `grown` is whether the topic did not have it before: then all of it is still to be read.
     ///
     /// # Errors
     /// [`SourceFault::ForeignMark`], [`SourceFault::NoCheckpoint`], or a fault of the state.
@@ -88,7 +76,7 @@ impl Begin {
         let begin = match options.start {
             Start::Beginning => Self::Oldest,
             _ if grown => {
-                tracing::warn!(source = %name, "the partition is new to this state directory, others of the topic are not: it is read from its beginning");
+                tracing::warn!(source = %name, "the topic has this partition since this process last ran: it is read from its beginning");
                 Self::Oldest
             }
             Start::End => Self::Newest,
@@ -139,6 +127,9 @@ impl<P: Partition, C: Checkpoints> Beginning<P, C> {
         let (at, name) = (begin.at(bounds), counts.source());
         if at < bounds.start {
             return Err(SourceFault::lost(name, at, bounds.start - 1));
+        }
+        if at > bounds.end {
+            tracing::warn!(source = %name, position = at, end = bounds.end, "the place to begin at lies beyond the log's end: nothing is read until the log gets there");
         }
         if !matches!(begin, Begin::Checkpoint(_)) {
             let checkpoint = Checkpoint { epoch: 0, offset: at, mark: mark.encode().to_vec() };

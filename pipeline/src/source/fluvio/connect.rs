@@ -4,7 +4,7 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use state::Clock;
+use state::{Checkpoint, Clock, StateFault};
 use tokio::time::sleep;
 
 use super::{
@@ -17,6 +17,7 @@ use super::{
     options::{FluvioOptions, Partitions},
     partition::{Cluster, ClusterFault, Partition},
     patience::Patience,
+    topic_name,
 };
 use crate::source::SourceFault;
 
@@ -62,13 +63,8 @@ pub(super) async fn sources<C: Cluster>(
 ) -> Result<(Vec<FluvioSource<C::Partition>>, u32), SourceFault> {
     let mut patience = Patience::new(options, &options.topic, fail_fast);
     let count = patience.wait(|| count(cluster, options)).await?;
-    let numbers: Vec<u32> = match &options.partitions {
-        Partitions::All => (0..count).collect(),
-        Partitions::These(these) => these.clone(),
-    };
-    let topic = name_of(&options.topic, 0);
-    let known = checkpoints.knows(topic.trim_end_matches('0')).map_err(SourceFault::State)?;
-    let grown = known && options.partitions == Partitions::All;
+    let numbers = numbers(options, count)?;
+    let known = known(options, &checkpoints, count).await.map_err(SourceFault::State)?;
     let mut sources = Vec::with_capacity(numbers.len());
     for number in numbers {
         let partition = Arc::new(cluster.partition(number));
@@ -76,6 +72,7 @@ pub(super) async fn sources<C: Cluster>(
             let reached = || answered(options.connect_timeout, "a connection", partition.connect());
             let _bounds = patience.wait(reached).await?;
         }
+        let grown = known.is_some_and(|known| number >= known);
         sources.push(source(options, (partition, number), checkpoints.clone(), grown, clock.clone())?);
     }
     Ok((sources, count))
@@ -107,20 +104,55 @@ fn source<P: Partition>(
     Ok(FluvioSource::new(options, mark, (partition, beginning.reach()), counts, settled, clock))
 }
 
-/// How many partitions the topic has, if it has those that are named.
+/// How many partitions the topic has.
 async fn count(cluster: &impl Cluster, options: &FluvioOptions) -> Result<u32, ClusterFault> {
     let topic = &options.topic;
-    let count = answered(options.connect_timeout, "the topic's partitions", cluster.count(topic)).await?;
-    let beyond = match &options.partitions {
-        // A topic that is just being made.
-        Partitions::All => (count == 0).then_some(0),
-        Partitions::These(these) => these.iter().copied().find(|partition| *partition >= count),
-    };
-    match beyond {
-        None => Ok(count),
-        Some(_) if count == 0 => Err(ClusterFault::NoTopic { topic: topic.clone() }),
-        Some(partition) => Err(ClusterFault::NoPartition { topic: topic.clone(), partition, count }),
+    match answered(options.connect_timeout, "the topic's partitions", cluster.count(topic)).await? {
+        // It is just being made.
+        0 => Err(ClusterFault::NoTopic { topic: topic.clone() }),
+        count => Ok(count),
     }
+}
+
+/// The partitions to be read of a topic that has `count`.
+fn numbers(options: &FluvioOptions, count: u32) -> Result<Vec<u32>, SourceFault> {
+    match &options.partitions {
+        Partitions::All => Ok((0..count).collect()),
+        Partitions::These(these) => match these.iter().find(|partition| **partition >= count) {
+            None => Ok(these.clone()),
+            // Nobody waits for another partition by naming one too many.
+            Some(&partition) => Err(SourceFault::Cluster {
+                endpoint: options.cluster.endpoint.clone(),
+                fault: ClusterFault::NoPartition { topic: options.topic.clone(), partition, count },
+            }),
+        },
+    }
+}
+
+/// How many partitions the topic had when all of it was begun: one beyond them has come since, and all of it is still to
+/// be read. None if only some of the topic is read here: then somebody else may have begun a partition.
+async fn known(
+    options: &FluvioOptions,
+    checkpoints: &impl Checkpoints,
+    count: u32,
+) -> Result<Option<u32>, StateFault> {
+    if options.partitions != Partitions::All {
+        return Ok(None);
+    }
+    let topic = topic_name(&options.topic);
+    let known = checkpoints.checkpoint(&topic)?.and_then(|known| u32::try_from(known.offset).ok());
+    let begun =
+        |number| checkpoints.checkpoint(&name_of(&options.topic, number)).map(|found| found.is_some());
+    // Those that have come since are known once each has a place of its own on record.
+    let mut all_begun = true;
+    for number in known.unwrap_or(count)..count {
+        all_begun &= begun(number)?;
+    }
+    if known.is_none_or(|known| known < count && all_begun) {
+        let count = Checkpoint { epoch: 0, offset: count.into(), mark: Vec::new() };
+        checkpoints.begin(topic, count).await?;
+    }
+    Ok(Some(known.unwrap_or(count)))
 }
 
 async fn watch_growth(cluster: impl Cluster, options: FluvioOptions, mut known: u32) -> Infallible {

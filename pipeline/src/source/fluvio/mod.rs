@@ -40,6 +40,7 @@ use std::sync::Arc;
 
 use futures::{FutureExt, Stream, TryFutureExt, future::BoxFuture, stream};
 use state::Clock;
+use tokio::task::JoinSet;
 
 pub(crate) use backoff::Backoff;
 pub use begin::Checkpoints;
@@ -81,6 +82,16 @@ pub struct FluvioSource<P = PartitionClient> {
 #[must_use]
 pub fn name_of(topic: &str, partition: u32) -> Arc<str> {
     Arc::from(format!("fluvio:{topic}/{partition}"))
+}
+
+/// The name under which it is on record how many partitions a topic had: `fluvio:TOPIC`.
+fn topic_name(topic: &str) -> Arc<str> {
+    Arc::from(format!("fluvio:{topic}"))
+}
+
+/// Whether a checkpoint of this name is not a source's.
+pub(crate) fn is_topic_name(name: &str) -> bool {
+    name.strip_prefix("fluvio:").is_some_and(|rest| !rest.contains('/'))
 }
 
 /// The topic and the partition that a source of this name reads; none if it reads no topic.
@@ -143,7 +154,13 @@ impl<P: Partition> Source for FluvioSource<P> {
     fn into_stream(self) -> impl Stream<Item = Result<SourceRecord, SourceFault>> + Send + 'static {
         let Self { name, mark, partition, begins, pace, counts, mirror, clock } = self;
         let records = async move {
-            begins.await?;
+            // In a task of its own: its timeouts are about the cluster, not about how often a full line asks for a record.
+            let mut task = JoinSet::new();
+            task.spawn(begins);
+            match task.join_next().await {
+                Some(Ok(begun)) => begun?,
+                Some(Err(_)) | None => return Err(SourceFault::Unbegun { source_name: name }),
+            }
             // Boxed, because the stream moves it once a record.
             let feed = Box::new(Feed::new((name, mark), partition, pace, counts, mirror, clock));
             Ok(stream::try_unfold(feed, |mut feed| async move { Ok(Some((feed.next().await?, feed))) }))

@@ -55,7 +55,7 @@ pub(super) enum Found<Records> {
 }
 
 impl<P: Partition> Opening<P> {
-    /// Opens it. Takes at most the pause, twice the timeout, and as long as a stream may be silent.
+    /// Opens it. Takes at most the pause, four times the timeout, and as long as a stream may be silent.
     pub(super) async fn run(self) -> Result<Opened<P::Records>, ClusterFault> {
         sleep(self.pause).await;
         let bounds = answered(self.pace.timeout, "a connection", self.partition.connect()).await?;
@@ -64,19 +64,41 @@ impl<P: Partition> Opening<P> {
             return Ok(Opened { bounds, found: Found::Nothing });
         }
         // Retention may have removed it since.
-        let last = self.last.filter(|last| last.offset >= bounds.start);
-        let at = last.map_or(self.expected, |last| last.offset);
-        let mut records = answered(self.pace.timeout, "a stream", self.partition.open(at)).await?;
-        let Some(taken) = last else { return Ok(Opened { bounds, found: Found::Stream(records) }) };
-        let first = first(&mut records, taken.offset);
-        let found = match answered(self.pace.stall_after, "a read of the last record taken", first).await? {
-            found if found.offset > taken.offset => Found::Gap(taken.offset, found.offset),
-            found => match Taken::new(&found) {
-                found if found == taken => Found::Stream(records),
-                found => Found::Other { taken, found },
-            },
+        let Some(taken) = self.last.filter(|last| last.offset >= bounds.start) else {
+            return Ok(Opened { bounds, found: Found::Stream(self.stream(self.expected).await?) });
         };
-        Ok(Opened { bounds, found })
+        let mut records = self.stream(taken.offset).await?;
+        let first = first(&mut records, taken.offset);
+        let first = answered(self.pace.stall_after, "a read of the last record taken", first).await;
+        let why = match first {
+            Ok(found) if found.offset > self.expected => {
+                return Ok(Opened { bounds, found: Found::Gap(taken.offset, found.offset) });
+            }
+            Ok(found) if found.offset > taken.offset => "the log no longer has it",
+            Ok(found) if Taken::new(&found) == taken => {
+                return Ok(Opened { bounds, found: Found::Stream(records) });
+            }
+            Ok(found) if found.unreadable.is_some() => "its batch cannot be read any more",
+            Ok(found) => {
+                let found = Found::Other { taken, found: Taken::new(&found) };
+                return Ok(Opened { bounds, found });
+            }
+            Err(ClusterFault::BatchTooLong { .. }) => "its batch is longer than source.max_bytes by now",
+            Err(fault) => return Err(fault),
+        };
+        // It was settled: what cannot be read of it holds up nothing behind it.
+        tracing::warn!(
+            offset = taken.offset,
+            why,
+            "the last record taken cannot be compared with the one that is there; the partition is read on behind it"
+        );
+        drop(records);
+        let bounds = answered(self.pace.timeout, "a connection", self.partition.connect()).await?;
+        Ok(Opened { bounds, found: Found::Stream(self.stream(self.expected).await?) })
+    }
+
+    async fn stream(&self, at: u64) -> Result<P::Records, ClusterFault> {
+        answered(self.pace.timeout, "a stream", self.partition.open(at)).await
     }
 }
 

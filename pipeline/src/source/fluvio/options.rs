@@ -95,7 +95,7 @@ pub enum Start {
     End,
     /// At its checkpoint and nowhere else.
     Checkpoint,
-    /// At its checkpoint, but not before this offset.
+    /// At its checkpoint, or else at this offset.
     Offset(u64),
 }
 

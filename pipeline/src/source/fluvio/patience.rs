@@ -43,7 +43,7 @@ impl Patience {
     /// What `ask` gives when the cluster answers.
     ///
     /// # Errors
-    /// [`SourceFault::Cluster`]: with `fail_fast`, or if it is the config that must change.
+    /// [`SourceFault::Cluster`] with `fail_fast`.
     pub(super) async fn wait<T, Asked>(&mut self, ask: impl Fn() -> Asked) -> Result<T, SourceFault>
     where
         Asked: Future<Output = Result<T, ClusterFault>>,
@@ -60,8 +60,7 @@ impl Patience {
                 Err(fault) => fault,
             };
             let endpoint = &self.endpoint;
-            // Partitions are never taken away from a topic, and who names one too many will not wait for another.
-            if self.fail_fast || matches!(fault, ClusterFault::NoPartition { .. }) {
+            if self.fail_fast {
                 return Err(SourceFault::Cluster { endpoint: endpoint.clone(), fault });
             }
             let kind = Some(mem::discriminant(&fault));

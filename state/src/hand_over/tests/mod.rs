@@ -160,6 +160,9 @@ async fn what_one_directory_had_the_other_has() {
     assert_eq!(store.sources().checkpoint(SOURCE).unwrap(), None, "the checkpoint must not be usable");
     assert_eq!(store.sources().horizon(SOURCE).unwrap(), None);
     assert_eq!(store.sources().checkpoint(OTHER).unwrap(), Some(checkpoint(77)));
+    let kept = |id: &str| store.look_up(&LedgerKey::new("a", id)).unwrap().map(|entry| entry.outcome);
+    assert_eq!((kept("taken"), kept("stays")), (Some(Outcome::Delivered), Some(Outcome::Spilled)));
+    assert_eq!(kept("second"), None, "nothing here would deliver it any more");
 
     let store = to.open();
     let before = [Record::Spilled(Box::new(waits(OTHER, "a", 4, "earlier"))), delivered("b", "own")];

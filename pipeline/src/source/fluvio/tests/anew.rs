@@ -84,14 +84,24 @@ async fn a_record_that_retention_has_removed_is_not_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_log_that_never_gives_the_record_that_was_taken_is_a_hole() {
-    let never = std::iter::repeat_n(Act::Play(vec![5, 6], Then::Silence), 100);
+async fn a_log_that_no_longer_gives_the_record_that_was_taken_is_read_on_behind_it() {
+    let acts = [Act::Play((0..5).collect(), Then::End), Act::Play(vec![5, 6], Then::Silence)];
+    let (script, source) = source(0, (0, 9), acts);
+    let counts = source.counts();
+    let mut stream = Box::pin(source.into_stream());
+    take(&mut stream, 7).await.unwrap();
+    assert_eq!((script.opened_at(), counts.gaps()), (vec![0, 4, 5], 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_gives_only_what_stands_behind_the_expected_record_is_a_hole() {
+    let never = std::iter::repeat_n(Act::Play(vec![6, 7], Then::Silence), 100);
     let (_, source) = source(0, (0, 9), std::iter::once(Act::Play((0..5).collect(), Then::End)).chain(never));
     let counts = source.counts();
     let mut stream = Box::pin(source.into_stream());
     take(&mut stream, 5).await.unwrap();
     let fault = stream.next().await.unwrap().unwrap_err();
-    assert!(matches!(fault, SourceFault::Hole { from: 4, to: 4, .. }), "{fault}");
+    assert!(matches!(fault, SourceFault::Hole { from: 4, to: 5, .. }), "{fault}");
     assert_eq!(counts.gaps(), 9);
 }
 

@@ -33,10 +33,6 @@ impl Checkpoints for OnRecord {
         Ok(self.0.lock().get(source).cloned())
     }
 
-    fn knows(&self, beginning: &str) -> Result<bool, StateFault> {
-        Ok(self.0.lock().keys().any(|source| source.starts_with(beginning)))
-    }
-
     async fn begin(&self, source: Arc<str>, at: Checkpoint) -> Result<(), StateFault> {
         self.0.lock().insert(source, at);
         Ok(())
@@ -47,8 +43,8 @@ impl OnRecord {
     /// What is on record now, by partition.
     fn offsets(&self) -> Vec<(u32, u64)> {
         let all = self.0.lock();
-        let number = |source: &str| source.rsplit_once('/').unwrap().1.parse().unwrap();
-        all.iter().map(|(source, checkpoint)| (number(source), checkpoint.offset)).collect()
+        let number = |source: &str| source.rsplit_once('/')?.1.parse().ok();
+        all.iter().filter_map(|(source, checkpoint)| Some((number(source)?, checkpoint.offset))).collect()
     }
 }
 
@@ -67,7 +63,15 @@ async fn begins(
     bounds: &[(u64, u64)],
     at: &[(u32, u64)],
 ) -> Result<Vec<(u32, u64)>, SourceFault> {
-    let on_record = checkpoints(at);
+    begin_all(options, bounds, &checkpoints(at)).await
+}
+
+/// The same, with what is on record.
+async fn begin_all(
+    options: &FluvioOptions,
+    bounds: &[(u64, u64)],
+    on_record: &OnRecord,
+) -> Result<Vec<(u32, u64)>, SourceFault> {
     let (sources, _) =
         sources(&cluster(bounds), options, on_record.clone(), false, Clock::simulated(0)).await?;
     let mut begun = Vec::new();
@@ -115,9 +119,36 @@ async fn a_checkpoint_before_the_log_is_a_loss_wherever_a_partition_without_one_
 async fn a_partition_that_the_topic_did_not_have_before_is_read_from_its_beginning() {
     for start in [Start::Beginning, Start::End, Start::Offset(15), Start::Checkpoint] {
         let options = FluvioOptions { start, ..options() };
-        let begun = begins(&options, &[(0, 20), (2, 30)], &[(0, 4)]).await.unwrap();
+        let on_record = checkpoints(&[(0, 4)]);
+        begin_all(&options, &[(0, 20)], &on_record).await.unwrap();
+        // Until each of them has a place of its own, they are new ones.
+        for _ in 0..2 {
+            let clock = Clock::simulated(0);
+            let (found, _) =
+                sources(&cluster(&[(0, 20), (2, 30)]), &options, on_record.clone(), false, clock)
+                    .await
+                    .unwrap();
+            drop(found);
+        }
+        let begun = begin_all(&options, &[(0, 20), (2, 30)], &on_record).await.unwrap();
         assert_eq!(begun, [(0, 4), (1, 2)], "{start:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_was_away_when_the_topic_was_begun_is_not_a_new_one() {
+    let bounds = [(0, 20), (2, 30)];
+    let options = FluvioOptions { start: Start::End, ..options() };
+    let on_record = checkpoints(&[]);
+    let (found, _) =
+        sources(&cluster(&bounds), &options, on_record.clone(), false, Clock::simulated(0)).await.unwrap();
+    found.into_iter().next().unwrap().begins.await.unwrap();
+    assert_eq!(on_record.offsets(), [(0, 20)]);
+    assert_eq!(begin_all(&options, &bounds, &on_record).await.unwrap(), [(0, 20), (1, 30)]);
+    // Nor is one that another process has begun.
+    let options = FluvioOptions { start: Start::Checkpoint, ..options };
+    let fault = begin_all(&options, &bounds, &checkpoints(&[(0, 4)])).await.unwrap_err();
+    assert!(matches!(fault, SourceFault::NoCheckpoint { .. }), "{fault}");
 }
 
 #[tokio::test(start_paused = true)]
