@@ -243,13 +243,14 @@ fn key(position: &Position, broker: Option<&str>) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
     use crate::{Durability, History, Store, tests::options};
 
-    fn letter(offset: u64, cause: &str) -> DeadLetter {
+    /// A record at `offset` that was no event.
+    pub(crate) fn letter(offset: u64, cause: &str) -> DeadLetter {
         DeadLetter {
             position: Position::new("file:e".into(), 0, offset),
             broker: None,

@@ -158,26 +158,10 @@ fn count(table: &Table, of: RangeInclusive<u64>) -> Result<u64, StateFault> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{
-        CommitOptions, DeadLetter, Durability, History, Ledger, Position, Record, StageName, Store,
-        tests::options,
-    };
+    use crate::{CommitOptions, DeadLetter, Durability, Ledger, Record, Store, tests::options};
 
     fn letter(offset: u64, at: u64) -> DeadLetter {
-        DeadLetter {
-            position: Position::new("file:e".into(), 0, offset),
-            broker: None,
-            stage: StageName::Decode,
-            cause: "not-json".to_owned(),
-            detail: String::new(),
-            at,
-            history: History::default(),
-            event_id: None,
-            load_id: None,
-            status: None,
-            body: Vec::new(),
-            body_len: 0,
-        }
+        DeadLetter { at, ..crate::dead_letters::tests::letter(offset, "not-json") }
     }
 
     fn dead(letter: DeadLetter) -> Record {

@@ -16,7 +16,7 @@ fn open(dir: &Path) -> (Ledger, LedgerThread) {
     Ledger::start(store, commits).unwrap()
 }
 
-fn event(id: &str, body: &'static str) -> Event {
+pub(crate) fn event(id: &str, body: &'static str) -> Event {
     Event {
         position: Position::new(Arc::from("test"), 0, 7),
         event_id: Arc::from(id),

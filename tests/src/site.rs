@@ -197,6 +197,16 @@ impl Site {
         file.write_all(bytes).expect("a file");
     }
 
+    /// Has brokers tried again soon, and for as long as the scenario takes.
+    pub fn impatient(&mut self) {
+        self.set("breaker.open_min", "100ms");
+        self.set("breaker.open_max", "500ms");
+        self.set("retry.base", "20ms");
+        self.set("retry.cap", "500ms");
+        self.set("retry.in_place_max", "100ms");
+        self.set("retry.attempts_max", 1_000);
+    }
+
     /// Starts `loadline run`.
     #[must_use]
     pub fn run(&self) -> Loadline {

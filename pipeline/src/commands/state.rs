@@ -17,7 +17,7 @@ use crate::{
     assemble::store_options,
     cli::{Exit, StateCommand, StateExportArgs, StateImportArgs, StateSeekArgs},
     config::{Keeping, SourceKind},
-    source::{FluvioOptions, Partitions, fluvio_mark, fluvio_name, refuse_moved},
+    source::{FluvioOptions, Partitions, cluster::partition_of_name, fluvio_mark, fluvio_name, refuse_moved},
 };
 
 pub(super) fn state(command: &StateCommand, answer: Answer) -> anyhow::Result<Exit> {
@@ -92,8 +92,8 @@ fn import(
     // A name that was mistyped must not leave a directory behind.
     fs::metadata(&args.file).with_context(|| args.file.display().to_string())?;
     let imported = open(keeping)?.import(&args.file, &arrival)?;
-    let number = imported.source.strip_prefix(sources).and_then(|number| number.parse().ok());
-    let number: u32 = number.with_context(|| format!("{} names no partition", imported.source))?;
+    let number = partition_of_name(&imported.source).map(|(_, number)| number);
+    let number = number.with_context(|| format!("{} names no partition", imported.source))?;
     tell(&imported, number, &args.file, answer, |out| match &fluvio.partitions {
         Partitions::These(these) if !these.contains(&number) => {
             writeln!(out, "add {number} to source.partitions, then start this process: it is not read before")

@@ -28,7 +28,7 @@ use tokio::{
 
 use crate::source::{
     ClusterFault, ClusterOptions, SourceFault, SourceRecord,
-    cluster::{Controller, controller},
+    cluster::{Controller, answered, controller},
 };
 pub(crate) use batch::Filling;
 pub(crate) use partitioner::partition_of;
@@ -205,12 +205,10 @@ pub(crate) async fn senders(options: &ProduceOptions, sent: &Arc<Sent>) -> Resul
 async fn partitions(options: &ProduceOptions, controller: &Controller) -> Result<u32, ProduceFault> {
     let began = Instant::now();
     loop {
-        let asked = tokio::time::timeout(options.timeout, controller.count(&options.topic));
-        let what = "the topic's partitions";
+        let asked = answered(options.timeout, "the topic's partitions", controller.count(&options.topic));
         let fault = match asked.await {
-            Ok(Ok(count)) => return Ok(count),
-            Ok(Err(fault)) => fault,
-            Err(_) => ClusterFault::Silent { what, after: options.timeout },
+            Ok(count) => return Ok(count),
+            Err(fault) => fault,
         };
         let endpoint = options.cluster.endpoint.clone();
         if matches!(fault, ClusterFault::NoTopic { .. }) {

@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use fluvio_protocol::record::ReplicaKey;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::{CLOCK, batch::Filling};
 use crate::source::{
     ClusterFault,
-    cluster::{Controller, Leader},
+    cluster::{Controller, Leader, answered},
 };
 
 /// A partition, connected when it is first written to.
@@ -41,10 +41,7 @@ impl Replica {
         batch: &Filling,
         given: &mut Option<Instant>,
     ) -> Result<(), ClusterFault> {
-        let added = match timeout(self.answer, self.try_add(batch, given)).await {
-            Ok(added) => added,
-            Err(_) => Err(ClusterFault::Silent { what: "a batch", after: self.answer }),
-        };
+        let added = answered(self.answer, "a batch", self.try_add(batch, given)).await;
         if added.is_err() {
             self.leader = None;
         }

@@ -3,7 +3,7 @@
 
 use state::{Holding, Store};
 
-use super::{FluvioOptions, Partitions, SourceFault, fluvio_name};
+use super::{FluvioOptions, Partitions, SourceFault, cluster::partition_of_name};
 use crate::dead::moment;
 
 /// Refuses a run over partitions that another process has by now.
@@ -12,13 +12,13 @@ use crate::dead::moment;
 /// [`SourceFault::GivenAway`] or [`SourceFault::Arriving`]; [`SourceFault::State`] if the directory cannot be read.
 pub fn refuse_moved(store: &Store, options: &FluvioOptions) -> Result<(), SourceFault> {
     for (source, custody) in store.sources().custodies().map_err(SourceFault::State)? {
-        let of_topic = |number: u32| *fluvio_name(&options.topic, number) == *source;
-        let wanted = match &options.partitions {
-            Partitions::These(these) => these.iter().copied().any(of_topic),
-            Partitions::All => {
-                source.rsplit('/').next().and_then(|number| number.parse().ok()).is_some_and(of_topic)
-            }
-        };
+        let wanted = partition_of_name(&source).is_some_and(|(topic, number)| {
+            topic == options.topic
+                && match &options.partitions {
+                    Partitions::These(these) => these.contains(&number),
+                    Partitions::All => true,
+                }
+        });
         if !wanted {
             continue;
         }

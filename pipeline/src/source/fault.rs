@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr, path::Path, path::PathBuf, sync::Arc};
 
 use state::{StateFault, UnixMillis};
 
-use super::{ClusterFault, cluster::partition_of_name};
+use super::ClusterFault;
 use crate::dead::moment;
 
 /// A failure of a source.
@@ -201,18 +201,6 @@ fn times(taken: Option<UnixMillis>, found: Option<UnixMillis>) -> String {
 }
 
 impl SourceFault {
-    /// The records `from` to `to` of a partition are no longer in its log.
-    pub(super) fn lost(source_name: &Arc<str>, from: u64, to: u64) -> Self {
-        let partition = partition_of_name(source_name).map_or(0, |(_, partition)| partition);
-        Self::Lost { source_name: Arc::clone(source_name), partition, from, to }
-    }
-
-    /// The log of a partition never gives the records `from` to `to`.
-    pub(super) fn hole(source_name: &Arc<str>, from: u64, to: u64) -> Self {
-        let partition = partition_of_name(source_name).map_or(0, |(_, partition)| partition);
-        Self::Hole { source_name: Arc::clone(source_name), partition, from, to }
-    }
-
     pub(super) fn unreadable(path: &Path, error: &io::Error) -> Self {
         Self::Unreadable { path: path.to_owned(), kind: error.kind(), detail: error.to_string() }
     }

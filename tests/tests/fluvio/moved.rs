@@ -8,12 +8,7 @@ use crate::topic::Topic;
 fn site(fleet: &Fleet, wants: &[Wants], topic: &Topic, partitions: &[i64]) -> Site {
     let mut site = Site::with_topic(fleet, wants, &topic.endpoint, &topic.name);
     site.set("source.partitions", partitions.to_vec());
-    site.set("breaker.open_min", "100ms");
-    site.set("breaker.open_max", "500ms");
-    site.set("retry.base", "20ms");
-    site.set("retry.cap", "500ms");
-    site.set("retry.in_place_max", "100ms");
-    site.set("retry.attempts_max", 1_000);
+    site.impatient();
     site
 }
 

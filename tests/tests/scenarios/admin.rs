@@ -29,7 +29,7 @@ fn act(site: &Site, act: &str, index: usize) -> String {
 pub(crate) fn following(fleet: &Fleet, wants: &[Wants]) -> Site {
     let mut site = Site::new(fleet, wants);
     site.set("source.follow", true);
-    crate::isolation::impatient(&mut site);
+    site.impatient();
     site
 }
 

@@ -53,7 +53,7 @@ fn duplicates_and_conflicts_of_events_that_wait_on_disk_are_known_too() {
     let wants = vec![Wants::all(); 2];
     let oracle = Oracle::new(&original, &wants);
     let mut site = Site::new(&fleet, &wants);
-    crate::isolation::impatient(&mut site);
+    site.impatient();
     site.set("limits.drain", "200ms");
     fleet.tms(0).refuse();
 

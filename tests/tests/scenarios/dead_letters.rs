@@ -46,7 +46,7 @@ pub(crate) fn start(site: &Site) -> Loadline {
 pub(crate) fn following(fleet: &Fleet) -> Site {
     let mut site = Site::new(fleet, &vec![Wants::all(); fleet.len()]);
     site.set("source.follow", true);
-    crate::isolation::impatient(&mut site);
+    site.impatient();
     site
 }
 

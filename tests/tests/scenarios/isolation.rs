@@ -5,16 +5,6 @@ use std::time::Duration;
 use pipeline::receive::Behaviour;
 use tests::{Events, Fleet, Oracle, Site, Wants};
 
-/// Brokers that are tried again soon and for as long as the scenario takes.
-pub(crate) fn impatient(site: &mut Site) {
-    site.set("breaker.open_min", "100ms");
-    site.set("breaker.open_max", "500ms");
-    site.set("retry.base", "20ms");
-    site.set("retry.cap", "500ms");
-    site.set("retry.in_place_max", "100ms");
-    site.set("retry.attempts_max", 1_000);
-}
-
 #[test]
 fn ten_brokers_get_everything_while_one_is_dead_and_one_answers_in_three_seconds_and_both_catch_up() {
     let log = Events::new(20, 100).take(2_000);
@@ -24,7 +14,7 @@ fn ten_brokers_get_everything_while_one_is_dead_and_one_answers_in_three_seconds
     site.set("source.follow", true);
     site.set("limits.in_flight_max", 1_200);
     site.set("limits.per_broker_max", 100);
-    impatient(&mut site);
+    site.impatient();
     site.write(&log);
     let (dead, slow) = (fleet.tms(10), fleet.tms(11));
     dead.refuse();

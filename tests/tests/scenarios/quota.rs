@@ -46,7 +46,7 @@ fn retries_pay_for_their_attempts_too() {
     let fleet = Fleet::start(1);
     let oracle = Oracle::new(&log, &[Wants::all()]);
     let mut site = Site::new(&fleet, &[Wants::all()]);
-    crate::isolation::impatient(&mut site);
+    site.impatient();
     site.set("breaker.failures", 1_000);
     site.set("retry.budget_ratio", 10.0);
     site.set_broker(0, "rate", RATE);

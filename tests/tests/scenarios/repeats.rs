@@ -49,7 +49,7 @@ fn events_whose_answer_was_lost_come_again_under_the_same_id_and_each_is_counted
     site.set("delivery.timeout", "500ms");
     site.set("delivery.connect_timeout", "400ms");
     site.set("retry.budget_ratio", 10.0);
-    crate::isolation::impatient(&mut site);
+    site.impatient();
     // Five lost answers in a row are chance here, and no reason to leave the broker alone.
     site.set("breaker.failures", 1_000);
     site.write(&log);
@@ -75,7 +75,7 @@ fn one_brokers_failures_are_never_posted_again_to_another() {
     let wants = vec![Wants::all(); 3];
     let oracle = Oracle::new(&log, &wants);
     let mut site = Site::new(&fleet, &wants);
-    crate::isolation::impatient(&mut site);
+    site.impatient();
     site.set("retry.budget_ratio", 10.0);
     site.write(&log);
     fleet.tms(1).behave(Behaviour { fail_rate: 0.4, ..Behaviour::default() });

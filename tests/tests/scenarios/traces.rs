@@ -30,7 +30,7 @@ fn site(peer: &Peer) -> Site {
     let mut site = Site::new(&fleet, &[Wants::all()]);
     site.set_broker(0, "url", format!("{}/hook", peer.url()));
     site.set("source.follow", true);
-    crate::isolation::impatient(&mut site);
+    site.impatient();
     site
 }
 

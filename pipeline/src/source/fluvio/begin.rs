@@ -55,7 +55,8 @@ pub(super) enum Begin {
 }
 
 impl Begin {
-    /// Looks up what is on record of partition `number`, its identity and the last record taken included. `grown` is whether the topic did not have it before: then all of it is still to be read.
+    /// Looks up what is on record of partition `number`, its identity and the last record taken included. `grown` is
+    /// whether the topic did not have it before: then all of it is still to be read.
     ///
     /// # Errors
     /// [`SourceFault::ForeignMark`], [`SourceFault::NoCheckpoint`], or a fault of the state.
@@ -126,7 +127,8 @@ impl<P: Partition, C: Checkpoints> Beginning<P, C> {
         let bounds = patience.wait(|| answered(timeout, "a connection", partition.connect())).await?;
         let (at, name) = (begin.at(bounds), counts.source());
         if at < bounds.start {
-            return Err(SourceFault::lost(name, at, bounds.start - 1));
+            let (source_name, partition) = (Arc::clone(name), counts.partition());
+            return Err(SourceFault::Lost { source_name, partition, from: at, to: bounds.start - 1 });
         }
         if at > bounds.end {
             tracing::warn!(source = %name, position = at, end = bounds.end, "the place to begin at lies beyond the log's end: nothing is read until the log gets there");

@@ -159,7 +159,7 @@ impl PartitionCounts {
     pub(super) fn begins(&self, at: u64, end: u64) {
         self.began_at.store(at, Relaxed);
         self.position.store(at, Relaxed);
-        self.end.store(end, Relaxed);
+        self.ends_at(end);
     }
 
     /// The number of the stream, while there is one.

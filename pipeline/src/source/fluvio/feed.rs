@@ -255,8 +255,6 @@ impl<P: Partition> Feed<P> {
             Found::Stream(records) if holds => records,
             Found::Stream(_) | Found::Nothing => {
                 self.trouble.short(expected, bounds.end);
-                // Not a connection that is to be looked at.
-                self.counts.set_connected(false);
                 self.counts.lost(&ClusterFault::EndsEarly { at: expected, end: bounds.end });
                 return Ok(());
             }
@@ -301,10 +299,10 @@ impl<P: Partition> Feed<P> {
     }
 
     fn broken(&self, broken: Broken, from: u64) -> SourceFault {
-        let source_name = Arc::clone(&self.name);
+        let (source_name, partition) = (Arc::clone(&self.name), self.counts.partition());
         match broken {
-            Broken::Lost { start } => SourceFault::lost(&source_name, from, start - 1),
-            Broken::Hole { found } => SourceFault::hole(&source_name, from, found - 1),
+            Broken::Lost { start } => SourceFault::Lost { source_name, partition, from, to: start - 1 },
+            Broken::Hole { found } => SourceFault::Hole { source_name, partition, from, to: found - 1 },
         }
     }
 }

@@ -68,19 +68,9 @@ pub(super) fn checkpoint(offset: u64) -> Checkpoint {
 }
 
 pub(super) fn event(source: &str, id: &str) -> Event {
-    let body = Bytes::from(format!("{{\"id\":\"{id}\"}}"));
-    Event {
-        position: Position::new(Arc::from(source), 0, 7),
-        event_id: Arc::from(id),
-        load_id: Arc::from("L-1"),
-        status: Arc::from("matched"),
-        occurred_at: 1,
-        sequence: Some(2),
-        traceparent: None,
-        read_at: 3,
-        digest: BodyDigest::of(&body),
-        body,
-    }
+    let (position, body) =
+        (Position::new(Arc::from(source), 0, 7), Bytes::from(format!("{{\"id\":\"{id}\"}}")));
+    Event { position, digest: BodyDigest::of(&body), body, ..crate::tests::event(id, "") }
 }
 
 pub(super) fn waits(source: &str, broker: &str, seq: SpillSeq, id: &str) -> SpilledDelivery {
