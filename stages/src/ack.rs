@@ -6,8 +6,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use state::{
-    Clock, DeadLetter, Disabled, History, Ledger, LedgerKey, Record, Recorded, SpilledDelivery, StageName,
-    StateFault,
+    Clock, DeadLetter, Disabled, History, Ledger, Record, Recorded, SpilledDelivery, StageName, StateFault,
 };
 use tokio::time::Instant;
 
@@ -30,9 +29,26 @@ pub enum Settled {
     },
 }
 
-/// Puts verdicts on record.
+/// What has to be recorded of the end of a delivery's way.
+enum End {
+    One(Record),
+    Many(Vec<Record>),
+    Spilled(Settled),
+}
+
+/// The same on its way to the disk.
+enum Submitted<One, Many> {
+    One(One),
+    Many(Many),
+    Spilled(Settled),
+}
+
+/// Puts verdicts on record. Clones share everything.
 #[derive(Clone, Debug)]
-pub struct Ack {
+pub struct Ack(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
     ledger: Ledger,
     clock: Clock,
     tally: Arc<Tally>,
@@ -42,25 +58,25 @@ impl Ack {
     /// Records in `ledger`.
     #[must_use]
     pub fn new(ledger: &Ledger, clock: Clock) -> Self {
-        Self { ledger: ledger.clone(), clock, tally: Arc::default() }
+        Self(Arc::new(Parts { ledger: ledger.clone(), clock, tally: Arc::default() }))
     }
 
     /// What has been counted for records that never became deliveries.
     #[must_use]
     pub fn tally(&self) -> Arc<Tally> {
-        self.tally.clone()
+        self.0.tally.clone()
     }
 
     /// Where the time comes from.
     #[must_use]
     pub fn clock(&self) -> &Clock {
-        &self.clock
+        &self.0.clock
     }
 
     /// The ledger the verdicts go to.
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
-        &self.ledger
+        &self.0.ledger
     }
 
     /// Records what became of a record as a whole: rejected, or wanted by no broker.
@@ -74,12 +90,12 @@ impl Ack {
     ) -> impl Future<Output = Result<Recorded, Fault>> + Send + use<> {
         let record = match rejection {
             None => {
-                self.tally.unrouted.add(1);
+                self.0.tally.unrouted.add(1);
                 tracing::debug!(position = %raw.position, verdict = "unrouted");
                 Record::Noted { spilled: None }
             }
             Some(rejection) => {
-                self.tally.rejected.add(1);
+                self.0.tally.rejected.add(1);
                 tracing::warn!(position = %raw.position, verdict = "rejected", stage = rejection.stage.as_str(),
                     cause = rejection.cause, detail = %rejection.detail);
                 Record::DeadLettered {
@@ -89,8 +105,8 @@ impl Ack {
                 }
             }
         };
-        let (started, tally) = (Instant::now(), self.tally.clone());
-        let recorded = self.ledger.record(record);
+        let (started, tally) = (Instant::now(), self.0.tally.clone());
+        let recorded = self.0.ledger.record(record);
         async move {
             let recorded = recorded.await?;
             tally.times.ack.note(started.elapsed());
@@ -103,41 +119,50 @@ impl Ack {
     ///
     /// # Errors
     /// The fault that keeps it from being recorded.
-    pub async fn settle(&self, delivery: &Delivery, end: Result<Receipt, Verdict>) -> Result<Settled, Fault> {
-        let started = Instant::now();
-        let settled = self.record(delivery, end).await?;
-        if matches!(settled, Settled::Recorded(_)) {
-            self.tally.times.ack.note(started.elapsed());
+    pub fn settle(
+        &self,
+        delivery: &Delivery,
+        end: Result<Receipt, Verdict>,
+    ) -> impl Future<Output = Result<Settled, Fault>> + Send + use<> {
+        let (started, tally) = (Instant::now(), self.0.tally.clone());
+        let submitted = match self.record_of(delivery, end) {
+            End::One(record) => Submitted::One(self.0.ledger.record(record)),
+            End::Many(records) => Submitted::Many(self.0.ledger.record_all(records)),
+            End::Spilled(settled) => Submitted::Spilled(settled),
+        };
+        async move {
+            let proof = match submitted {
+                Submitted::One(recorded) => recorded.await?,
+                Submitted::Many(recorded) => recorded.await?.pop().ok_or(Fault::State(StateFault::Closed))?,
+                Submitted::Spilled(settled) => return Ok(settled),
+            };
+            tally.times.ack.note(started.elapsed());
+            Ok(Settled::Recorded(proof))
         }
-        Ok(settled)
     }
 
-    async fn record(&self, delivery: &Delivery, end: Result<Receipt, Verdict>) -> Result<Settled, Fault> {
-        let recorded = match end {
+    /// What has to be recorded of the end of a delivery's way; counts it and says so.
+    fn record_of(&self, delivery: &Delivery, end: Result<Receipt, Verdict>) -> End {
+        End::One(match end {
             Ok(receipt) => {
                 let event = delivery.event();
                 let took = Duration::from_millis(receipt.at.saturating_sub(event.read_at));
                 delivery.broker.tally.latency.note(took);
-                self.ledger.record(self.delivered(delivery, receipt.failed_attempts))
+                delivered(delivery, receipt.failed_attempts)
             }
-            Err(Verdict::Delivered { failed_attempts }) => {
-                self.ledger.record(self.delivered(delivery, failed_attempts))
-            }
+            Err(Verdict::Delivered { failed_attempts }) => delivered(delivery, failed_attempts),
             Err(Verdict::Undeliverable { why, history }) => {
-                let records = self.undeliverable(delivery, &why, history);
-                let mut proofs = self.ledger.record_all(records).await?;
-                return proofs.pop().map(Settled::Recorded).ok_or(Fault::State(StateFault::Closed));
+                return End::Many(self.undeliverable(delivery, &why, history));
             }
             Err(Verdict::Spilled { history, not_before }) => {
-                return Ok(Settled::Spilled { history, not_before });
+                return End::Spilled(Settled::Spilled { history, not_before });
             }
             Err(Verdict::Duplicate { .. } | Verdict::Unrouted | Verdict::Rejected(_)) => {
                 delivery.broker.tally.duplicates.add(1);
                 log(delivery, "duplicate", 0);
-                self.ledger.record(Record::Noted { spilled: delivery.begin_recording() })
+                Record::Noted { spilled: delivery.begin_recording() }
             }
-        };
-        Ok(Settled::Recorded(recorded.await?))
+        })
     }
 
     /// Records that deliveries wait on disk, in this order and together.
@@ -154,7 +179,7 @@ impl Ack {
                 load = %event.load_id, verdict = "spilled", attempts = delivery.history.attempts);
         }
         let records = deliveries.into_iter().map(|delivery| Record::Spilled(Box::new(delivery))).collect();
-        let recorded = self.ledger.record_all(records);
+        let recorded = self.0.ledger.record_all(records);
         async move { Ok(recorded.await?) }
     }
 
@@ -172,20 +197,8 @@ impl Ack {
                 load = %event.load_id, verdict = "replayed", attempts = delivery.history.attempts);
             Record::Replayed { delivery: Box::new(delivery), letter: letter.map(Box::new) }
         });
-        let recorded = self.ledger.record_all(records.collect());
+        let recorded = self.0.ledger.record_all(records.collect());
         async move { Ok(recorded.await?) }
-    }
-
-    fn delivered(&self, delivery: &Delivery, failed_attempts: u32) -> Record {
-        delivery.broker.tally.delivered.add(1);
-        log(delivery, "delivered", failed_attempts);
-        let event = delivery.event();
-        Record::Delivered {
-            key: LedgerKey::new(&delivery.broker.id, &event.event_id),
-            digest: event.digest,
-            failed_attempts,
-            spilled: delivery.begin_recording(),
-        }
     }
 
     fn undeliverable(&self, delivery: &Delivery, why: &Undeliverable, history: History) -> Vec<Record> {
@@ -195,7 +208,7 @@ impl Ack {
             load = %event.load_id, verdict = "undeliverable", cause = why.cause(), attempts = history.attempts);
         let conflict = matches!(why, Undeliverable::Conflict { .. });
         broker.tally.conflicts.add(u64::from(conflict));
-        let key = LedgerKey::new(&broker.id, &event.event_id);
+        let key = delivery.ledger_key();
         let mut records = Vec::with_capacity(2);
         if *why == Undeliverable::BrokerDisabled {
             records.extend(self.newly_disabled(delivery));
@@ -217,7 +230,7 @@ impl Ack {
             return None;
         }
         tracing::error!(broker = %broker.id, %reason, "broker disabled: its deliveries become dead letters");
-        let disabled = Disabled { since: self.clock.now(), reason };
+        let disabled = Disabled { since: self.0.clock.now(), reason };
         Some(Record::Disabled(broker.id.clone(), Some(disabled)))
     }
 
@@ -228,7 +241,7 @@ impl Ack {
             stage: rejection.stage,
             cause: rejection.cause.to_owned(),
             detail: rejection.detail,
-            at: self.clock.now(),
+            at: self.0.clock.now(),
             history: History::default(),
             event_id: rejection.event_id,
             load_id: rejection.load_id,
@@ -247,7 +260,7 @@ impl Ack {
             stage: if conflict { StageName::Dedupe } else { StageName::Deliver },
             cause: why.cause().to_owned(),
             detail: why.to_string(),
-            at: self.clock.now(),
+            at: self.0.clock.now(),
             history,
             event_id: Some(event.event_id.to_string()),
             load_id: Some(event.load_id.to_string()),
@@ -255,6 +268,17 @@ impl Ack {
             body: event.body.to_vec(),
             body_len: event.body.len() as u64,
         }
+    }
+}
+
+fn delivered(delivery: &Delivery, failed_attempts: u32) -> Record {
+    delivery.broker.tally.delivered.add(1);
+    log(delivery, "delivered", failed_attempts);
+    Record::Delivered {
+        key: delivery.ledger_key(),
+        digest: delivery.event().digest,
+        failed_attempts,
+        spilled: delivery.begin_recording(),
     }
 }
 

@@ -2,23 +2,48 @@
 //! Entries that come from another directory stand in the tree of their own time, for which there can be three more trees
 //! until they expire.
 //!
+//! A key that no tree holds, the common case, is mostly known not to be there without a look at any: see [`Seen`].
+//!
 //! Dropping a tree frees millions of keys a second, deleting them one by one 63,000; and because there are few trees,
-//! a look-up that misses, the common case, costs few. An entry lives at least one window and at most one and a half
+//! a look-up that misses costs few. An entry lives at least one window and at most one and a half
 //! windows and the time to the next rotation.
 
 use std::{path::Path, sync::Arc};
 
 use parking_lot::RwLock;
 
-use crate::{clock::UnixMillis, fault::StateFault, store::sled_fault};
+use crate::{
+    clock::UnixMillis,
+    fault::StateFault,
+    seen::{Room, Seen},
+    store::sled_fault,
+};
 
 const PREFIX: &str = "ledger-";
+
+/// About what sled takes on disk for an entry, in bytes.
+const ENTRY_BYTES: u64 = 280;
 
 /// One tree of the ledger: entries recorded from `start` on, for half a window.
 #[derive(Clone)]
 struct Bucket {
     start: UnixMillis,
     tree: sled::Tree,
+    seen: Arc<Seen>,
+}
+
+impl Bucket {
+    /// Opens the tree of `start`, which may hold about `expected` entries.
+    fn open(db: &sled::Db, path: &Path, start: UnixMillis, expected: usize) -> Result<Self, StateFault> {
+        let tree = db.open_tree(format!("{PREFIX}{start}")).map_err(|error| sled_fault(path, error))?;
+        let seen = Arc::new(if tree.is_empty() { Seen::nothing() } else { Seen::expecting(expected) });
+        Ok(Self { start, tree, seen })
+    }
+
+    fn insert(&self, path: &Path, room: &Room, key: &[u8], value: Vec<u8>) -> Result<(), StateFault> {
+        self.seen.add(key, room);
+        self.tree.insert(key, value).map(drop).map_err(|error| sled_fault(path, error))
+    }
 }
 
 /// The ledger's trees, newest first.
@@ -26,27 +51,29 @@ pub(crate) struct Buckets {
     path: Arc<Path>,
     window: u64,
     trees: RwLock<Arc<[Bucket]>>,
+    /// For what is known of all trees' keys.
+    room: Arc<Room>,
 }
 
 impl Buckets {
-    /// Opens the trees there are, and one for `now`.
+    /// Opens the trees there are, and one for `now`; what is known of their keys takes at most `filter_max` bytes.
     pub(crate) fn open(
         db: &sled::Db,
         path: &Arc<Path>,
         window: u64,
+        filter_max: u64,
         now: UnixMillis,
     ) -> Result<Self, StateFault> {
-        let mut found = Vec::new();
-        for name in db.tree_names() {
-            let start =
-                std::str::from_utf8(&name).ok().and_then(|name| name.strip_prefix(PREFIX)?.parse().ok());
-            if let Some(start) = start {
-                let tree = db.open_tree(&name).map_err(|error| sled_fault(path, error))?;
-                found.push(Bucket { start, tree });
-            }
-        }
+        let start = |name: sled::IVec| std::str::from_utf8(&name).ok()?.strip_prefix(PREFIX)?.parse().ok();
+        let starts: Vec<UnixMillis> = db.tree_names().into_iter().filter_map(start).collect();
+        // To count them would be to visit each one. What is not the ledger's only makes this too much.
+        let bytes = db.size_on_disk().map_err(|error| sled_fault(path, error))?;
+        let expected = usize::try_from(bytes / ENTRY_BYTES).unwrap_or_default() / starts.len().max(1);
+        let found = starts.into_iter().map(|start| Bucket::open(db, path, start, expected));
+        let mut found = found.collect::<Result<Vec<_>, _>>()?;
         found.sort_by_key(|bucket| std::cmp::Reverse(bucket.start));
-        let buckets = Self { path: path.clone(), window, trees: RwLock::new(found.into()) };
+        let (trees, room) = (RwLock::new(found.into()), Arc::new(Room::new(filter_max)));
+        let buckets = Self { path: path.clone(), window, trees, room };
         buckets.rotate(db, now)?;
         Ok(buckets)
     }
@@ -54,9 +81,12 @@ impl Buckets {
     /// The newest value under `key`.
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>, StateFault> {
         let trees = self.trees.read().clone();
-        for bucket in trees.iter() {
-            if let Some(value) = bucket.tree.get(key).map_err(|error| sled_fault(&self.path, error))? {
-                return Ok(Some(value));
+        for bucket in trees.iter().filter(|bucket| bucket.seen.may_hold(key)) {
+            match bucket.tree.get(key) {
+                Ok(Some(value)) => return Ok(Some(value)),
+                // It has expired since the list was read.
+                Ok(None) | Err(sled::Error::CollectionNotFound(_)) => {}
+                Err(error) => return Err(sled_fault(&self.path, error)),
             }
         }
         Ok(None)
@@ -66,7 +96,7 @@ impl Buckets {
     pub(crate) fn insert(&self, key: &[u8], value: Vec<u8>) -> Result<(), StateFault> {
         let trees = self.trees.read().clone();
         if let Some(newest) = trees.first() {
-            newest.tree.insert(key, value).map_err(|error| sled_fault(&self.path, error))?;
+            newest.insert(&self.path, &self.room, key, value)?;
         }
         Ok(())
     }
@@ -90,14 +120,13 @@ impl Buckets {
             // From a whole multiple of the width, so that few trees serve all that comes.
             None => self.add(db, at - at % width)?,
         };
-        bucket.tree.insert(key, value).map_err(|error| sled_fault(&self.path, error))?;
+        bucket.insert(&self.path, &self.room, key, value)?;
         Ok(bucket.start)
     }
 
     /// Adds a tree among the others.
     fn add(&self, db: &sled::Db, start: UnixMillis) -> Result<Bucket, StateFault> {
-        let tree = db.open_tree(format!("{PREFIX}{start}")).map_err(|error| sled_fault(&self.path, error))?;
-        let bucket = Bucket { start, tree };
+        let bucket = Bucket::open(db, &self.path, start, 0)?;
         let mut trees = self.trees.write();
         let mut all = trees.to_vec();
         all.push(bucket.clone());
@@ -137,6 +166,12 @@ impl Buckets {
         })
     }
 
+    /// What has to be gone through before every key that is not there is known not to be.
+    pub(crate) fn unknown(&self) -> Unknown {
+        let trees = self.trees.read().iter().filter(|bucket| !bucket.seen.is_complete()).cloned().collect();
+        Unknown { trees, path: self.path.clone(), room: self.room.clone() }
+    }
+
     /// How many entries there are; visits every one.
     pub(crate) fn len(&self) -> usize {
         self.trees.read().iter().map(|bucket| bucket.tree.len()).sum()
@@ -155,17 +190,57 @@ impl Buckets {
         }
         let mut kept: Vec<Bucket> = Vec::with_capacity(4);
         if due {
-            let name = format!("{PREFIX}{now}");
-            let tree = db.open_tree(name).map_err(|error| sled_fault(&self.path, error))?;
-            kept.push(Bucket { start: now, tree });
+            kept.push(Bucket::open(db, &self.path, now, 0)?);
         }
         kept.extend(old.iter().filter(|bucket| !expired(bucket)).cloned());
         *self.trees.write() = kept.into();
         for bucket in old.iter().filter(|bucket| expired(bucket)) {
             db.drop_tree(bucket.tree.name()).map_err(|error| sled_fault(&self.path, error))?;
+            bucket.seen.forget(&self.room);
             tracing::info!(from = bucket.start, "dropped an expired part of the ledger");
         }
         Ok(())
+    }
+}
+
+/// Trees whose keys are not known yet, newest first. Holds the trees, and so the database, open.
+pub(crate) struct Unknown {
+    trees: Vec<Bucket>,
+    path: Arc<Path>,
+    room: Arc<Room>,
+}
+
+impl Unknown {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.trees.is_empty()
+    }
+
+    /// Goes through the trees, `step` keys at a time; `go_on` is asked in between, and whether it went through all of them
+    /// comes back. What is written meanwhile is noted by whoever writes it.
+    pub(crate) fn learn(self, step: usize, mut go_on: impl FnMut() -> bool) -> Result<bool, StateFault> {
+        for bucket in &self.trees {
+            let mut keys = bucket.tree.iter().keys();
+            loop {
+                let mut some = 0;
+                for key in keys.by_ref().take(step) {
+                    match key {
+                        Ok(key) => bucket.seen.add(&key, &self.room),
+                        // It has expired meanwhile.
+                        Err(sled::Error::CollectionNotFound(_)) => break,
+                        Err(error) => return Err(sled_fault(&self.path, error)),
+                    }
+                    some += 1;
+                }
+                if some < step || bucket.seen.is_overfull() {
+                    break;
+                }
+                if !go_on() {
+                    return Ok(false);
+                }
+            }
+            bucket.seen.completed();
+        }
+        Ok(true)
     }
 }
 
@@ -175,7 +250,7 @@ mod tests {
 
     fn open(dir: &Path, now: UnixMillis) -> (sled::Db, Buckets) {
         let db = sled::Config::new().path(dir).flush_every_ms(None).open().unwrap();
-        let buckets = Buckets::open(&db, &Arc::from(dir), 1_000, now).unwrap();
+        let buckets = Buckets::open(&db, &Arc::from(dir), 1_000, 1 << 20, now).unwrap();
         (db, buckets)
     }
 
@@ -254,6 +329,50 @@ mod tests {
         assert_eq!(number(&get().unwrap()), 9_442);
         buckets.remove_newer(&key, None).unwrap();
         assert!(get().is_none());
+    }
+
+    #[test]
+    fn what_stood_in_a_tree_before_it_was_opened_is_found_before_and_after_it_was_gone_through() {
+        let dir = tempfile::tempdir().unwrap();
+        let (db, buckets) = open(dir.path(), 0);
+        (0..1_000_u64).for_each(|key| buckets.insert(&key.to_be_bytes(), vec![1]).unwrap());
+        drop((db, buckets));
+        let (_db, buckets) = open(dir.path(), 100);
+        let all = |buckets: &Buckets, keys: std::ops::Range<u64>| {
+            keys.into_iter().all(|key| buckets.get(&key.to_be_bytes()).unwrap().is_some())
+        };
+        assert!(all(&buckets, 0..1_000));
+        // Cut short, it says nothing; and what is written while it goes through is found too.
+        assert!(!buckets.unknown().learn(10, || false).unwrap());
+        assert!(all(&buckets, 0..1_000) && !buckets.unknown().is_empty());
+        let mut next = 1_000;
+        let write_one = || {
+            buckets.insert(&u64::to_be_bytes(next), vec![1]).unwrap();
+            next += 1;
+            true
+        };
+        assert!(buckets.unknown().learn(10, write_one).unwrap());
+        assert!(all(&buckets, 0..1_050) && buckets.unknown().is_empty());
+        let trees = buckets.trees.read().clone();
+        assert!(!trees.iter().any(|bucket| bucket.seen.may_hold(b"neither")), "nothing was learnt");
+    }
+
+    #[test]
+    fn a_tree_that_expires_while_it_is_asked_or_gone_through_holds_nothing_and_is_no_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let (db, buckets) = open(dir.path(), 0);
+        (0..5_000_u64).for_each(|key| buckets.insert(&key.to_be_bytes(), vec![1; 40]).unwrap());
+        drop((db, buckets));
+        let (db, buckets) = open(dir.path(), 100);
+        let before = buckets.trees.read().clone();
+        let expire = || {
+            buckets.rotate(&db, 5_000).unwrap();
+            true
+        };
+        assert!(buckets.unknown().learn(100, expire).unwrap());
+        // As a reader has it who took the list just before.
+        *buckets.trees.write() = before;
+        assert_eq!(buckets.get(&1_u64.to_be_bytes()).unwrap(), None);
     }
 
     #[test]

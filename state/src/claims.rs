@@ -7,13 +7,16 @@ use std::{collections::hash_map::Entry, sync::Arc};
 
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 
 use crate::outcome::LedgerKey;
 
+/// Those that wait for a claim to be given up; hardly ever any.
+type Waiting = Vec<oneshot::Sender<()>>;
+
 /// The claims in force.
 #[derive(Debug, Default)]
-pub(crate) struct Claims(Mutex<FxHashMap<LedgerKey, watch::Sender<()>>>);
+pub(crate) struct Claims(Mutex<FxHashMap<LedgerKey, Waiting>>);
 
 /// The right to deliver one event to one broker; given up when dropped.
 #[derive(Debug)]
@@ -26,22 +29,38 @@ impl Claims {
     /// Claims `key`, waiting for as long as someone else holds it.
     pub(crate) async fn claim(self: &Arc<Self>, key: LedgerKey) -> Claim {
         loop {
-            let mut held = match self.0.lock().entry(key.clone()) {
+            let given_up = match self.0.lock().entry(key.clone()) {
                 Entry::Vacant(vacant) => {
-                    vacant.insert(watch::Sender::new(()));
+                    vacant.insert(Vec::new());
                     return Claim { claims: self.clone(), key };
                 }
-                Entry::Occupied(occupied) => occupied.get().subscribe(),
+                Entry::Occupied(mut held) => {
+                    let (waiting, given_up) = oneshot::channel();
+                    // Those that have gone away since must not add up.
+                    held.get_mut().retain(|other| !other.is_closed());
+                    held.get_mut().push(waiting);
+                    given_up
+                }
             };
-            // Nothing is ever sent: the wait ends when the holder drops the sender.
-            let _released = held.changed().await;
+            // Nothing is ever sent: the wait ends when the senders are dropped with the holder's entry.
+            let _gone = given_up.await;
         }
+    }
+}
+
+impl Claim {
+    /// What is claimed.
+    #[must_use]
+    pub fn key(&self) -> &LedgerKey {
+        &self.key
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        self.claims.0.lock().remove(&self.key);
+        let waiting = self.claims.0.lock().remove(&self.key);
+        // Woken when the lock is free again.
+        drop(waiting);
     }
 }
 

@@ -22,6 +22,7 @@ use crate::{
     durability::Syncer,
     fault::StateFault,
     histogram::{Histogram, Latency},
+    learn::Learner,
     record::Record,
     store::{Store, io_fault, sled_fault},
 };
@@ -132,8 +133,13 @@ pub(crate) fn start(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.map_err(|error| io_fault(&path, &error))?;
     let (inbox, commits) = mpsc::channel(options.inbox_max);
+    let learner = Learner::start(&store).map_err(|error| io_fault(&path, &error))?;
     let writer = Writer { store, syncer, stats };
-    let body = move || runtime.block_on(run(commits, writer, options));
+    let body = move || {
+        let ended = runtime.block_on(run(commits, writer, options));
+        drop(learner);
+        ended
+    };
     let thread = thread::Builder::new().name("ledger".to_owned()).spawn(body);
     Ok((inbox, LedgerThread(thread.map_err(|error| io_fault(&path, &error))?)))
 }
@@ -157,7 +163,11 @@ async fn run(
     writer.finish()
 }
 
-/// Fills `batch` with one commit's worth; false once every sender is gone.
+/// How often a commit that waits for company counts it: a timer's own grain.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+/// Fills `batch` with one commit's worth; false once every sender is gone. Between the first record and the end of the
+/// linger nothing is received: each record would wake this thread, which costs both sides a system call.
 async fn collect(
     commits: &mut mpsc::Receiver<Commit>,
     batch: &mut Vec<Commit>,
@@ -167,12 +177,17 @@ async fn collect(
         return false;
     }
     let deadline = Instant::now() + options.linger;
-    while batch.len() < options.commit_max {
-        let room = options.commit_max - batch.len();
-        match tokio::time::timeout_at(deadline, commits.recv_many(batch, room)).await {
-            Ok(0) | Err(_) => break,
-            Ok(_) => {}
-        }
+    // Nobody is left to wait for if all senders are gone.
+    while batch.len() + commits.len() < options.commit_max
+        && !commits.is_closed()
+        && Instant::now() < deadline
+    {
+        tokio::time::sleep_until(deadline.min(Instant::now() + LOOK_EVERY)).await;
+    }
+    while batch.len() < options.commit_max
+        && let Ok(commit) = commits.try_recv()
+    {
+        batch.push(commit);
     }
     true
 }
@@ -229,5 +244,52 @@ impl Writer {
 
     fn finish(mut self) -> Result<(), StateFault> {
         self.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPTIONS: CommitOptions =
+        CommitOptions { commit_max: 4, linger: Duration::from_secs(60), inbox_max: 8 };
+
+    fn commit() -> Commit {
+        let records = Records::One(Record::DrainHorizon("acme".into(), 1));
+        Commit { records, reply: oneshot::channel().0 }
+    }
+
+    /// How many of `count` are collected, and how long that takes.
+    async fn collected(count: usize, keep_sender: bool) -> (usize, Duration) {
+        let (inbox, mut commits) = mpsc::channel(OPTIONS.inbox_max);
+        for _ in 0..count {
+            inbox.try_send(commit()).unwrap();
+        }
+        let sender = keep_sender.then_some(inbox);
+        let (mut batch, started) = (Vec::new(), Instant::now());
+        assert!(collect(&mut commits, &mut batch, OPTIONS).await);
+        drop(sender);
+        (batch.len(), started.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_commit_waits_for_company_unless_it_is_full_or_nobody_is_left() {
+        assert_eq!(collected(2, true).await, (2, OPTIONS.linger));
+        assert_eq!(collected(2, false).await, (2, Duration::ZERO));
+        assert_eq!(collected(6, true).await, (4, Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_while_a_commit_waits_goes_with_it_at_once_when_it_is_full() {
+        let (inbox, mut commits) = mpsc::channel(OPTIONS.inbox_max);
+        inbox.try_send(commit()).unwrap();
+        let (mut batch, started) = (Vec::new(), Instant::now());
+        let later = async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            (0..4).for_each(|_| inbox.try_send(commit()).unwrap());
+        };
+        let (more, ()) = tokio::join!(collect(&mut commits, &mut batch, OPTIONS), later);
+        assert!(more && batch.len() == 4 && commits.len() == 1);
+        assert!(started.elapsed() <= Duration::from_secs(5) + LOOK_EVERY);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bincode::{Decode, Encode};
 
-use crate::{attempt::History, clock::UnixMillis, position::Position};
+use crate::{attempt::History, clock::UnixMillis, codec, fault::StateFault, position::Position};
 
 /// The stage at which a record's way ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
@@ -59,4 +59,22 @@ pub struct DeadLetter {
     pub body: Vec<u8>,
     /// The record's full length in bytes.
     pub body_len: u64,
+}
+
+impl DeadLetter {
+    /// The letter as it is kept.
+    ///
+    /// # Errors
+    /// [`StateFault::Undecodable`], which no letter can cause.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, StateFault> {
+        codec::encode("dead", self)
+    }
+
+    /// The letter that [`to_bytes`](Self::to_bytes) has made bytes of.
+    ///
+    /// # Errors
+    /// [`StateFault::Undecodable`]: an unknown version, a cut value, or bytes left over.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateFault> {
+        codec::decode("dead", bytes)
+    }
 }

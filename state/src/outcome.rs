@@ -1,8 +1,10 @@
 //! What the ledger knows of one (broker, event): its outcome, and the digest that tells a duplicate from a conflict.
 
+use std::sync::Arc;
+
 use bincode::{Decode, Encode};
 
-use crate::{clock::UnixMillis, event::BodyDigest};
+use crate::{clock::UnixMillis, codec, event::BodyDigest, fault::StateFault};
 
 /// What became of an event at a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
@@ -28,13 +30,31 @@ pub struct LedgerEntry {
     pub at: UnixMillis,
 }
 
+impl LedgerEntry {
+    /// The entry as it is kept, without its key.
+    ///
+    /// # Errors
+    /// [`StateFault::Undecodable`], which no entry can cause.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, StateFault> {
+        codec::encode("ledger", self)
+    }
+
+    /// The entry that [`to_bytes`](Self::to_bytes) has made bytes of.
+    ///
+    /// # Errors
+    /// [`StateFault::Undecodable`]: an unknown version, a cut value, or bytes left over.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateFault> {
+        codec::decode("ledger", bytes)
+    }
+}
+
 /// What the ledger is asked by: one event at one broker.
 ///
 /// The bytes are the event id, a zero byte and the broker's name. The event id comes first so that the deliveries of
 /// one event, and of events whose ids grow with time, are neighbours in the tree: that is the cheap order. A broker's
-/// name holds no zero byte, so the last one parts the two and no two pairs share a key.
+/// name holds no zero byte, so the last one parts the two and no two pairs share a key. Clones share them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct LedgerKey(Box<[u8]>);
+pub struct LedgerKey(Arc<[u8]>);
 
 impl LedgerKey {
     /// The key of `event_id` at `broker`.
@@ -44,7 +64,7 @@ impl LedgerKey {
         key.extend_from_slice(event_id.as_bytes());
         key.push(0);
         key.extend_from_slice(broker.as_bytes());
-        Self(key.into_boxed_slice())
+        Self(key.into())
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {

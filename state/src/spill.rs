@@ -161,7 +161,10 @@ impl Spill {
     }
 
     /// A delivery as it is kept, without its broker and its number.
-    pub(crate) fn encode(&self, delivery: &SpilledDelivery) -> Result<Vec<u8>, StateFault> {
+    ///
+    /// # Errors
+    /// As for [`LedgerEntry::to_bytes`](crate::LedgerEntry::to_bytes).
+    pub fn encode(&self, delivery: &SpilledDelivery) -> Result<Vec<u8>, StateFault> {
         let event = &delivery.event;
         let stored = Stored {
             position: event.position.clone(),
@@ -198,7 +201,10 @@ impl Spill {
     }
 
     /// The delivery that [`encode`](Self::encode) has made bytes of, for this broker and with this number.
-    pub(crate) fn decode(
+    ///
+    /// # Errors
+    /// [`StateFault::Undecodable`]: an unknown version, a cut value, or bytes left over.
+    pub fn decode(
         &self,
         broker: &Arc<str>,
         seq: SpillSeq,

@@ -46,6 +46,10 @@ const FORMAT: u32 = 3;
 /// source. Written with the first move, so that a directory without one can go back to an older version.
 const WITH_FENCES: u32 = 4;
 
+/// How large a share of the cache's size the ledger's filter may take beside it: the store needs some hundred bytes for
+/// an entry that the filter needs two for.
+const FILTER_SHARE: u64 = 2;
+
 /// How a state directory is opened.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
@@ -53,7 +57,8 @@ pub struct StoreOptions {
     pub durability: Durability,
     /// How long a ledger entry is kept, in milliseconds.
     pub dedupe_window: u64,
-    /// Bytes of sled's page cache; its page table comes on top.
+    /// Bytes of sled's page cache; its page table comes on top, and at most half of it for the filter that tells
+    /// which events are not in the ledger: about 2 bytes an entry.
     pub cache: u64,
     /// Where the time comes from.
     pub clock: Clock,
@@ -98,8 +103,15 @@ impl Store {
         let seal = Seal::open(meta, &path, options.durability)?;
         let sources = Sources::new(open("sources")?);
         let settled = sources.checkpoint(EmbeddedLog::SOURCE)?;
+        let filter_max = options.cache / FILTER_SHARE;
         let store = Self {
-            buckets: Arc::new(Buckets::open(&db, &path, options.dedupe_window, options.clock.now())?),
+            buckets: Arc::new(Buckets::open(
+                &db,
+                &path,
+                options.dedupe_window,
+                filter_max,
+                options.clock.now(),
+            )?),
             spill: Spill::new(open("spill")?),
             dead,
             intake: Arc::new(IntakeLog::open(&db, &path, settled.as_ref())?),

@@ -23,12 +23,12 @@ pub struct StateConfig {
     /// How long the ledger remembers a delivery (default 7 days, 1 s to 365 days). An event that comes again later
     /// than this is delivered again.
     pub dedupe_window: Duration,
-    /// Memory for the store's pages, in bytes (default 128 MiB, 8 MiB to 64 GiB). Less of it costs throughput:
-    /// 32 MB halves it.
+    /// Memory for the store's pages, in bytes (default 40 MiB, 8 MiB to 64 GiB). What is written must fit, or
+    /// each write reads first: the newest entries if ids grow with time, half a window's if they are random.
     pub cache: u64,
     /// The records one group commit takes at most (default 512, 1 to 8192): more share a flush, all wait for it.
     pub commit_max: usize,
-    /// How long a commit waits for company (default 2 ms, 0 to 1 s).
+    /// How long a commit waits for company (default 5 ms, 0 to 1 s).
     pub linger: Duration,
 }
 
@@ -45,9 +45,9 @@ impl StateConfig {
                 &[("process", Durability::Process)],
             ),
             dedupe_window: s.ranged("dedupe_window", 7 * DAY, SECOND..=365 * DAY, &DURATION),
-            cache: s.ranged("cache", 128 << 20, 8 << 20..=64 << 30, &size()),
+            cache: s.ranged("cache", 40 << 20, 8 << 20..=64 << 30, &size()),
             commit_max: s.ranged("commit_max", 512, 1..=8192, &count()),
-            linger: s.ranged("linger", 2 * MILLI, Duration::ZERO..=SECOND, &DURATION),
+            linger: s.ranged("linger", 5 * MILLI, Duration::ZERO..=SECOND, &DURATION),
         }
     }
 }

@@ -14,8 +14,8 @@ use super::{command::Replaying, load::Loaded, slot::Write};
 
 /// Something a shard has been waiting for; `slot` says whose it is, where it is one broker's.
 pub(super) enum Event {
-    /// A delivery has gone through the stages. From here on it no longer counts as being on the wire.
-    Ran { slot: usize, delivery: Delivery, ended: Result<Result<Receipt, Verdict>, Fault> },
+    /// A load's delivery has gone through the stages. From here on it no longer counts as being on the wire.
+    Ran { slot: usize, load: Arc<str>, ended: Result<Result<Receipt, Verdict>, Fault> },
     /// Its end is on record, or it has to wait on disk.
     Carried { slot: usize, load: Arc<str>, end: Result<Settled, Fault>, succeeded: bool },
     /// Deliveries have been written to disk.
@@ -31,27 +31,26 @@ pub(super) fn run<Stages>(stages: Arc<Stages>, slot: usize, delivery: Delivery) 
 where
     Stages: Stage<In = Delivery, Out = Receipt>,
 {
+    let load = delivery.event().load_id.clone();
     Box::pin(async move {
-        let ended = match stages.run(delivery.clone()).await {
+        let ended = match stages.run(delivery).await {
             Ok(receipt) => Ok(Ok(receipt)),
             Err(Exit::Verdict(verdict)) => Ok(Err(verdict)),
             Err(Exit::Fault(fault)) => Err(fault),
         };
-        Event::Ran { slot, delivery, ended }
+        Event::Ran { slot, load, ended }
     })
 }
 
-/// Puts the end of a delivery's run on record.
+/// Puts the end of the run of `load`'s delivery on record; its place in the order of writes is taken here and now.
 pub(super) fn settle(
-    ack: Ack,
+    ack: &Ack,
     slot: usize,
-    delivery: Delivery,
+    load: Arc<str>,
+    delivery: &Delivery,
     ended: Result<Receipt, Verdict>,
 ) -> BoxFuture<'static, Event> {
-    Box::pin(async move {
-        let load = delivery.event().load_id.clone();
-        let succeeded = ended.is_ok();
-        let end = ack.settle(&delivery, ended).await;
-        Event::Carried { slot, load, end, succeeded }
-    })
+    let succeeded = ended.is_ok();
+    let settled = ack.settle(delivery, ended);
+    Box::pin(async move { Event::Carried { slot, load, end: settled.await, succeeded } })
 }

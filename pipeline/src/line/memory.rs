@@ -3,12 +3,22 @@
 //! Guarantees: never more deliveries than places. Some places are only for what is read back from disk: deliveries
 //! that wait for room on disk hold places, and room is made only by reading from there.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{AcquireError, OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 
 /// One place in so many is kept for reading back: few, because reads take free places of the other kind too.
 const READS_SHARE: usize = 8;
+
+/// An arrival that finds memory full waits for one place in so many, at most [`TOGETHER_MAX`], to be free together.
+const TOGETHER_SHARE: usize = 16;
+/// More at once would save no more wakes worth counting.
+const TOGETHER_MAX: usize = 64;
+/// How long it waits for them: less than anyone notices, and longer than a busy line takes.
+const TOGETHER_WAIT: Duration = Duration::from_millis(2);
 
 /// The places.
 #[derive(Debug)]
@@ -30,8 +40,14 @@ impl Memory {
         }
     }
 
-    /// Waits for a place for an arrival; in the order of asking.
+    /// Waits for a place for an arrival; in the order of asking. Once there is none, it waits a moment for several to be
+    /// free: woken for each one, the intake's thread and a shard's would take turns for every single delivery.
     pub(super) async fn arrival(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
+        let together = u32::try_from((self.places / TOGETHER_SHARE).min(TOGETHER_MAX)).unwrap_or_default();
+        if self.for_all.available_permits() == 0 && together > 1 {
+            // Given back at once: what is taken below is one place, whether or not so many came free.
+            drop(timeout(TOGETHER_WAIT, self.for_all.acquire_many(together)).await);
+        }
         self.for_all.clone().acquire_owned().await
     }
 

@@ -99,6 +99,11 @@ impl Queue {
         }
     }
 
+    /// The running delivery of `load`.
+    pub(super) fn running_of(&self, load: &Arc<str>) -> Option<&Delivery> {
+        self.lanes.get(load)?.running.as_ref().map(|item| &item.delivery)
+    }
+
     /// Ends the running delivery of `load`; the next one of that load becomes ready.
     pub(super) fn finish(&mut self, load: &Arc<str>) -> Option<Item> {
         let Entry::Occupied(mut lane) = self.lanes.entry(load.clone()) else { return None };

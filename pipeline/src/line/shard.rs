@@ -4,19 +4,20 @@
 //! Guarantees: a broker's trouble holds only its own deliveries; what is held for long goes to disk; everything that
 //! arrived is settled, on disk, or still vouched for by its source when this returns.
 
+mod happen;
 mod relieve;
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use stages::{
-    Ack, Gate, Settled, Stage,
+    Ack, Gate, Stage,
     models::{Broker, Delivery, Fault, Receipt},
 };
 use state::{Clock, DeadLetter, SpilledDelivery};
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc},
-    time::Instant,
+    time::{Instant, sleep_until},
 };
 
 use super::{
@@ -27,11 +28,14 @@ use super::{
     limits::{Limits, Shared},
     load,
     queue::{Item, Origin},
-    slot::{Slot, Write, cost},
+    slot::{Slot, Write},
     ticket::Share,
     timers::Timers,
 };
 use crate::stop::{Level, Stop};
+
+/// How many events, or arrivals, are taken together before anything else is looked at.
+const TOGETHER_MAX: usize = 32;
 
 /// A delivery on its way from the intake to its shard.
 #[derive(Debug)]
@@ -59,6 +63,12 @@ pub(super) struct Shard<Stages> {
     /// Where each broker's slot is, by the broker's ordinal.
     slot_of: Vec<Option<usize>>,
     events: FuturesUnordered<BoxFuture<'static, Event>>,
+    /// Slots where something has happened since they were last advanced; each once.
+    stirred: Vec<usize>,
+    /// For each slot, whether it was advanced, or not idle, when it was last looked at.
+    active: Vec<bool>,
+    /// How often they have been looked at.
+    looks: usize,
     timers: Timers,
     ending: Ending,
 }
@@ -81,6 +91,7 @@ impl<Stages> Shard<Stages> {
         }
         self.slot_of[ordinal] = Some(index);
         self.slots.push(slot);
+        self.active.push(true);
         index
     }
 
@@ -115,9 +126,23 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
     ) -> Self {
         let clock = ack.clock().clone();
         let (events, timers, ending) = (FuturesUnordered::new(), Timers::new(), Ending::Not);
-        let (no_slots, slot_of) = (Vec::new(), Vec::new());
-        let mut shard =
-            Self { stages, ack, clock, limits, shared, slots: no_slots, slot_of, events, timers, ending };
+        let (slot_of, stirred) = (Vec::new(), Vec::with_capacity(TOGETHER_MAX));
+        let no_slots = Vec::new();
+        let mut shard = Self {
+            stages,
+            ack,
+            clock,
+            limits,
+            shared,
+            slots: no_slots,
+            slot_of,
+            events,
+            stirred,
+            active: Vec::new(),
+            looks: 0,
+            timers,
+            ending,
+        };
         for slot in slots {
             shard.give_place(slot);
         }
@@ -135,12 +160,18 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
         for slot in 0..self.slots.len() {
             self.advance(slot);
         }
+        // Moved only when its time changes: registering a timer for every event would cost more than the event.
+        let mut wake = pin!(sleep_until(Instant::now()));
         while arriving || !self.is_done() {
             let deadline = self.ending.deadline(&self.limits);
+            let next_wake = self.timers.next_wake(deadline);
+            if wake.deadline() != next_wake {
+                wake.as_mut().reset(next_wake);
+            }
             tokio::select! {
-                Some(event) = self.events.next(), if !self.events.is_empty() => self.on_event(event)?,
+                Some(event) = self.events.next(), if !self.events.is_empty() => self.on_events(event)?,
                 arrival = inbox.recv(), if arriving => match arrival {
-                    Some(arrival) => self.arrive(arrival),
+                    Some(arrival) => self.arrive_all(arrival, &mut inbox),
                     None => {
                         arriving = false;
                         self.ending.input_ended(Instant::now());
@@ -150,7 +181,7 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
                     self.advance(index);
                 },
                 level = stop.changed() => self.stop(level),
-                () = tokio::time::sleep_until(self.timers.next_wake(deadline)) => self.on_wake(),
+                () = &mut wake => self.on_wake(),
             }
             if !arriving && deadline.is_some_and(|at| at <= Instant::now()) {
                 if self.ending.is_stopping() {
@@ -187,6 +218,18 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
         }
     }
 
+    /// Takes in an arrival, and those that have come with it.
+    fn arrive_all(&mut self, first: Arrival, inbox: &mut mpsc::Receiver<Arrival>) {
+        self.arrive(first);
+        for _ in 1..TOGETHER_MAX {
+            match inbox.try_recv() {
+                Ok(arrival) => self.arrive(arrival),
+                Err(_) => break,
+            }
+        }
+        self.advance_stirred();
+    }
+
     fn arrive(&mut self, arrival: Arrival) {
         let Arrival { mut delivery, share, permit } = arrival;
         let Some(index) = self.place_of(&delivery.broker) else {
@@ -194,6 +237,10 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
             tracing::error!(broker = %delivery.broker.id, "a delivery reached a shard that does not serve its broker");
             return;
         };
+        // What came together has not been started yet: a broker that could take it must not look as if it lagged.
+        if self.stirred.contains(&index) && self.slots[index].is_full(&self.limits, self.shared.brokers()) {
+            self.advance(index);
+        }
         let slot = &mut self.slots[index];
         delivery.seq = slot.account.number();
         let origin = Origin::Live(share);
@@ -208,87 +255,25 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
         let mut write = Write::default();
         slot.arrive(item, &self.limits, self.shared.brokers(), &self.clock, &mut write);
         self.submit(index, write);
-        self.advance(index);
+        self.stir(index);
     }
 
-    fn on_event(&mut self, event: Event) -> Result<(), Fault> {
-        match event {
-            Event::Ran { slot, delivery, ended } => {
-                self.slots[slot].on_wire -= 1;
-                self.events.push(event::settle(self.ack.clone(), slot, delivery, ended?));
-                self.advance(slot);
-            }
-            Event::Carried { slot, load, end, succeeded } => {
-                self.on_carried(slot, &load, end?, succeeded);
-                self.advance(slot);
-            }
-            Event::Written { slot, write, proofs } => {
-                for ((proof, share), delivery) in proofs?.into_iter().zip(write.shares).zip(&write.deliveries)
-                {
-                    self.slots[slot].account.written(delivery.seq);
-                    if let Some(share) = share {
-                        share.settle(proof);
-                    }
-                }
-                self.advance(slot);
-            }
-            Event::Replayed { replaying, proofs } => {
-                for slot in self.on_replayed(replaying, proofs)? {
-                    self.advance(slot);
-                }
-            }
-            Event::Loaded { slot, generation, read } => {
-                let read = read?;
-                self.slots[slot].take_in(read, generation, &self.clock);
-                self.advance(slot);
-            }
+    /// Notes that something has happened at a slot, so that it is advanced.
+    fn stir(&mut self, index: usize) {
+        if !self.stirred.contains(&index) {
+            self.stirred.push(index);
         }
-        Ok(())
     }
 
-    fn on_carried(&mut self, index: usize, load: &Arc<str>, end: Settled, succeeded: bool) {
-        let slot = &mut self.slots[index];
-        let now = Instant::now();
-        if succeeded {
-            slot.window = (slot.window + 1).min(slot.broker.concurrency());
-        }
-        slot.meter.finish(now);
-        let Some(mut item) = slot.queue.finish(load) else { return };
-        // Only the probe's own end gives it back: others that started before the breaker opened may end meanwhile.
-        if item.delivery.progress.is_probe() {
-            slot.broker.health.release_probe(now);
-        }
-        match end {
-            Settled::Recorded(proof) => {
-                self.ending.moved(now);
-                match item.origin {
-                    Origin::Live(share) => share.settle(proof),
-                    Origin::Disk => slot.account.remove(item.delivery.seq, cost(&item)),
-                }
-            }
-            Settled::Spilled { history, not_before } => {
-                item.delivery.put_back(history);
-                item.not_before = not_before;
-                item.rewrite = matches!(item.origin, Origin::Disk);
-                let mut write = Write::default();
-                if not_before.is_some() {
-                    slot.park(item, &self.clock, &mut write);
-                } else {
-                    slot.queue.push_front(item);
-                }
-                if self.ending.is_stopping()
-                    || slot.queue.parked_loads() >= slot.parked_max(&self.limits, self.shared.brokers())
-                {
-                    slot.hold_until = not_before;
-                    slot.set_aside(&self.clock, &mut write);
-                }
-                self.submit(index, write);
-            }
+    fn advance_stirred(&mut self) {
+        while let Some(index) = self.stirred.pop() {
+            self.advance(index);
         }
     }
 
     /// Starts whatever may be started at a broker, and sees to it that it is looked at again.
     fn advance(&mut self, index: usize) {
+        self.active[index] = true;
         if self.ending.is_stopping() {
             return;
         }
@@ -394,3 +379,6 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
             .push(Box::pin(async move { Event::Written { slot: index, proofs: proofs.await, write } }));
     }
 }
+
+#[cfg(test)]
+mod burst_tests;

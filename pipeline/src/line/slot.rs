@@ -106,6 +106,11 @@ impl Slot {
         limits.per_broker_max.max(limits.in_flight_max / brokers.max(1))
     }
 
+    /// Whether as many wait in memory as may if the broker lags.
+    pub(super) fn is_full(&self, limits: &Limits, brokers: usize) -> bool {
+        self.queue.waiting() >= self.waiting_max(limits, brokers)
+    }
+
     /// Whether what waits in memory has waited, or will wait at the present pace, for longer than `spill_after`: a
     /// broker that keeps up with a burst does not lag, however long its queue is for a moment.
     pub(super) fn lags(&self, limits: &Limits, now: Instant) -> bool {
@@ -140,7 +145,7 @@ impl Slot {
         clock: &Clock,
         write: &mut Write,
     ) {
-        let full = self.queue.waiting() >= self.waiting_max(limits, brokers) && self.overflow.is_empty();
+        let full = self.is_full(limits, brokers) && self.overflow.is_empty();
         if full && self.account.unloaded == 0 && self.lags(limits, item.since) {
             self.set_aside(clock, write);
         }

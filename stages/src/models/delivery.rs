@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use state::{
-    BodyDigest, DeadLetter, Event, History, SpillRef, SpillSeq, SpilledDelivery, TraceParent, UnixMillis,
+    BodyDigest, DeadLetter, Event, History, LedgerKey, SpillRef, SpillSeq, SpilledDelivery, TraceParent,
+    UnixMillis,
 };
 
 use super::{Broker, Progress, ValidEvent};
@@ -109,6 +110,12 @@ impl Delivery {
         // An attempt has been made and counted; the history knows whether the next one may repeat it.
         self.may_repeat = false;
         self.progress = Arc::new(self.progress.put_back());
+    }
+
+    /// What the ledger knows it by.
+    pub(crate) fn ledger_key(&self) -> LedgerKey {
+        let claimed = self.progress.claimed().cloned();
+        claimed.unwrap_or_else(|| LedgerKey::new(&self.broker.id, &self.event().event_id))
     }
 
     /// Notes that its verdict is being recorded; gives the place on disk that the verdict must clear, if it has one.

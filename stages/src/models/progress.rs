@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU8, Ordering},
 };
 
-use state::Claim;
+use state::{Claim, LedgerKey};
 
 const LIVE: u8 = 0;
 const SPILLED: u8 = 1;
@@ -36,6 +36,11 @@ impl Progress {
     /// Keeps the claim until the delivery is settled, put back or leaves memory.
     pub(crate) fn keep(&self, claim: Claim) {
         drop(self.claim.set(claim));
+    }
+
+    /// What has been claimed for it, if anything has.
+    pub(crate) fn claimed(&self) -> Option<&LedgerKey> {
+        self.claim.get().map(Claim::key)
     }
 
     /// Notes whether the delivery is the one that finds out how a broker is doing.

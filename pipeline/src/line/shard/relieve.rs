@@ -11,6 +11,9 @@ use tokio::time::Instant;
 
 use super::{Shard, Write};
 
+/// In how many looks around each idle slot is looked at once: within a second.
+const IDLE_TURNS: usize = 10;
+
 impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
     /// Looks at the brokers whose time has come, and at all of them if it is time for that.
     pub(super) fn on_wake(&mut self) {
@@ -20,14 +23,30 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
             self.advance(index);
         }
         if self.timers.look_around(now) {
-            self.look_around(now);
-            self.relieve(now);
+            let looked_at = self.next_look();
+            self.look_around(&looked_at, now);
+            self.relieve(&looked_at, now);
+            for index in looked_at {
+                self.active[index] = !self.slots[index].is_idle();
+            }
         }
     }
 
+    /// The slots to look at this time: those that are not idle or were not until now, and of the others every tenth. With
+    /// thousands of brokers, looking at all of them would cost as much as some of the deliveries.
+    fn next_look(&mut self) -> Vec<usize> {
+        self.looks = self.looks.wrapping_add(1);
+        let turn = self.looks % IDLE_TURNS;
+        let active = self.active.iter().enumerate();
+        active
+            .filter(|(index, active)| **active || index % IDLE_TURNS == turn)
+            .map(|(index, _)| index)
+            .collect()
+    }
+
     /// Writes down what waits, and looks at brokers that an operator has paused, resumed, disabled or enabled.
-    fn look_around(&mut self, now: Instant) {
-        for index in 0..self.slots.len() {
+    fn look_around(&mut self, slots: &[usize], now: Instant) {
+        for &index in slots {
             self.slots[index].gauge_oldest(now, &self.clock);
             self.slots[index].tell(now);
             if self.slots[index].was_turned(now) {
@@ -38,9 +57,10 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
 
     /// If some brokers keep up, those that do not go to disk: when memory is full and the intake is held, and when they
     /// hold the watermark.
-    fn relieve(&mut self, now: Instant) {
+    fn relieve(&mut self, slots: &[usize], now: Instant) {
         let pressed = self.shared.is_pressed();
-        for slot in &mut self.slots {
+        for &index in slots {
+            let slot = &mut self.slots[index];
             let lags = slot.holds_watermark(&self.limits, now)
                 || (pressed && (slot.lags(&self.limits, now) || slot.has_lagged(&self.limits, now)));
             slot.lagging = lags;
@@ -54,7 +74,7 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
         if self.shared.lagging.load(Ordering::Relaxed) >= self.shared.brokers() {
             return;
         }
-        for index in 0..self.slots.len() {
+        for &index in slots {
             if self.slots[index].lagging {
                 let mut write = Write::default();
                 let slot = &mut self.slots[index];
