@@ -17,13 +17,17 @@ use serde_json::json;
 
 use crate::config::{Config, SecretFault, SecretRef, Summary};
 
+mod bench;
 mod dead;
 mod produce;
 mod state;
+mod surge;
 
+pub use bench::{BenchArgs, BenchPart};
 pub use dead::{DeadChangeArgs, DeadCommand, DeadExportArgs, DeadListArgs, DeadShowArgs, SelectArgs, When};
 pub use produce::ProduceArgs;
 pub use state::{StateCommand, StateExportArgs, StateImportArgs, StateSeekArgs};
+pub use surge::{OnlySystem, SurgeArgs};
 
 /// Moves shipment events from a log to brokers' webhooks: once, in order, at each broker's pace.
 #[derive(Clone, Debug, Parser)]
@@ -55,6 +59,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// Replay a surge: the same traffic through a model of the legacy service and through Loadline, judged by an oracle.
     Surge(SurgeArgs),
+    /// Measure what Loadline costs on this machine, beside reqwest alone and the legacy model; about a minute.
+    Bench(BenchArgs),
     /// Say how a run is doing: whether it lags and why, its brokers, what could not be delivered.
     Status(StatusArgs),
     /// Pause, resume, disable or enable a broker, live if a process runs.
@@ -71,6 +77,9 @@ pub enum Command {
     /// Be the delivery service of INC-4471: what the surge simulator runs beside the line. Wrong on purpose.
     #[command(hide = true)]
     Legacy(LegacyArgs),
+    /// Be a part of what `bench` measures.
+    #[command(subcommand, hide = true)]
+    BenchPart(BenchPart),
 }
 
 /// How to answer; the same before the command and after it.
@@ -163,67 +172,6 @@ pub struct DemoArgs {
     /// How to answer.
     #[command(flatten)]
     pub form: Form,
-}
-
-/// How to replay a surge.
-#[derive(Clone, Debug, Args)]
-pub struct SurgeArgs {
-    /// The profile: one of Loadline's own (see --list) or the path of a TOML file.
-    #[arg(long, value_name = "NAME|FILE", default_value = "inc-4471")]
-    pub profile: String,
-    /// Name the profiles that are built in.
-    #[arg(long)]
-    pub list: bool,
-    /// Print the profile's text and do nothing else: a file to copy and change.
-    #[arg(long)]
-    pub show: bool,
-    /// The seed of the traffic, instead of the profile's.
-    #[arg(long)]
-    pub seed: Option<u64>,
-    /// Events a second before and after the surge, instead of the profile's.
-    #[arg(long, value_name = "EVENTS/S", value_parser = rate)]
-    pub rate: Option<f64>,
-    /// How long events are appended: the profile's times are stretched to it.
-    #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
-    pub run_for: Option<Duration>,
-    /// Run only one of the two.
-    #[arg(long)]
-    pub only: Option<OnlySystem>,
-    /// Put a pipeline that already runs through it, instead of starting one: the URL of its intake, http://…/events, or
-    /// the file it follows, file:PATH, or the topic it reads, fluvio:HOST:PORT/TOPIC, or fluvio: for the one its config
-    /// names. Needs --config.
-    #[arg(long, value_name = "URL|file:PATH|fluvio:…", requires = "config", conflicts_with = "only")]
-    pub target: Option<String>,
-    /// The config of that pipeline: its brokers are simulated on the ports it names.
-    #[arg(long, value_name = "FILE", requires = "target")]
-    pub config: Option<PathBuf>,
-    /// The token the intake asks for: env:NAME or file:PATH.
-    #[arg(long, value_name = "REF", requires = "target")]
-    pub token: Option<SecretArg>,
-    /// How long the cluster of a topic may take nothing before the run is given up.
-    #[arg(long, value_name = "DURATION", default_value = "30s", requires = "target", value_parser = humantime::parse_duration)]
-    pub timeout: Duration,
-    /// Write the outcome as JSON, samples included.
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Write the outcome as a page with plots.
-    #[arg(long, value_name = "FILE.html")]
-    pub report: Option<PathBuf>,
-    /// Keep logs, configs and state in this directory; it must not exist or be empty.
-    #[arg(long, value_name = "DIR")]
-    pub keep: Option<PathBuf>,
-    /// Fail (exit code 1) on missed goals of time too, not only on violations.
-    #[arg(long)]
-    pub strict: bool,
-}
-
-/// One of the two systems.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum OnlySystem {
-    /// Loadline.
-    Loadline,
-    /// The model of the legacy service.
-    Legacy,
 }
 
 /// What to say of a run.
@@ -327,12 +275,13 @@ impl Command {
             | Self::Produce(ProduceArgs { form, .. })
             | Self::Receive(ReceiveArgs { form, .. })
             | Self::Demo(DemoArgs { form, .. })
+            | Self::Bench(BenchArgs { form, .. })
             | Self::Status(StatusArgs { form, .. }) => form.json,
             Self::Dead(command) => command.form().json,
             Self::State(command) => command.form().json,
             Self::Broker(command) => command.args().form.json,
             // A surge is asked for a file.
-            Self::Surge(_) | Self::Legacy(_) => false,
+            Self::Surge(_) | Self::Legacy(_) | Self::BenchPart(_) => false,
         }
     }
 }
@@ -366,11 +315,6 @@ impl Cli {
         self.json |= self.command.json();
         Ok(self)
     }
-}
-
-fn rate(text: &str) -> Result<f64, &'static str> {
-    let above_zero = |rate: &f64| rate.is_finite() && *rate > 0.0;
-    text.parse().ok().filter(above_zero).ok_or("give a number above 0")
 }
 
 fn share(text: &str) -> Result<f64, &'static str> {

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod assemble;
+pub mod bench;
 pub mod cli;
 pub mod columns;
 pub mod commands;

@@ -53,6 +53,11 @@ fn every_command_of_the_manual_is_understood() {
         "state export partition-2.export --config loadline.toml --partition 2",
         "state import partition-2.export --config loadline.toml",
         "legacy legacy.toml --every 50ms",
+        "bench",
+        "bench --rounds 1 --deliveries 600 --brokers 12 --concurrency 64 --only throughput --json --dir out",
+        "bench --only scale --entries 10000,1000000",
+        "bench-part receiver --delay 20ms --paths 12",
+        "bench-part client --port 9000 --events events.ndjson --brokers 12 --concurrency 64 --sign",
     ];
     for line in lines {
         assert!(read(&format!("loadline {line}")).is_ok(), "{line}");
@@ -71,10 +76,10 @@ fn a_usage_error_ends_with_64_and_help_with_0() {
 }
 
 #[test]
-fn the_legacy_model_is_for_the_simulator_and_not_shown_to_people() {
+fn what_only_loadline_itself_starts_is_not_shown_to_people() {
     let help = Cli::command().render_long_help().to_string();
     let has = |command: &str| help.lines().any(|line| line.trim_start().starts_with(command));
-    assert!(has("receive") && !has("legacy"), "{help}");
+    assert!(has("receive") && has("bench ") && !has("legacy") && !has("bench-part"), "{help}");
 }
 
 #[test]

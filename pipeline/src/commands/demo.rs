@@ -61,7 +61,7 @@ pub(super) fn demo(args: &DemoArgs, answer: Answer) -> anyhow::Result<Exit> {
         None => EVENTS.to_vec(),
         Some(path) => fs::read(path).with_context(|| format!("events {}", path.display()))?,
     };
-    let dir = Directory::make("demo", args.keep.as_deref())?;
+    let dir = Directory::make("demo", args.keep.as_deref(), "--keep")?;
     let brokers = brokers();
     let fleet = Fleet::start(brokers.iter().map(DemoBroker::part).collect(), 0)?;
     let config = write_files(&dir.path, &brokers, &fleet, &events)?;

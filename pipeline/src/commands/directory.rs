@@ -16,14 +16,14 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// A directory for `what`: `keep`, which must not exist or be empty, or one that goes away.
-    pub(super) fn make(what: &str, keep: Option<&Path>) -> anyhow::Result<Self> {
+    /// A directory for `what`: `keep`, which `option` names and which must not exist or be empty, or one that goes away.
+    pub(super) fn make(what: &str, keep: Option<&Path>, option: &str) -> anyhow::Result<Self> {
         let path = match keep {
             Some(path) => path.to_owned(),
             None => std::env::temp_dir().join(format!("loadline-{what}-{}", std::process::id())),
         };
         if fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some()) {
-            bail!("{} is not empty; give --keep a new directory", path.display());
+            bail!("{} is not empty; give {option} a new directory", path.display());
         }
         fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
         Ok(Self { path, keep: keep.is_some() })

@@ -1,6 +1,7 @@
 //! The commands: arguments enter, an exit code leaves; one file each.
 
 mod ask;
+mod bench;
 mod broker;
 mod dead;
 mod demo;
@@ -72,6 +73,8 @@ pub fn execute(cli: Cli) -> anyhow::Result<Exit> {
         Command::Demo(args) => demo::demo(&args, answer),
         Command::Surge(args) => surge::surge(&args, answer),
         Command::Legacy(args) => legacy::legacy(&args, answer),
+        Command::Bench(args) => bench::bench(&args, answer),
+        Command::BenchPart(part) => bench::part(part),
     }
 }
 

@@ -52,7 +52,7 @@ pub(super) fn surge(args: &SurgeArgs, answer: Answer) -> anyhow::Result<Exit> {
             return Ok(Exit::Usage);
         }
     };
-    let mut directory = Directory::make("surge", args.keep.as_deref())?;
+    let mut directory = Directory::make("surge", args.keep.as_deref(), "--keep")?;
     let report: anyhow::Result<Report> = runtime()?.block_on(async {
         let (stopper, stop) = stop();
         signals::follow(stopper)?;

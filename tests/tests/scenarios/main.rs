@@ -7,6 +7,7 @@
 mod admin;
 mod backpressure;
 mod bad_input;
+mod bench;
 mod comings;
 mod conflicts;
 mod dead_letters;

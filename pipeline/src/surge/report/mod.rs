@@ -4,7 +4,7 @@ mod figures;
 mod html;
 mod sample;
 mod table;
-mod units;
+pub(crate) mod units;
 mod verdict;
 
 use serde::Serialize;

@@ -7,10 +7,10 @@ const EXACT_BELOW: u64 = 10_000_000;
 /// The same where there is little room.
 const SHORT_BELOW: u64 = 100_000;
 /// What stands for a number that is none.
-pub(super) const NONE: &str = "–";
+pub(crate) const NONE: &str = "–";
 
 /// A count: `12,031`, and from ten million on `12.3 M`.
-pub(super) fn count(count: u64) -> String {
+pub(crate) fn count(count: u64) -> String {
     if count < EXACT_BELOW { grouped(count) } else { prefixed(count) }
 }
 
@@ -65,7 +65,7 @@ pub(super) fn duration(ms: f64) -> String {
 }
 
 /// A size in memory: `41.2 MiB`.
-pub(super) fn bytes(bytes: u64) -> String {
+pub(crate) fn bytes(bytes: u64) -> String {
     ByteSize(bytes).display().iec().to_string()
 }
 

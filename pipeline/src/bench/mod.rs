@@ -1,0 +1,165 @@
+//! What Loadline costs on this machine: options enter, a report leaves. Whoever is compared with another is measured in
+//! turns with it, by the same receiver in a process of its own and by the same rule, so that the ratios mean something
+//! even on a machine that is not quiet.
+//!
+//! ```text
+//! loadline bench ── starts, gives work, reads /proc ──> receiver (counts arrivals)
+//!                └────────────────────────────────────> one contestant at a time, which posts to it
+//! ```
+
+mod arrivals;
+mod child;
+mod clock;
+pub mod corpus;
+mod dead;
+mod fault;
+mod figures;
+mod fill;
+mod machine;
+mod meter;
+mod part;
+mod proc;
+pub mod receiver;
+mod report;
+mod run;
+mod scale;
+mod site;
+mod slow;
+mod stages;
+mod table;
+mod throughput;
+mod workload;
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+pub use arrivals::{Arrivals, Seen};
+pub use fault::BenchFault;
+pub use figures::{Bound, Goal, Spread, Unit};
+pub use machine::Machine;
+pub use part::{PartFault, Posts, post, receive};
+pub use report::{
+    Contestant, Dead, Grown, Place, Report, Run, Scale, Sized, Slow, StageCost, Terms, Threads, Throughput,
+};
+pub use table::write_table;
+pub use workload::BROKERS_MIN;
+
+use workload::Workload;
+
+/// A part of the measurement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Section {
+    /// Loadline beside reqwest alone and the legacy model.
+    Throughput,
+    /// Brokers that take 20 ms to answer.
+    Slow,
+    /// One dead broker among others.
+    Dead,
+    /// Many brokers, many ledger entries, memory and recovery: takes minutes.
+    Scale,
+}
+
+/// What to measure, and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How it is made.
+    pub terms: Terms,
+    /// Only this section; without it all but [`Section::Scale`].
+    pub only: Option<Section>,
+    /// The numbers of ledger entries to compare, ascending.
+    pub entries: Vec<u64>,
+    /// The command line.
+    pub command: String,
+    /// The `loadline` to measure.
+    pub program: PathBuf,
+    /// Where files are put.
+    pub dir: PathBuf,
+}
+
+/// What a section needs of its surroundings.
+struct Bench<'b> {
+    terms: Terms,
+    entries: &'b [u64],
+    program: &'b Path,
+    dir: &'b Path,
+    say: &'b dyn Fn(String),
+}
+
+impl Bench<'_> {
+    /// Tells whoever looks on what is being done.
+    fn say(&self, what: impl Into<String>) {
+        (self.say)(what.into());
+    }
+
+    /// The usual workload, and the file its log is in.
+    fn workload(&self) -> Result<(Workload, PathBuf), BenchFault> {
+        let workload = Workload::by_status(self.terms.deliveries, self.terms.brokers, 0).with(self.terms.ids);
+        let path = self.dir.join("events.ndjson");
+        workload.write(&path)?;
+        Ok((workload, path))
+    }
+}
+
+/// In which order `count` contestants have their turns in round `round`: each is first once in a while, so that none
+/// always follows the same one.
+fn turns(round: u32, count: usize) -> impl Iterator<Item = usize> {
+    let first = usize::try_from(round).unwrap_or_default();
+    (0..count).map(move |place| (first + place) % count.max(1))
+}
+
+/// Measures; `say` is told what is being done.
+///
+/// # Errors
+/// [`BenchFault`]: something could not be measured. A goal that is missed is none.
+pub async fn measure(options: &Options, say: &dyn Fn(String)) -> Result<Report, BenchFault> {
+    let Options { terms, only, entries, command, program, dir } = options;
+    let bench = Bench { terms: *terms, entries, program, dir, say };
+    let wants = |section| only.map_or(section != Section::Scale, |only| only == section);
+    let mut report = Report {
+        command: command.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+        debug_build: cfg!(debug_assertions),
+        machine: Machine::here(),
+        terms: *terms,
+        throughput: None,
+        slow: None,
+        dead: None,
+        scale: None,
+        goals: Vec::new(),
+    };
+    if wants(Section::Throughput) {
+        let throughput = throughput::measure(&bench).await?;
+        report.goals.extend(throughput::goals(&throughput));
+        report.throughput = Some(throughput);
+    }
+    if wants(Section::Slow) {
+        let slow = slow::measure(&bench).await?;
+        report.goals.extend(slow::goals(&slow));
+        report.slow = Some(slow);
+    }
+    if wants(Section::Dead) {
+        let dead = dead::measure(&bench).await?;
+        report.goals.extend(dead::goals(&dead));
+        report.dead = Some(dead);
+    }
+    if wants(Section::Scale) {
+        let scale = scale::measure(&bench).await?;
+        report.goals.extend(scale::goals(&scale));
+        report.scale = Some(scale);
+    }
+    Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everyone_has_a_turn_in_each_round_and_nobody_is_always_first() {
+        let order = |round| turns(round, 3).collect::<Vec<_>>();
+        assert_eq!([order(0), order(1), order(2)], [vec![0, 1, 2], vec![1, 2, 0], vec![2, 0, 1]]);
+        assert_eq!(order(3), order(0));
+    }
+}

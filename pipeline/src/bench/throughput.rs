@@ -1,0 +1,89 @@
+//! The first section: how fast Loadline is end to end beside reqwest alone, with and without signatures, and beside the
+//! legacy model with one consumer, all at the same number of requests at once.
+
+use std::time::Duration;
+
+use state::Durability;
+
+use super::{
+    Bench,
+    corpus::Ids,
+    fault::BenchFault,
+    figures::{Bound, Goal, Unit},
+    meter::Meter,
+    report::{Contestant, Run, Throughput, speed},
+    run::{self, Work},
+    site::{Settings, Site, shared_out},
+    stages, turns,
+};
+
+/// Loadline's share of what reqwest alone does.
+const GOAL: f64 = 0.75;
+/// How long the legacy model has in a round at most: it would take minutes for the most deliveries.
+const LEGACY_TIME: Duration = Duration::from_millis(1_500);
+
+const NAMES: [&str; 6] = [
+    "bare reqwest",
+    "bare reqwest, signed",
+    "Loadline, durability = \"process\"",
+    "Loadline, durability = \"power\"",
+    "Loadline, random event ids",
+    "legacy model, one consumer",
+];
+
+/// Measures the section.
+pub(super) async fn measure(bench: &Bench<'_>) -> Result<Throughput, BenchFault> {
+    let (workload, events) = bench.workload()?;
+    let work = Work { workload: &workload, events: &events };
+    let (random, elsewhere) = (workload.clone().with(Ids::Random), bench.dir.join("random.ndjson"));
+    random.write(&elsewhere)?;
+    let random = Work { workload: &random, events: &elsewhere };
+    let mut meter = Meter::start(bench.program, bench.dir, Duration::ZERO, workload.brokers()).await?;
+    let mut contestants = NAMES.map(Contestant::new).to_vec();
+    for round in 0..bench.terms.rounds {
+        for which in turns(round, NAMES.len()) {
+            bench.say(format!("throughput, round {}: {}", round + 1, NAMES[which]));
+            let site = Site::make(bench.dir, &format!("throughput-{round}-{which}"))?;
+            let work = if which == Throughput::RANDOM { random } else { work };
+            contestants[which].runs.push(contestant(which, bench, &site, &mut meter, work).await?);
+        }
+    }
+    meter.end().await?;
+    bench.say("throughput: each stage alone");
+    let stages =
+        stages::measure(&bench.dir.join("stages"), workload.brokers(), workload.deliveries()).await?;
+    Ok(Throughput { contestants, stages })
+}
+
+async fn contestant(
+    which: usize,
+    bench: &Bench<'_>,
+    site: &Site,
+    meter: &mut Meter,
+    work: Work<'_>,
+) -> Result<Run, BenchFault> {
+    let shares = shared_out(bench.terms.concurrency, work.workload.brokers());
+    let program = bench.program;
+    match which {
+        // As many at once as the shares add up to: more if there are more brokers than that.
+        0 | 1 => run::bare(program, site, meter, work, (shares.iter().sum(), which == 1)).await,
+        Throughput::PROCESS | Throughput::POWER | Throughput::RANDOM => {
+            let is_power = which == Throughput::POWER;
+            let durability = if is_power { Durability::Power } else { Durability::Process };
+            run::loadline(program, site, meter, work, &Settings::new(durability, shares)).await
+        }
+        _ => run::legacy(program, site, meter, work, (1, LEGACY_TIME)).await,
+    }
+}
+
+/// What should come out.
+pub(super) fn goals(throughput: &Throughput) -> Vec<Goal> {
+    let all = &throughput.contestants;
+    let of_bare = |place: usize| all.get(place)?.beside(all.get(Throughput::BARE)?, speed);
+    [(Throughput::PROCESS, "process"), (Throughput::POWER, "power")]
+        .map(|(place, durability)| {
+            let what = format!("Loadline / bare reqwest, durability = \"{durability}\"");
+            Goal::judged(what, Unit::Ratio, of_bare(place), Bound::AtLeast(GOAL))
+        })
+        .to_vec()
+}
