@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod assemble;
 pub mod bench;
+mod child_process;
 pub mod cli;
 pub mod columns;
 pub mod commands;
@@ -13,6 +14,7 @@ pub mod engine;
 pub mod legacy;
 pub mod line;
 pub mod logging;
+mod proc;
 pub mod produce;
 pub mod receive;
 pub mod reload;

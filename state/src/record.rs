@@ -6,7 +6,6 @@ use crate::{
     brokers::{Disabled, Paused},
     checkpoint::{Checkpoint, Horizon},
     clock::UnixMillis,
-    codec,
     dead::DeadLetter,
     event::BodyDigest,
     fault::StateFault,
@@ -142,13 +141,13 @@ fn put_entry(
     at: UnixMillis,
 ) -> Result<(), StateFault> {
     let entry = LedgerEntry { outcome, digest, failed_attempts, at };
-    store.buckets.insert(key.as_bytes(), codec::encode("ledger", &entry)?)
+    store.buckets.insert(key.as_bytes(), entry.to_bytes()?)
 }
 
 /// Whether the event may be sent: nothing is on record of it, or its dead letter.
 fn is_open(store: &Store, key: &LedgerKey, digest: BodyDigest) -> Result<bool, StateFault> {
     let Some(value) = store.buckets.get(key.as_bytes())? else { return Ok(true) };
-    let entry: LedgerEntry = codec::decode("ledger", &value)?;
+    let entry = LedgerEntry::from_bytes(&value)?;
     Ok(entry.outcome == Outcome::DeadLettered && entry.digest == digest)
 }
 

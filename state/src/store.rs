@@ -21,7 +21,6 @@ use crate::{
     brokers::Brokers,
     buckets::Buckets,
     clock::{Clock, UnixMillis},
-    codec,
     dead_letters::DeadLetters,
     dead_order::DeadOrder,
     durability::{Durability, Syncer},
@@ -162,7 +161,7 @@ impl Store {
     /// A fault of the store.
     pub fn look_up(&self, key: &LedgerKey) -> Result<Option<LedgerEntry>, StateFault> {
         let value = self.buckets.get(key.as_bytes())?;
-        value.map(|value| codec::decode("ledger", &value)).transpose()
+        value.map(|value| LedgerEntry::from_bytes(&value)).transpose()
     }
 
     /// Writes `records`, in this order, and returns once they are durable; for tools that work while no line runs.

@@ -5,18 +5,18 @@ use std::{
     ffi::OsString,
     fs::{self, File},
     path::{Path, PathBuf},
-    process::Stdio,
     time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
-    process::{Child as Process, ChildStdin, ChildStdout, Command},
+    process::{Child as Process, ChildStdin, ChildStdout},
     time::{Instant, sleep, timeout},
 };
 
-use super::{fault::BenchFault, proc};
+use super::fault::BenchFault;
+use crate::{child_process, proc};
 
 /// How long a part may take for an answer, or to come up or end: only what never comes takes that long.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
@@ -54,15 +54,7 @@ impl Child {
     ) -> Result<Self, BenchFault> {
         let what = what.into();
         let errors = File::options().create(true).append(true).open(&log).map_err(BenchFault::file(&log))?;
-        let started = Command::new(program)
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(errors)
-            // A Ctrl-C in the terminal is for whoever measures: it ends its parts itself.
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn();
+        let started = child_process::start(program, arguments, errors);
         let mut process = started.map_err(|error| BenchFault::Start { what: what.clone(), error })?;
         let stdin = process.stdin.take();
         let Some(stdout) = process.stdout.take() else { return Err(gone(&what, &log)) };

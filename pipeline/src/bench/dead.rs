@@ -13,7 +13,6 @@ use super::{
     report::{Contestant, Dead, Run, speed},
     run::{self, Work},
     site::{Settings, Site, shared_out, urls},
-    turns,
 };
 
 /// The share of their throughput the others keep.
@@ -26,14 +25,8 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Dead, BenchFault> {
     let (workload, events) = bench.workload()?;
     let work = Work { workload: &workload, events: &events };
     let mut meter = Meter::start(bench.program, bench.dir, Duration::ZERO, workload.brokers()).await?;
-    let mut variants = NAMES.map(Contestant::new).to_vec();
-    for round in 0..bench.terms.rounds {
-        for which in turns(round, NAMES.len()) {
-            bench.say(format!("one dead broker, round {}: {}", round + 1, NAMES[which]));
-            let site = Site::make(bench.dir, &format!("dead-{round}-{which}"))?;
-            variants[which].runs.push(variant(which, bench, &site, &mut meter, work).await?);
-        }
-    }
+    let run = async |which, site: &Site| variant(which, bench, site, &mut meter, work).await;
+    let variants = bench.in_turns(("one dead broker", "dead"), NAMES, run).await?;
     meter.end().await?;
     Ok(Dead { others: workload.brokers() - 1, variants })
 }

@@ -9,9 +9,9 @@ use super::{
     arrivals::Seen,
     child::Child,
     fault::BenchFault,
-    proc::{self, ThreadCpu},
     report::{Run, Threads},
 };
+use crate::proc::{self, ThreadCpu};
 
 /// How often to ask the receiver how far it is.
 const LOOK: Duration = Duration::from_millis(20);

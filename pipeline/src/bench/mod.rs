@@ -18,7 +18,6 @@ mod fill;
 mod machine;
 mod meter;
 mod part;
-mod proc;
 pub mod receiver;
 mod report;
 mod run;
@@ -45,6 +44,7 @@ pub use report::{
 pub use table::write_table;
 pub use workload::BROKERS_MIN;
 
+use site::Site;
 use workload::Workload;
 
 /// A part of the measurement.
@@ -91,6 +91,24 @@ impl Bench<'_> {
     /// Tells whoever looks on what is being done.
     fn say(&self, what: impl Into<String>) {
         (self.say)(what.into());
+    }
+
+    /// Gives each of `names` its turn in each round, in a directory of its own; `run` makes the run of the one at a place.
+    async fn in_turns<const N: usize>(
+        &self,
+        (what, site): (&str, &str),
+        names: [&str; N],
+        mut run: impl AsyncFnMut(usize, &Site) -> Result<Run, BenchFault>,
+    ) -> Result<Vec<Contestant>, BenchFault> {
+        let mut contestants = names.map(Contestant::new).to_vec();
+        for round in 0..self.terms.rounds {
+            for which in turns(round, N) {
+                self.say(format!("{what}, round {}: {}", round + 1, names[which]));
+                let site = Site::make(self.dir, &format!("{site}-{round}-{which}"))?;
+                contestants[which].runs.push(run(which, &site).await?);
+            }
+        }
+        Ok(contestants)
     }
 
     /// The usual workload, and the file its log is in.

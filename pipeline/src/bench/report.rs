@@ -9,8 +9,8 @@ use super::{
     corpus::Ids,
     figures::{Goal, Spread},
     machine::Machine,
-    proc::ThreadCpu,
 };
+use crate::proc::ThreadCpu;
 
 /// The whole measurement.
 #[derive(Clone, Debug, Serialize)]

@@ -12,11 +12,11 @@ use super::{
     child::{Child, PATIENCE},
     fault::BenchFault,
     meter::Meter,
-    proc,
     report::Run,
     site::{Settings, Site, urls},
     workload::Workload,
 };
+use crate::proc;
 
 /// How often to look whether a process is up.
 const LOOK: Duration = Duration::from_millis(10);

@@ -16,13 +16,13 @@ use super::{
     figures::{Bound, Goal, Spread, Unit},
     fill::fill,
     meter::Meter,
-    proc,
     report::{Contestant, Grown, Scale, Sized, cost},
     run::{self, Loadline, Work},
     site::{Settings, Site, shared_out, urls},
     turns,
     workload::Workload,
 };
+use crate::proc;
 use crate::surge::report::units::count;
 
 /// The numbers of brokers to compare.

@@ -9,10 +9,9 @@ use super::{
     fault::BenchFault,
     figures::{Bound, Goal, Unit},
     meter::Meter,
-    report::{Contestant, Run, Slow, speed},
+    report::{Run, Slow, speed},
     run::{self, Work},
     site::{Settings, Site},
-    turns,
 };
 
 /// How long an answer takes.
@@ -32,14 +31,8 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Slow, BenchFault> {
     let (workload, events) = bench.workload()?;
     let work = Work { workload: &workload, events: &events };
     let mut meter = Meter::start(bench.program, bench.dir, DELAY, workload.brokers()).await?;
-    let mut contestants = NAMES.map(Contestant::new).to_vec();
-    for round in 0..bench.terms.rounds {
-        for which in turns(round, NAMES.len()) {
-            bench.say(format!("slow brokers, round {}: {}", round + 1, NAMES[which]));
-            let site = Site::make(bench.dir, &format!("slow-{round}-{which}"))?;
-            contestants[which].runs.push(contestant(which, bench, &site, &mut meter, work).await?);
-        }
-    }
+    let run = async |which, site: &Site| contestant(which, bench, site, &mut meter, work).await;
+    let contestants = bench.in_turns(("slow brokers", "slow"), NAMES, run).await?;
     meter.end().await?;
     let delay_ms = u64::try_from(DELAY.as_millis()).unwrap_or(u64::MAX);
     Ok(Slow { delay_ms, concurrency_per_broker: concurrency(workload.brokers()), contestants })

@@ -11,10 +11,10 @@ use super::{
     fault::BenchFault,
     figures::{Bound, Goal, Unit},
     meter::Meter,
-    report::{Contestant, Run, Throughput, speed},
+    report::{Run, Throughput, speed},
     run::{self, Work},
     site::{Settings, Site, shared_out},
-    stages, turns,
+    stages,
 };
 
 /// Loadline's share of what reqwest alone does.
@@ -39,15 +39,11 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Throughput, BenchFault>
     random.write(&elsewhere)?;
     let random = Work { workload: &random, events: &elsewhere };
     let mut meter = Meter::start(bench.program, bench.dir, Duration::ZERO, workload.brokers()).await?;
-    let mut contestants = NAMES.map(Contestant::new).to_vec();
-    for round in 0..bench.terms.rounds {
-        for which in turns(round, NAMES.len()) {
-            bench.say(format!("throughput, round {}: {}", round + 1, NAMES[which]));
-            let site = Site::make(bench.dir, &format!("throughput-{round}-{which}"))?;
-            let work = if which == Throughput::RANDOM { random } else { work };
-            contestants[which].runs.push(contestant(which, bench, &site, &mut meter, work).await?);
-        }
-    }
+    let run = async |which, site: &Site| {
+        let work = if which == Throughput::RANDOM { random } else { work };
+        contestant(which, bench, site, &mut meter, work).await
+    };
+    let contestants = bench.in_turns(("throughput", "throughput"), NAMES, run).await?;
     meter.end().await?;
     bench.say("throughput: each stage alone");
     let stages =

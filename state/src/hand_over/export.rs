@@ -20,7 +20,6 @@ use super::{
     recover::clear,
 };
 use crate::{
-    codec,
     custody::{Custody, Holding},
     outcome::{LedgerEntry, LedgerKey, Outcome},
     spilled::SpilledDelivery,
@@ -119,7 +118,7 @@ impl Store {
         let oldest = self.options.clock.now().saturating_sub(self.options.dedupe_window);
         for item in self.buckets.newest_entries() {
             let (key, value) = item?;
-            let entry: LedgerEntry = codec::decode("ledger", &value)?;
+            let entry = LedgerEntry::from_bytes(&value)?;
             // An event that waits on disk is no other's business: those that move have their entries with them.
             if entry.outcome != Outcome::Spilled && entry.at >= oldest {
                 writer.entry(&KeptEntry { key: key.to_vec(), entry })?;

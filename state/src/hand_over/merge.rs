@@ -2,7 +2,6 @@
 
 use crate::{
     clock::UnixMillis,
-    codec,
     fault::StateFault,
     outcome::{LedgerEntry, Outcome},
     store::Store,
@@ -20,11 +19,11 @@ pub(super) fn merge(
         return Ok(());
     }
     let here = store.buckets.get(key)?;
-    let here = here.map(|here| codec::decode::<LedgerEntry>("ledger", &here)).transpose()?;
+    let here = here.map(|here| LedgerEntry::from_bytes(&here)).transpose()?;
     if here.is_some_and(|here| !prevails(&entry, &here)) {
         return Ok(());
     }
-    let start = store.buckets.insert_at(&store.db, entry.at, key, codec::encode("ledger", &entry)?)?;
+    let start = store.buckets.insert_at(&store.db, entry.at, key, entry.to_bytes()?)?;
     match here {
         None => Ok(()),
         // It would be found first.

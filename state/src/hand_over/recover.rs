@@ -2,7 +2,6 @@
 //! arrived in part is taken back. Nothing of either is delivered from here.
 
 use crate::{
-    codec,
     custody::{Custody, Holding},
     fault::StateFault,
     outcome::{LedgerEntry, LedgerKey, Outcome},
@@ -59,7 +58,7 @@ fn take_back(store: &Store, source: &str, mut custody: Custody) -> Result<(), St
 fn forget(store: &Store, delivery: &SpilledDelivery) -> Result<(), StateFault> {
     let key = LedgerKey::new(&delivery.broker, &delivery.event.event_id);
     let entry = store.buckets.get(key.as_bytes())?;
-    let entry = entry.map(|entry| codec::decode::<LedgerEntry>("ledger", &entry)).transpose()?;
+    let entry = entry.map(|entry| LedgerEntry::from_bytes(&entry)).transpose()?;
     match entry.is_some_and(|entry| entry.outcome == Outcome::Spilled) {
         true => store.buckets.remove_newer(key.as_bytes(), None),
         false => Ok(()),

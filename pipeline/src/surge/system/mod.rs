@@ -9,14 +9,13 @@ use std::{
     fs::File,
     io,
     path::{Path, PathBuf},
-    process::Stdio,
     time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
-    process::{Child, ChildStdin, Command},
+    process::{Child, ChildStdin},
     sync::watch,
     time::timeout,
 };
@@ -25,7 +24,12 @@ pub use legacy::write_legacy_config;
 pub use loadline::{Book, read_book, secret, write_loadline_config};
 
 use super::play::records_before;
-use crate::{legacy::Progress, status::Status};
+use crate::{
+    child_process,
+    legacy::Progress,
+    proc::{self, Memory},
+    status::Status,
+};
 
 /// How often a system says how it is doing: often enough to see a lag of a tenth of a second.
 const EVERY: &str = "50ms";
@@ -141,7 +145,7 @@ impl System {
 
     /// Its resident set now and at most so far, in bytes.
     pub fn memory(&mut self) -> Option<u64> {
-        let (now, most) = resident(self.child.id()?)?;
+        let Memory { now, most } = proc::memory(self.child.id()?)?;
         self.memory_max = self.memory_max.max(most);
         Some(now)
     }
@@ -245,16 +249,7 @@ fn spawn(
 ) -> Result<Spawned, SystemFault> {
     let fault = |error| SystemFault::Start { which: which.as_str(), error };
     let errors = File::options().create(true).append(true).open(log).map_err(fault)?;
-    let mut child = Command::new(loadline)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(errors)
-        // A Ctrl-C in the terminal is the simulator's to answer: it stops its children itself.
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(fault)?;
+    let mut child = child_process::start(loadline, arguments, errors).map_err(fault)?;
     let (says, heard) = watch::channel(Heard::default());
     if let Some(out) = child.stdout.take() {
         let ends = std::sync::Arc::clone(ends);
@@ -302,16 +297,6 @@ fn understand(which: Which, line: &str, ends: &[u64]) -> Option<Heard> {
     }
 }
 
-/// The resident set of a process now and at most, in bytes, as Linux tells it (proc(5), `VmRSS` and `VmHWM`).
-fn resident(pid: u32) -> Option<(u64, u64)> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let field = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
-    };
-    Some((field("VmRSS:")?, field("VmHWM:")?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -333,11 +318,5 @@ mod tests {
         let progress = Progress { read: 7, settled: 3, lag: 4, in_flight: 2, ..Progress::default() };
         let heard = understand(Which::Legacy, &serde_json::to_string(&progress).unwrap(), &[]).unwrap();
         assert_eq!((heard.read, heard.settled_to, heard.lag, heard.in_flight), (7, 3, 4, 2));
-    }
-
-    #[test]
-    fn this_process_has_a_resident_set() {
-        let (now, most) = resident(std::process::id()).unwrap();
-        assert!(now > 1 << 20 && most >= now);
     }
 }

@@ -7,7 +7,7 @@ use rustix::param::clock_ticks_per_second;
 
 /// CPU time of a thread, by its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ThreadCpu {
+pub(crate) struct ThreadCpu {
     /// The thread's id; that of the main thread is the process's.
     pub id: u32,
     /// Its name, at most 15 bytes.
@@ -18,7 +18,7 @@ pub(super) struct ThreadCpu {
 
 /// Memory of a process, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     /// The resident set now (`VmRSS`).
     pub now: u64,
     /// The largest it has been (`VmHWM`).
@@ -27,13 +27,13 @@ pub(super) struct Memory {
 
 /// The CPU time a process has used so far, threads that have ended included.
 #[must_use]
-pub(super) fn cpu(pid: u32) -> Option<Duration> {
+pub(crate) fn cpu(pid: u32) -> Option<Duration> {
     Some(parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?, clock_ticks_per_second())?.1)
 }
 
 /// The CPU time of each thread there is.
 #[must_use]
-pub(super) fn threads(pid: u32) -> Option<Vec<ThreadCpu>> {
+pub(crate) fn threads(pid: u32) -> Option<Vec<ThreadCpu>> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
     Some(tasks.flatten().filter_map(|task| thread(&task.path())).collect())
 }
@@ -47,7 +47,7 @@ fn thread(task: &Path) -> Option<ThreadCpu> {
 
 /// A process's memory.
 #[must_use]
-pub(super) fn memory(pid: u32) -> Option<Memory> {
+pub(crate) fn memory(pid: u32) -> Option<Memory> {
     parse_status(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
 }
 
@@ -96,7 +96,8 @@ mod tests {
         let me = std::process::id();
         let all = threads(me).unwrap();
         assert!(all.iter().any(|thread| thread.id == me));
-        assert!(cpu(me).is_some() && memory(me).unwrap().most > 1 << 20);
+        let Memory { now, most } = memory(me).unwrap();
+        assert!(cpu(me).is_some() && now > 1 << 20 && most >= now);
         assert_eq!((cpu(0), memory(0), threads(0)), (None, None, None));
     }
 }
