@@ -7,7 +7,11 @@
 mod error;
 mod url;
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use ::url::Url;
 use http::{
@@ -45,6 +49,11 @@ const RESERVED: [&str; 11] = [
     "transfer-encoding",
     "upgrade",
 ];
+/// The headers of a request whose endpoint adds none.
+static USUAL_HEADERS: LazyLock<Arc<HeaderMap>> =
+    LazyLock::new(|| Arc::new(with_usual(HeaderMap::with_capacity(USUAL_MAX))));
+/// How many headers there are besides those of the config.
+const USUAL_MAX: usize = 8;
 /// What the names of other reserved headers start with: Loadline's own, and those meant for a proxy.
 const RESERVED_PREFIXES: [&str; 2] = ["webhook-", "proxy-"];
 
@@ -60,8 +69,9 @@ pub fn is_reserved_header(name: &HeaderName) -> bool {
 pub struct Endpoint {
     url: Url,
     /// Every header of a request; those of the signature are there with empty values, so that setting them never grows
-    /// the map.
-    headers: HeaderMap,
+    /// the map. Endpoints without headers of their own have them in common: of thousands of brokers, each one's would have
+    /// to be fetched from far memory for its delivery.
+    headers: Arc<HeaderMap>,
     signer: Signer,
     timeout: Duration,
 }
@@ -121,7 +131,7 @@ impl Endpoint {
         body: &[u8],
     ) -> Result<HeaderMap, InvalidHeaderValue> {
         let id = webhook_id(event_id);
-        let mut headers = self.headers.clone();
+        let mut headers = (*self.headers).clone();
         headers.insert(WEBHOOK_SIGNATURE, HeaderValue::try_from(self.signer.sign(&id, timestamp, body))?);
         headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(timestamp));
         headers.insert(WEBHOOK_ID, HeaderValue::try_from(id.into_owned())?);
@@ -143,11 +153,14 @@ fn checked_url(url: &str, egress: &Egress) -> Result<Url, UrlError> {
     url_errors(&url, egress).into_iter().next().map_or(Ok(url), Err)
 }
 
-fn checked_headers(extra: &HeaderMap) -> Result<HeaderMap, EndpointError> {
+fn checked_headers(extra: &HeaderMap) -> Result<Arc<HeaderMap>, EndpointError> {
+    if extra.is_empty() {
+        return Ok(USUAL_HEADERS.clone());
+    }
     if extra.len() > EXTRA_HEADERS_MAX {
         return Err(EndpointError::Headers { count: extra.len() });
     }
-    let mut headers = HeaderMap::with_capacity(extra.len() + 8);
+    let mut headers = HeaderMap::with_capacity(extra.len() + USUAL_MAX);
     for (name, value) in extra {
         if is_reserved_header(name) {
             return Err(EndpointError::HeaderReserved { name: name.to_string() });
@@ -156,13 +169,18 @@ fn checked_headers(extra: &HeaderMap) -> Result<HeaderMap, EndpointError> {
             return Err(EndpointError::HeaderTwice { name: name.to_string() });
         }
     }
+    Ok(Arc::new(with_usual(headers)))
+}
+
+/// `headers` with all others that a request has.
+fn with_usual(mut headers: HeaderMap) -> HeaderMap {
     headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
     headers.entry(USER_AGENT).or_insert(AGENT);
     headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
     for name in [WEBHOOK_ID, WEBHOOK_TIMESTAMP, WEBHOOK_SIGNATURE] {
         headers.insert(name, HeaderValue::from_static(""));
     }
-    Ok(headers)
+    headers
 }
 
 #[cfg(test)]

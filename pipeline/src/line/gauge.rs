@@ -5,7 +5,7 @@ use stages::Gate;
 use state::Clock;
 use tokio::time::Instant;
 
-use super::slot::Slot;
+use super::{slot::Slot, tell::Told};
 
 impl Slot {
     /// Writes down what waits, for whoever asks.
@@ -26,6 +26,12 @@ impl Slot {
         let age = |since| u64::try_from(now.saturating_duration_since(since).as_millis()).unwrap_or(u64::MAX);
         let at = oldest.map_or(0, |since| clock.now().saturating_sub(age(since)).max(1));
         self.broker.tally.gauges.oldest_at.set(at);
+    }
+
+    /// Whether it has to be looked at in a while, whatever happens: what waits grows older, what has been written down or
+    /// said of it may be out of date.
+    pub(super) fn is_active(&self) -> bool {
+        !self.is_idle() || self.shown || self.held || self.told != Told::default()
     }
 
     /// Whether the gate is other than it was when the broker was last looked at, with nothing to say so: an operator has

@@ -111,6 +111,10 @@ impl Queue {
         self.running -= 1;
         if lane.get().waiting.is_empty() {
             lane.remove();
+            if self.lanes.is_empty() {
+                // A table that is made anew is nearer than one of thousands of brokers' that was left alone for a while.
+                self.lanes = FxHashMap::default();
+            }
         } else if !lane.get().parked {
             self.ready.push_back(load.clone());
         }

@@ -65,7 +65,7 @@ pub(super) struct Shard<Stages> {
     events: FuturesUnordered<BoxFuture<'static, Event>>,
     /// Slots where something has happened since they were last advanced; each once.
     stirred: Vec<usize>,
-    /// For each slot, whether it was advanced, or not idle, when it was last looked at.
+    /// For each slot, whether time alone may change it or what is shown of it.
     active: Vec<bool>,
     /// How often they have been looked at.
     looks: usize,
@@ -273,8 +273,8 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
 
     /// Starts whatever may be started at a broker, and sees to it that it is looked at again.
     fn advance(&mut self, index: usize) {
-        self.active[index] = true;
         if self.ending.is_stopping() {
+            self.active[index] = true;
             return;
         }
         let now = Instant::now();
@@ -321,6 +321,7 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
         };
         self.timers.set(index, &mut slot.wake, wake);
         slot.gauge();
+        self.active[index] = gate != Gate::Open || slot.is_active();
         self.submit(index, write);
         self.refill(index, gate);
     }
@@ -381,4 +382,4 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
 }
 
 #[cfg(test)]
-mod burst_tests;
+mod tests;

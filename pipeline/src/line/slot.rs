@@ -52,6 +52,8 @@ pub(super) struct Slot {
     /// Whether it counts as one of those who share the line and lag.
     pub(super) counts_as_lagging: bool,
     pub(super) meter: Meter,
+    /// Whether it was not idle when it was last looked at: what was written down then is out of date once it is.
+    pub(super) shown: bool,
     /// What the log says of it so far.
     pub(super) told: Told,
 }
@@ -83,14 +85,19 @@ impl Slot {
             lagging: false,
             counts_as_lagging: false,
             meter: Meter::new(Instant::now()),
+            shown: false,
             told: Told::default(),
         }
     }
 
     /// Whether nothing is left to do in memory or on disk.
     pub(super) fn is_idle(&self) -> bool {
-        let memory = self.queue.waiting() + self.queue.running() + self.overflow.len();
-        memory == 0 && self.account.unloaded == 0
+        self.queue.running() == 0 && !self.has_more()
+    }
+
+    /// Whether anything is there that might be started, now or later.
+    pub(super) fn has_more(&self) -> bool {
+        self.queue.waiting() + self.overflow.len() > 0 || self.account.unloaded > 0
     }
 
     /// What the broker may be given now.
@@ -154,18 +161,18 @@ impl Slot {
             self.overflow.push_back(item);
             return;
         }
-        let behind_disk = self.held || self.account.unloaded > 0;
-        let parked = self.queue.is_parked(&item.delivery.event().load_id);
-        let fits = self.fits_on_disk(&item);
-        if behind_disk && !fits {
-            self.overflow.push_back(item);
-        } else if behind_disk {
-            self.spill(item, clock, write);
-        } else if !(parked && fits) {
-            self.queue.push(item);
-        } else {
+        let parked = || self.queue.is_parked(&item.delivery.event().load_id);
+        let fits = || self.fits_on_disk(&item);
+        if self.held || self.account.unloaded > 0 {
+            match fits() {
+                true => self.spill(item, clock, write),
+                false => self.overflow.push_back(item),
+            }
+        } else if parked() && fits() {
             let kept = self.copy_to_disk(item, clock, write);
             self.queue.push(kept);
+        } else {
+            self.queue.push(item);
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use arc_swap::ArcSwap;
@@ -25,6 +25,8 @@ pub struct Broker {
     /// What has become of its deliveries in this run.
     pub tally: BrokerTally,
     terms: ArcSwap<Terms>,
+    /// That of the terms, asked for with each event of a delivery.
+    concurrency: AtomicUsize,
     leaving: AtomicBool,
 }
 
@@ -32,8 +34,16 @@ impl Broker {
     /// A broker that is served by shard `shard` on these terms.
     #[must_use]
     pub fn new(id: impl Into<Arc<str>>, ordinal: usize, shard: usize, terms: Terms, health: Health) -> Self {
-        let (terms, leaving) = (ArcSwap::from_pointee(terms), AtomicBool::new(false));
-        Self { id: id.into(), ordinal, shard, health, tally: BrokerTally::default(), terms, leaving }
+        Self {
+            id: id.into(),
+            ordinal,
+            shard,
+            health,
+            tally: BrokerTally::default(),
+            concurrency: AtomicUsize::new(terms.concurrency),
+            terms: ArcSwap::from_pointee(terms),
+            leaving: AtomicBool::new(false),
+        }
     }
 
     /// What is agreed now. Whoever does several things that have to fit together reads it once.
@@ -51,13 +61,14 @@ impl Broker {
     /// How many attempts may be on the wire to it at once now.
     #[must_use]
     pub fn concurrency(&self) -> usize {
-        self.terms.load().concurrency
+        self.concurrency.load(Ordering::Relaxed)
     }
 
     /// Agrees on other terms: every attempt that begins from now on is made on them. A new quota takes over from the
     /// old one, so that the change itself allows no attempt more.
     pub fn agree(&self, terms: Terms) {
         let old = self.terms();
+        self.concurrency.store(terms.concurrency, Ordering::Relaxed);
         if Arc::ptr_eq(&old.quota, &terms.quota) {
             self.terms.store(Arc::new(terms));
             return;

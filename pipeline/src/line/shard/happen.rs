@@ -48,7 +48,12 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
                     // Cannot happen: it stays there until it is finished, below, and that comes after this.
                     None => tracing::error!(%load, "a delivery has ended that was not running"),
                 }
-                self.stir(slot);
+                if self.slots[slot].has_more() {
+                    self.stir(slot);
+                } else {
+                    // There is nothing to start, and its end comes: one of thousands of brokers is far off in memory.
+                    self.slots[slot].gauge();
+                }
             }
             Event::Carried { slot, load, end, succeeded } => {
                 self.on_carried(slot, &load, end?, succeeded);

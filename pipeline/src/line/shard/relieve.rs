@@ -1,5 +1,5 @@
-//! What a shard does when time has passed: it looks at brokers that it was to look at again, and ten times a second it sees what operators have turned, and sends to
-//! disk what holds up the others.
+//! What a shard does when time has passed: it looks at brokers that it was to look at again, and ten times a second it
+//! sees what operators have turned, and sends to disk what holds up the others.
 
 use std::sync::atomic::Ordering;
 
@@ -11,8 +11,9 @@ use tokio::time::Instant;
 
 use super::{Shard, Write};
 
-/// In how many looks around each idle slot is looked at once: within a second.
-const IDLE_TURNS: usize = 10;
+/// In how many looks around each slot at which nothing can have changed by itself is looked at once: within ten seconds,
+/// for what an operator has turned.
+const QUIET_TURNS: usize = 100;
 
 impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
     /// Looks at the brokers whose time has come, and at all of them if it is time for that.
@@ -27,19 +28,21 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
             self.look_around(&looked_at, now);
             self.relieve(&looked_at, now);
             for index in looked_at {
-                self.active[index] = !self.slots[index].is_idle();
+                let slot = &mut self.slots[index];
+                slot.shown = !slot.is_idle();
+                self.active[index] = slot.is_active();
             }
         }
     }
 
-    /// The slots to look at this time: those that are not idle or were not until now, and of the others every tenth. With
-    /// thousands of brokers, looking at all of them would cost as much as some of the deliveries.
+    /// The slots to look at this time: the active ones, and of the others every hundredth. With thousands of brokers,
+    /// looking at all of them would cost as much as some of the deliveries.
     fn next_look(&mut self) -> Vec<usize> {
         self.looks = self.looks.wrapping_add(1);
-        let turn = self.looks % IDLE_TURNS;
+        let turn = self.looks % QUIET_TURNS;
         let active = self.active.iter().enumerate();
         active
-            .filter(|(index, active)| **active || index % IDLE_TURNS == turn)
+            .filter(|(index, active)| **active || index % QUIET_TURNS == turn)
             .map(|(index, _)| index)
             .collect()
     }
@@ -47,7 +50,9 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
     /// Writes down what waits, and looks at brokers that an operator has paused, resumed, disabled or enabled.
     fn look_around(&mut self, slots: &[usize], now: Instant) {
         for &index in slots {
-            self.slots[index].gauge_oldest(now, &self.clock);
+            if self.active[index] {
+                self.slots[index].gauge_oldest(now, &self.clock);
+            }
             self.slots[index].tell(now);
             if self.slots[index].was_turned(now) {
                 self.advance(index);
