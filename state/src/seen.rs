@@ -12,9 +12,13 @@ use std::{
 use fastbloom::AtomicBloomFilter;
 use parking_lot::RwLock;
 
-/// With so many bits for a key, one in a thousand keys that are not there is said to be possibly there (Bloom, 1970:
-/// 1.44 times the logarithm to base 2 of a thousand): each time costs one look at the tree.
+/// With so many bits for a key, of which [`HASHES`] are set, two in a thousand keys that are not there are said to be
+/// possibly there (Bloom, 1970: `(1 - exp(-hashes / bits)) ^ hashes`): each time costs one look at the tree.
 const BITS_PER_KEY: usize = 15;
+
+/// How many bits a key sets. Ten would let the fewest pass, less than one in a thousand; but in a large filter each bit has
+/// to be fetched from far memory.
+const HASHES: u32 = 5;
 
 /// How many keys the first filter of a new tree is for; each further one is for twice as many as the one before, or as many
 /// as there is room for.
@@ -62,7 +66,7 @@ struct Filter {
 impl Filter {
     fn new(keys_max: usize) -> Self {
         let bits = AtomicBloomFilter::with_num_bits(keys_max * BITS_PER_KEY);
-        let keys = bits.hasher(RandomState::new()).expected_items(keys_max);
+        let keys = bits.hasher(RandomState::new()).hashes(HASHES);
         Self { keys, left: AtomicU64::new(keys_max as u64), keys_max }
     }
 
