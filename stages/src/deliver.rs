@@ -8,8 +8,12 @@
 
 mod failure;
 
-use http::{HeaderName, HeaderValue, Method, StatusCode, header::RETRY_AFTER};
-use reqwest::{Request, Response};
+use std::error::Error;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header::RETRY_AFTER};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
 use state::Clock;
 use tokio::time::timeout;
 
@@ -48,24 +52,25 @@ impl Deliver {
         let request = self.request(delivery, endpoint)?;
         let mut answer = None;
         let exchange = async {
-            let response = self.clients.of(broker.shard).execute(request).await?;
+            let response = self.clients.of(broker.shard).request(request).await?;
             let pause = response.headers().get(RETRY_AFTER);
             let pause = pause.and_then(|value| retry_after(value, self.clock.now()));
             let status = response.status();
             answer = Some((status, pause));
-            read(response, self.response_max).await.map(|()| status)
+            read(response, self.response_max).await?;
+            Ok::<_, Box<dyn Error + Send + Sync>>(status)
         };
         let ended = timeout(endpoint.timeout(), exchange).await;
         match (answer, ended) {
             // The status says all there is to know, whether or not the rest of the answer came.
             (Some((status, pause)), _) if !status.is_success() => Err(failure::refused(status, pause)),
             (_, Ok(Ok(status))) => Ok(status),
-            (answer, Ok(Err(error))) => Err(failure::broken(error, status(answer))),
+            (answer, Ok(Err(error))) => Err(failure::broken(&*error, status(answer))),
             (answer, Err(_)) => Err(failure::timed_out(endpoint.timeout(), status(answer))),
         }
     }
 
-    fn request(&self, delivery: &Delivery, endpoint: &Endpoint) -> Result<Request, Failure> {
+    fn request(&self, delivery: &Delivery, endpoint: &Endpoint) -> Result<Request<Full<Bytes>>, Failure> {
         let event = delivery.event();
         let mut headers = endpoint
             .headers(&event.event_id, self.clock.now() / 1_000, &event.body)
@@ -74,9 +79,10 @@ impl Deliver {
             let parent = HeaderValue::try_from(parent.to_string()).map_err(|_| failure::unsendable())?;
             headers.insert(TRACE_PARENT, parent);
         }
-        let mut request = Request::new(Method::POST, endpoint.url().clone());
+        let mut request = Request::new(Full::new(event.body.clone()));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = endpoint.uri().clone();
         *request.headers_mut() = headers;
-        *request.body_mut() = Some(event.body.clone().into());
         Ok(request)
     }
 }
@@ -103,13 +109,13 @@ fn status<T>(answer: Option<(StatusCode, T)>) -> Option<StatusCode> {
 }
 
 /// Reads the body to its end, or gives it up once it is known to be longer than `max` bytes.
-async fn read(mut response: Response, max: usize) -> reqwest::Result<()> {
-    let mut left = max;
-    if response.content_length().is_some_and(|length| length > max as u64) {
+async fn read(response: Response<Incoming>, max: usize) -> hyper::Result<()> {
+    let (mut left, mut body) = (max, response.into_body());
+    if body.size_hint().lower() > max as u64 {
         return Ok(());
     }
-    while let Some(chunk) = response.chunk().await? {
-        match left.checked_sub(chunk.len()) {
+    while let Some(frame) = body.frame().await {
+        match left.checked_sub(frame?.data_ref().map_or(0, Bytes::len)) {
             Some(rest) => left = rest,
             None => break,
         }

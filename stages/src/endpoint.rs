@@ -15,13 +15,14 @@ use std::{
 
 use ::url::Url;
 use http::{
-    HeaderMap, HeaderName, HeaderValue,
+    HeaderMap, HeaderName, HeaderValue, Uri,
     header::{ACCEPT, CONTENT_TYPE, InvalidHeaderValue, USER_AGENT},
 };
 
 use crate::{egress::Egress, sign::Signer, webhook_id::webhook_id};
 
 pub use error::EndpointError;
+use url::uri_of;
 pub use url::{UrlError, url_errors};
 
 /// How many headers a config may add: each is copied with every request.
@@ -68,6 +69,8 @@ pub fn is_reserved_header(name: &HeaderName) -> bool {
 #[derive(Clone)]
 pub struct Endpoint {
     url: Url,
+    /// The same as a request has it.
+    uri: Uri,
     /// Every header of a request; those of the signature are there with empty values, so that setting them never grows
     /// the map. Endpoints without headers of their own have them in common: of thousands of brokers, each one's would have
     /// to be fetched from far memory for its delivery.
@@ -98,13 +101,19 @@ impl Endpoint {
         if timeout.is_zero() {
             return Err(EndpointError::Timeout);
         }
-        Ok(Self { url: checked_url(url, egress)?, headers: checked_headers(extra_headers)?, signer, timeout })
+        let (url, uri) = checked_url(url, egress)?;
+        Ok(Self { url, uri, headers: checked_headers(extra_headers)?, signer, timeout })
     }
 
     /// Where to post.
     #[must_use]
     pub fn url(&self) -> &Url {
         &self.url
+    }
+
+    /// Where to post, as a request has it.
+    pub(crate) fn uri(&self) -> &Uri {
+        &self.uri
     }
 
     /// Scheme, host and port: as much of the URL as may be shown.
@@ -148,9 +157,13 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-fn checked_url(url: &str, egress: &Egress) -> Result<Url, UrlError> {
+fn checked_url(url: &str, egress: &Egress) -> Result<(Url, Uri), UrlError> {
     let url = Url::parse(url)?;
-    url_errors(&url, egress).into_iter().next().map_or(Ok(url), Err)
+    if let Some(error) = url_errors(&url, egress).into_iter().next() {
+        return Err(error);
+    }
+    let uri = uri_of(&url)?;
+    Ok((url, uri))
 }
 
 fn checked_headers(extra: &HeaderMap) -> Result<Arc<HeaderMap>, EndpointError> {

@@ -7,10 +7,24 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use reqwest::{Certificate, Client, redirect};
-use rustls::crypto::{CryptoProvider, ring};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper_util::{
+    client::legacy::Client,
+    rt::{TokioExecutor, TokioTimer},
+};
+use rustls::{
+    ClientConfig,
+    client::Resumption,
+    crypto::{CryptoProvider, ring},
+    pki_types::{
+        CertificateDer,
+        pem::{Error as PemError, PemObject},
+    },
+};
 
 use crate::{
+    connect::{self, Connect},
     egress::Egress,
     resolver::{GuardedResolver, Lookup, SystemLookup},
 };
@@ -42,7 +56,7 @@ pub enum HttpClientError {
         /// Which one, counted from 1.
         number: usize,
         /// What was found.
-        source: reqwest::Error,
+        source: PemError,
     },
     /// A certificate authority's PEM holds no certificate.
     #[error("extra certificate authority number {number} holds no certificate: give its certificates as PEM")]
@@ -54,12 +68,15 @@ pub enum HttpClientError {
     #[error(
         "the http client cannot be made: check the extra certificate authorities, and that the system has a set of its own (ca-certificates)"
     )]
-    Build(#[from] reqwest::Error),
+    Build(#[from] rustls::Error),
 }
+
+/// One shard's client.
+pub(crate) type HttpClient = Client<Connect, Full<Bytes>>;
 
 /// One HTTP client for each shard. A clone shares them.
 #[derive(Clone)]
-pub struct HttpClients(Arc<[Client]>);
+pub struct HttpClients(Arc<[HttpClient]>);
 
 impl HttpClients {
     /// Clients for `shards` shards, which resolve names with the system's resolver and obey `egress`.
@@ -84,15 +101,15 @@ impl HttpClients {
             return Err(HttpClientError::NoShards);
         }
         install_crypto();
-        let authorities = authorities(&options.extra_ca_pem)?;
+        let tls = connect::tls(authorities(&options.extra_ca_pem)?)?;
         let resolver = GuardedResolver::new(lookup, egress.clone());
-        let client = |_| client(options, authorities.clone(), resolver.clone());
-        Ok(Self((0..shards).map(client).collect::<Result<_, _>>()?))
+        let client = |_| client(options, tls.clone(), resolver.clone());
+        Ok(Self((0..shards).map(client).collect()))
     }
 
     /// The client of shard `shard`; numbers beyond the last shard start over at the first.
     #[must_use]
-    pub fn of(&self, shard: usize) -> &Client {
+    pub(crate) fn of(&self, shard: usize) -> &HttpClient {
         &self.0[shard % self.0.len()]
     }
 }
@@ -103,42 +120,29 @@ impl fmt::Debug for HttpClients {
     }
 }
 
-fn client(
-    options: &HttpOptions,
-    authorities: Vec<Certificate>,
-    resolver: GuardedResolver,
-) -> reqwest::Result<Client> {
-    Client::builder()
-        .dns_resolver(resolver)
-        .no_proxy()
-        .redirect(redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        // Off already, unless another crate of the build turns the features on.
-        .no_gzip()
-        .no_brotli()
-        .no_zstd()
-        .no_deflate()
-        .connect_timeout(options.connect_timeout)
+fn client(options: &HttpOptions, mut tls: ClientConfig, resolver: GuardedResolver) -> HttpClient {
+    // Each shard remembers its own brokers' sessions: a store that all share would be full with the first few, and a lock.
+    tls.resumption = Resumption::default();
+    Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
         .pool_idle_timeout(options.idle_timeout)
         .pool_max_idle_per_host(options.idle_per_host_max)
-        .tcp_nodelay(true)
-        .tls_certs_merge(authorities)
-        .build()
+        .build(Connect::new(resolver, tls, options.connect_timeout))
 }
 
-/// Makes `ring` the process's crypto provider, unless it has one: the HTTP client asks for the process's.
+/// Makes `ring` the process's crypto provider, unless it has one: TLS asks for the process's.
 pub fn install_crypto() {
     if CryptoProvider::get_default().is_none() && ring::default_provider().install_default().is_err() {
         tracing::debug!("another thread has installed a crypto provider first; that one is used");
     }
 }
 
-fn authorities(pems: &[Vec<u8>]) -> Result<Vec<Certificate>, HttpClientError> {
+fn authorities(pems: &[Vec<u8>]) -> Result<Vec<CertificateDer<'static>>, HttpClientError> {
     let mut all = Vec::new();
     for (pem, number) in pems.iter().zip(1..) {
-        let found = Certificate::from_pem_bundle(pem)
-            .map_err(|source| HttpClientError::Certificate { number, source })?;
+        let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+        let found = found.map_err(|source| HttpClientError::Certificate { number, source })?;
         if found.is_empty() {
             return Err(HttpClientError::NoCertificate { number });
         }

@@ -3,11 +3,13 @@
 mod ack;
 mod backoff;
 mod breaker;
+mod connect;
 mod decode;
 mod dedupe;
 mod deliver;
 mod egress;
 mod endpoint;
+mod error_chain;
 mod excerpt;
 mod health;
 mod http_clients;
@@ -42,7 +44,7 @@ pub use endpoint::{EXTRA_HEADERS_MAX, Endpoint, EndpointError, UrlError, is_rese
 pub use health::{AttemptMark, Gate, Health, HealthCounts, HealthState, LastError};
 pub use http_clients::{HttpClientError, HttpClients, HttpOptions, install_crypto};
 pub use quota::{Quota, QuotaError, RATE_MAX, RATE_MIN, REFILL_MAX, Replaced};
-pub use resolver::{GuardedResolver, Looking, Lookup, SystemLookup};
+pub use resolver::{Looking, Lookup, SystemLookup};
 pub use retry::{AttemptExt, Retry};
 pub use retry_after::retry_after;
 pub use retry_budget::{RetryBudget, RetryBudgetPolicy};

@@ -5,14 +5,18 @@
 //! address itself never gets here; it is checked when its endpoint is made.
 
 use std::{
+    error::Error,
     future::Future,
     io,
     net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::Arc,
+    task::{Context, Poll},
+    vec,
 };
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use hyper_util::client::legacy::connect::dns::Name;
+use tower_service::Service;
 
 use crate::egress::{AddressRefused, Egress};
 
@@ -43,7 +47,7 @@ impl Lookup for SystemLookup {
 ///
 /// Fails with [`AddressRefused`] in its error's chain of sources if a name has addresses and none is permitted.
 #[derive(Clone)]
-pub struct GuardedResolver {
+pub(crate) struct GuardedResolver {
     lookup: Arc<dyn Lookup>,
     egress: Arc<Egress>,
 }
@@ -51,28 +55,34 @@ pub struct GuardedResolver {
 impl GuardedResolver {
     /// A resolver that asks `lookup` and obeys `egress`.
     #[must_use]
-    pub fn new(lookup: Arc<dyn Lookup>, egress: Egress) -> Self {
+    pub(crate) fn new(lookup: Arc<dyn Lookup>, egress: Egress) -> Self {
         Self { lookup, egress: Arc::new(egress) }
     }
 }
 
-impl Resolve for GuardedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
+impl Service<Name> for GuardedResolver {
+    type Response = vec::IntoIter<SocketAddr>;
+    type Error = Box<dyn Error + Send + Sync>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
         let looking = self.lookup.addresses(name.as_str());
         let egress = self.egress.clone();
         Box::pin(async move {
             let found = looking.await?;
-            let permitted: Vec<_> =
-                found.iter().copied().filter(|address| egress.permits(*address)).collect();
+            // Port 0 stands for the port of the URL.
+            let permitted = found.iter().filter(|address| egress.permits(**address));
+            let permitted: Vec<_> = permitted.map(|address| SocketAddr::new(*address, 0)).collect();
             match found.first() {
                 None => Err(io::Error::new(io::ErrorKind::NotFound, "the host name has no address").into()),
                 Some(&address) if permitted.is_empty() => {
                     Err(AddressRefused { address, host: name.as_str().to_owned() }.into())
                 }
-                // Port 0 stands for the port of the URL.
-                Some(_) => {
-                    Ok(Box::new(permitted.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
-                }
+                Some(_) => Ok(permitted.into_iter()),
             }
         })
     }
@@ -83,10 +93,10 @@ mod tests {
     use super::*;
     use crate::testing::FixedLookup;
 
-    async fn resolve(answer: &[&str]) -> Result<Vec<IpAddr>, Box<dyn std::error::Error + Send + Sync>> {
+    async fn resolve(answer: &[&str]) -> Result<Vec<IpAddr>, Box<dyn Error + Send + Sync>> {
         let lookup = Arc::new(FixedLookup::new(answer));
-        let resolver = GuardedResolver::new(lookup, Egress::default());
-        Ok(resolver.resolve("tms.example".parse().unwrap()).await?.map(|address| address.ip()).collect())
+        let mut resolver = GuardedResolver::new(lookup, Egress::default());
+        Ok(resolver.call("tms.example".parse().unwrap()).await?.map(|address| address.ip()).collect())
     }
 
     #[tokio::test]
@@ -114,8 +124,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_system_resolver_knows_this_machine_and_the_guard_refuses_it() {
-        let resolver = GuardedResolver::new(Arc::new(SystemLookup), Egress::default());
-        let Err(error) = resolver.resolve("localhost".parse().unwrap()).await else { panic!("permitted") };
+        let mut resolver = GuardedResolver::new(Arc::new(SystemLookup), Egress::default());
+        let Err(error) = resolver.call("localhost".parse().unwrap()).await else { panic!("permitted") };
         assert!(error.downcast_ref::<AddressRefused>().unwrap().address.is_loopback());
     }
 }

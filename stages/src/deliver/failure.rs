@@ -3,12 +3,14 @@
 //! `may_have_arrived` is false only where the event cannot have been taken: nothing was written, or the receiver said
 //! no. A cause never holds the URL, a header or anything of the answer but its status.
 
-use std::{error::Error, io, iter, time::Duration};
+use std::{error::Error, time::Duration};
 
 use http::StatusCode;
+use hyper_util::client::legacy;
 
 use crate::{
     egress::AddressRefused,
+    error_chain::sources,
     models::{Failure, FailureKind},
 };
 
@@ -41,14 +43,14 @@ pub(super) fn timed_out(limit: Duration, status: Option<StatusCode>) -> Failure 
 }
 
 /// The exchange broke off.
-pub(super) fn broken(error: reqwest::Error, status: Option<StatusCode>) -> Failure {
-    if let Some(refused) = source_of::<AddressRefused>(&error) {
+pub(super) fn broken(error: &(dyn Error + 'static), status: Option<StatusCode>) -> Failure {
+    if let Some(refused) = source_of::<AddressRefused>(error) {
         let failure = transient(&refused.to_string(), status, false);
         return Failure { kind: FailureKind::AddressRefused, ..failure };
     }
-    let unwritten = source_of(&error).is_some_and(is_unwritten);
-    let may_have_arrived = !error.is_connect() && !unwritten;
-    transient(&words(error), status, may_have_arrived)
+    let unconnected = source_of(error).is_some_and(legacy::Error::is_connect);
+    let unwritten = source_of(error).is_some_and(is_unwritten);
+    transient(&words(error), status, !(unconnected || unwritten))
 }
 
 /// The event cannot be put into a request, now or ever.
@@ -71,23 +73,19 @@ fn is_unwritten(error: &hyper::Error) -> bool {
     error.is_canceled()
 }
 
-fn sources(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
-    iter::successors(error.source(), |&error| error.source())
-}
-
-fn source_of<E: Error + 'static>(error: &reqwest::Error) -> Option<&E> {
+fn source_of<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e E> {
     sources(error).find_map(|source| source.downcast_ref())
 }
 
-/// The innermost error's words: those around it only say that something went wrong, and the outermost shows the URL.
-fn words(error: reqwest::Error) -> String {
-    if error.is_connect() && error.is_timeout() {
-        return "timed out while connecting".to_owned();
+/// The innermost error's words: those around it only say that something went wrong.
+fn words(error: &(dyn Error + 'static)) -> String {
+    let innermost = sources(error).last().unwrap_or(error);
+    let http2 = innermost.downcast_ref::<h2::Error>();
+    if let Some(reason) = http2.and_then(h2::Error::reason) {
+        // All its words can hold the receiver's.
+        return format!("http/2 error: {reason}");
     }
-    let Some(innermost) = sources(&error).last() else {
-        return error.without_url().to_string();
-    };
-    match innermost.downcast_ref::<io::Error>() {
+    match http2.and_then(h2::Error::get_io).or_else(|| innermost.downcast_ref()) {
         // The kind's name is the same on every system.
         Some(system) if system.raw_os_error().is_some() => system.kind().to_string(),
         _ => innermost.to_string(),
@@ -106,10 +104,10 @@ mod tests {
     use bytes::Bytes;
     use http::Request;
     use http_body_util::Full;
-    use hyper::client::conn::http1::handshake;
-    use hyper_util::rt::TokioIo;
+    use hyper::client::conn::{http1::handshake, http2};
+    use hyper_util::rt::{TokioExecutor, TokioIo};
     use proptest::prelude::*;
-    use tokio::io::AsyncReadExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
 
@@ -180,6 +178,34 @@ mod tests {
         let close_after_reading = async move { theirs.read_u8().await };
         let (sent, read) = tokio::join!(after.send_request(request()), close_after_reading);
         assert!(read.is_ok() && !is_unwritten(&sent.unwrap_err()));
+    }
+
+    #[tokio::test]
+    async fn what_a_receiver_says_as_it_hangs_up_is_in_no_cause() {
+        // RFC 9113, sections 4.1, 6.5 and 6.8: empty settings; going away, enhance your calm, and why.
+        let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+        let go_away = [&[0, 0, 14, 7, 0, 0, 0, 0, 0], &[0; 4][..], &[0, 0, 0, 11], b"secret"].concat();
+        let (ours, mut theirs) = tokio::io::duplex(4_096);
+        let (mut client, connection) =
+            http2::handshake(TokioExecutor::new(), TokioIo::new(ours)).await.unwrap();
+        tokio::spawn(connection);
+        let hang_up = async {
+            theirs.write_all(&settings).await.unwrap();
+            let mut preface = [0; 24];
+            theirs.read_exact(&mut preface).await.unwrap();
+            // Up to the request's headers, which are of type 1.
+            let mut frame = [0; 9];
+            while frame[3] != 1 {
+                theirs.read_exact(&mut frame).await.unwrap();
+                let mut payload = vec![0; usize::from(frame[1]) << 8 | usize::from(frame[2])];
+                theirs.read_exact(&mut payload).await.unwrap();
+            }
+            theirs.write_all(&go_away).await.unwrap();
+        };
+        let request = Request::post("https://tms.example/").body(Full::new(Bytes::new())).unwrap();
+        let (sent, ()) = tokio::join!(client.send_request(request), hang_up);
+        let failure = broken(&sent.unwrap_err(), None);
+        assert_eq!(failure.cause, "http/2 error: detected excessive load generating behavior");
     }
 
     proptest! {

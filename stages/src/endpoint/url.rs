@@ -69,13 +69,16 @@ pub fn url_errors(url: &Url, egress: &Egress) -> Vec<UrlError> {
     if let Some(&address) = addresses.first()
         && !addresses.iter().any(|address| egress.permits(*address))
     {
-        errors.push(AddressRefused { address, host: host.clone() }.into());
+        errors.push(AddressRefused { address, host }.into());
     }
-    // The HTTP client makes the same conversion for every request; here it fails early.
-    if url.as_str().parse::<Uri>().is_err() {
-        errors.push(UrlError::Unsendable { host });
-    }
+    errors.extend(uri_of(url).err());
     errors
+}
+
+/// `url` as a request has it.
+pub(super) fn uri_of(url: &Url) -> Result<Uri, UrlError> {
+    let unsendable = |_| UrlError::Unsendable { host: url.host_str().unwrap_or_default().to_owned() };
+    url.as_str().parse().map_err(unsendable)
 }
 
 /// The addresses a host stands for without asking anybody: its own, and those `localhost` has by RFC 6761, section 6.3.
