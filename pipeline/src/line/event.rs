@@ -10,7 +10,7 @@ use stages::{
 };
 use state::Recorded;
 
-use super::{command::Replaying, load::Loaded, slot::Write};
+use super::{command::Replaying, load::Loaded, write::Write};
 
 /// Something a shard has been waiting for; `slot` says whose it is, where it is one broker's.
 pub(super) enum Event {

@@ -42,6 +42,7 @@ mod timers;
 mod watermark;
 #[cfg(test)]
 mod world;
+mod write;
 
 use std::sync::Arc;
 

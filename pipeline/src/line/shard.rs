@@ -28,9 +28,10 @@ use super::{
     limits::{Limits, Shared},
     load,
     queue::{Item, Origin},
-    slot::{Slot, Write},
+    slot::Slot,
     ticket::Share,
     timers::Timers,
+    write::Write,
 };
 use crate::stop::{Level, Stop};
 

@@ -21,7 +21,7 @@ use super::{
     meter::Meter,
     queue::{Item, Origin, Queue},
     tell::Told,
-    ticket::Share,
+    write::{Write, cost, spilled},
 };
 
 /// The fewest deliveries read from disk at once, so that a read is worth its cost.
@@ -56,16 +56,6 @@ pub(super) struct Slot {
     pub(super) shown: bool,
     /// What the log says of it so far.
     pub(super) told: Told,
-}
-
-/// Deliveries on their way to disk, and what is given up once they are durable.
-#[derive(Debug, Default)]
-pub(super) struct Write {
-    pub(super) deliveries: Vec<SpilledDelivery>,
-    /// One for each delivery: the share that its durability settles; none if it was on disk before.
-    pub(super) shares: Vec<Option<Share>>,
-    /// Items that leave memory; their permits are given back when the write is done.
-    pub(super) unloaded: Vec<Item>,
 }
 
 impl Slot {
@@ -363,40 +353,6 @@ impl Slot {
             item.rewrite = false;
         }
         item
-    }
-}
-
-impl Write {
-    fn push(&mut self, delivery: SpilledDelivery, origin: Origin, account: &mut Account) {
-        account.writing(delivery.seq);
-        let share = match origin {
-            Origin::Live(share) => {
-                account.add(Spill::cost(&delivery));
-                Some(share)
-            }
-            Origin::Disk => None,
-        };
-        self.deliveries.push(delivery);
-        self.shares.push(share);
-    }
-}
-
-/// The bytes `item` takes on disk.
-pub(super) fn cost(item: &Item) -> u64 {
-    Spill::cost_of(item.delivery.event())
-}
-
-fn spilled(item: &Item, clock: &Clock) -> SpilledDelivery {
-    let now = Instant::now();
-    let wait = item.not_before.map_or(0, |until| until.saturating_duration_since(now).as_millis());
-    let not_before = if wait == 0 { 0 } else { clock.now() + u64::try_from(wait).unwrap_or(u64::MAX / 2) };
-    SpilledDelivery {
-        broker: item.delivery.broker.id.clone(),
-        seq: item.delivery.seq,
-        event: item.delivery.event().clone(),
-        history: item.delivery.history.clone(),
-        not_before,
-        may_repeat: item.delivery.may_repeat,
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
     super::{
         event::{self, Event},
         queue::Origin,
-        slot::{Write, cost},
+        write::{Write, cost},
     },
     Shard, TOGETHER_MAX,
 };

@@ -20,8 +20,9 @@ use crate::line::{
     limits::{Limits, Shared},
     load::Loaded,
     queue::{Item, Origin},
-    slot::{Slot, Write, cost},
+    slot::Slot,
     testing::{broker, item, tickets},
+    write::{Write, cost},
 };
 
 pub(super) type Places = BoxFuture<'static, Vec<OwnedSemaphorePermit>>;

@@ -14,8 +14,9 @@ use proptest::prelude::{Just, Strategy, prop, prop_assert, prop_assert_eq, prop_
 use self::inside::World;
 use super::{
     limits::Limits,
-    slot::{Slot, cost},
+    slot::Slot,
     testing::{item, limits},
+    write::cost,
 };
 
 const BROKERS: usize = 2;

@@ -21,7 +21,7 @@ use super::{
     BROKERS, Do, How,
     inside::{Commit, Heard, Name, Places, Read, World},
 };
-use crate::line::{account::Account, load::Loaded, slot::Write};
+use crate::line::{account::Account, load::Loaded, write::Write};
 
 /// Marks verdicts as being recorded, as `Ack` alone can; what it records nobody reads.
 fn ack() -> Ack {
