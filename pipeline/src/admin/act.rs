@@ -59,7 +59,8 @@ impl Act {
     }
 }
 
-/// Carries it out in a running line; what the broker's state is then. Its shard sees it within a tenth of a second.
+/// Carries it out in a running line; what the broker's state is then. Its shard sees it within a tenth of a second
+/// if there is anything for the broker, and with its next arrival otherwise.
 pub(super) async fn on_running(
     ledger: &Ledger,
     broker: &Broker,

@@ -14,9 +14,14 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// What there is to say of a broker in `state` with so many deliveries on disk.
-    fn of(state: HealthState, on_disk: u64) -> Self {
-        let in_trouble = matches!(state, HealthState::Open | HealthState::HalfOpen);
+    /// What there is to say next, of a broker that is in `state` now and has so many deliveries on disk.
+    fn next(self, state: HealthState, on_disk: u64) -> Self {
+        let in_trouble = match state {
+            HealthState::Open | HealthState::HalfOpen => true,
+            HealthState::Healthy | HealthState::Limited => false,
+            // An operator's or a 410's doing, told by whoever did it: whether it would take any is not known.
+            HealthState::Disabled | HealthState::Paused => self.in_trouble,
+        };
         Self { in_trouble, on_disk: on_disk > 0 }
     }
 }
@@ -26,7 +31,7 @@ impl Slot {
     pub(super) fn tell(&mut self, now: Instant) {
         let health = &self.broker.health;
         let (on_disk, broker) = (self.account.deliveries(), &self.broker.id);
-        let told = Told::of(health.state(now), on_disk);
+        let told = self.told.next(health.state(now), on_disk);
         let before = std::mem::replace(&mut self.told, told);
         if told == before {
             return;
@@ -53,10 +58,20 @@ mod tests {
 
     #[test]
     fn an_open_breaker_that_is_tried_is_no_news_and_one_that_closes_is() {
-        let open = Told::of(HealthState::Open, 3);
-        assert_eq!(open, Told::of(HealthState::HalfOpen, 9));
-        assert_ne!(open, Told::of(HealthState::Healthy, 3));
-        assert_ne!(Told::of(HealthState::Healthy, 3), Told::of(HealthState::Limited, 0));
-        assert_eq!(Told::default(), Told::of(HealthState::Paused, 0));
+        let new = Told::default();
+        let open = new.next(HealthState::Open, 3);
+        assert_eq!(open, open.next(HealthState::HalfOpen, 9));
+        assert_ne!(open, open.next(HealthState::Healthy, 3));
+        assert_ne!(open, open.next(HealthState::Limited, 0));
+        assert_eq!(new, new.next(HealthState::Paused, 0));
+    }
+
+    #[test]
+    fn a_broker_in_trouble_that_is_paused_or_disabled_does_not_take_deliveries_again() {
+        let open = Told::default().next(HealthState::Open, 3);
+        for state in [HealthState::Paused, HealthState::Disabled] {
+            assert_eq!(open.next(state, 3), open);
+            assert_ne!(open.next(state, 3).next(HealthState::Healthy, 3), open);
+        }
     }
 }

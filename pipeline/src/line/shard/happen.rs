@@ -48,11 +48,12 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
                     // Cannot happen: it stays there until it is finished, below, and that comes after this.
                     None => tracing::error!(%load, "a delivery has ended that was not running"),
                 }
-                if self.slots[slot].has_more() {
+                let at = &self.slots[slot];
+                if at.has_more() || at.held {
                     self.stir(slot);
                 } else {
                     // There is nothing to start, and its end comes: one of thousands of brokers is far off in memory.
-                    self.slots[slot].gauge();
+                    at.gauge();
                 }
             }
             Event::Carried { slot, load, end, succeeded } => {

@@ -1,5 +1,5 @@
-//! What a shard does when time has passed: it looks at brokers that it was to look at again, and ten times a second it
-//! sees what operators have turned, and sends to disk what holds up the others.
+//! What a shard does when time has passed: it looks at brokers that it was to look at again, and ten times a second, at
+//! those that have anything to do, it sees what operators have turned, and sends to disk what holds up the others.
 
 use std::sync::atomic::Ordering;
 
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{Shard, Write};
 
-/// In how many looks around each slot at which nothing can have changed by itself is looked at once: within ten seconds,
+/// In how many looks around each slot at which nothing can have changed by itself is looked at once: in some ten seconds,
 /// for what an operator has turned.
 const QUIET_TURNS: usize = 100;
 
