@@ -247,9 +247,11 @@ impl Unknown {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::open_database;
 
     fn open(dir: &Path, now: UnixMillis) -> (sled::Db, Buckets) {
-        let db = sled::Config::new().path(dir).flush_every_ms(None).open().unwrap();
+        // Not sled's own `open`: its helper threads may still hold what a test has just dropped.
+        let db = open_database(dir, dir, 8 << 20).unwrap();
         let buckets = Buckets::open(&db, &Arc::from(dir), 1_000, 1 << 20, now).unwrap();
         (db, buckets)
     }

@@ -213,12 +213,13 @@ impl Store {
     }
 }
 
-/// How often to ask for a database that is still being closed, a hundredth of a second apart.
-const CLOSING_MAX: u32 = 200;
+/// How often to ask for a database that is still being closed, a hundredth of a second apart: a helper thread of sled's
+/// may be waiting for a slow disk.
+const CLOSING_MAX: u32 = 1_000;
 
 /// Opens the database. Whoever holds the directory's own lock is alone with it; but sled's helper threads can keep a
 /// database for a moment after this process has dropped it, and sled then says that it is locked.
-fn open_database(path: &Path, database: &Path, cache: u64) -> Result<sled::Db, StateFault> {
+pub(crate) fn open_database(path: &Path, database: &Path, cache: u64) -> Result<sled::Db, StateFault> {
     for _ in 1..CLOSING_MAX {
         match try_open_database(path, database, cache) {
             Err(StateFault::Io { detail, .. }) if detail.contains("could not acquire lock") => {

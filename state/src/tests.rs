@@ -289,7 +289,7 @@ fn a_database_that_is_still_being_closed_is_waited_for() {
     drop(Store::open(dir.path(), options(Durability::Process)).unwrap());
     // As if sled's helper threads held it: its own lock, without the directory's. They may still hold it indeed.
     let sled = sled::Config::new().path(dir.path().join("sled"));
-    let held = (0..1_000).find_map(|_| {
+    let held = (0..10_000).find_map(|_| {
         std::thread::park_timeout(Duration::from_millis(1));
         sled.open().ok()
     });
