@@ -17,6 +17,7 @@ use ::url::Url;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Uri,
     header::{ACCEPT, CONTENT_TYPE, InvalidHeaderValue, USER_AGENT},
+    uri::Authority,
 };
 
 use crate::{egress::Egress, sign::Signer, webhook_id::webhook_id};
@@ -68,8 +69,6 @@ pub fn is_reserved_header(name: &HeaderName) -> bool {
 /// A broker's endpoint.
 #[derive(Clone)]
 pub struct Endpoint {
-    url: Url,
-    /// The same as a request has it.
     uri: Uri,
     /// Every header of a request; those of the signature are there with empty values, so that setting them never grows
     /// the map. Endpoints without headers of their own have them in common: of thousands of brokers, each one's would have
@@ -101,25 +100,21 @@ impl Endpoint {
         if timeout.is_zero() {
             return Err(EndpointError::Timeout);
         }
-        let (url, uri) = checked_url(url, egress)?;
-        Ok(Self { url, uri, headers: checked_headers(extra_headers)?, signer, timeout })
+        Ok(Self { uri: checked_uri(url, egress)?, headers: checked_headers(extra_headers)?, signer, timeout })
     }
 
-    /// Where to post.
+    /// Where to post: the URL as a request has it.
     #[must_use]
-    pub fn url(&self) -> &Url {
-        &self.url
-    }
-
-    /// Where to post, as a request has it.
-    pub(crate) fn uri(&self) -> &Uri {
+    pub fn uri(&self) -> &Uri {
         &self.uri
     }
 
     /// Scheme, host and port: as much of the URL as may be shown.
     #[must_use]
     pub fn origin(&self) -> String {
-        self.url.origin().ascii_serialization()
+        // Without user name or password, and without a port that is the scheme's own.
+        let (scheme, authority) = (self.uri.scheme_str(), self.uri.authority());
+        format!("{}://{}", scheme.unwrap_or_default(), authority.map_or("", Authority::as_str))
     }
 
     /// How long a whole exchange may take.
@@ -157,13 +152,9 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-fn checked_url(url: &str, egress: &Egress) -> Result<(Url, Uri), UrlError> {
+fn checked_uri(url: &str, egress: &Egress) -> Result<Uri, UrlError> {
     let url = Url::parse(url)?;
-    if let Some(error) = url_errors(&url, egress).into_iter().next() {
-        return Err(error);
-    }
-    let uri = uri_of(&url)?;
-    Ok((url, uri))
+    url_errors(&url, egress).into_iter().next().map_or_else(|| uri_of(&url), Err)
 }
 
 fn checked_headers(extra: &HeaderMap) -> Result<Arc<HeaderMap>, EndpointError> {

@@ -4,9 +4,7 @@ use std::{error::Error, io, iter};
 
 /// `error`, what it came from, and so on. An [`io::Error`] that holds another error gives that one: its own `source` passes
 /// it over.
-pub(crate) fn sources<'e>(
-    error: &'e (dyn Error + 'static),
-) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+pub fn sources<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
     iter::successors(Some(error), |&error| {
         match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
             Some(held) => Some(held),

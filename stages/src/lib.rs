@@ -9,7 +9,7 @@ mod dedupe;
 mod deliver;
 mod egress;
 mod endpoint;
-mod error_chain;
+pub mod error_chain;
 mod excerpt;
 mod health;
 mod http_clients;

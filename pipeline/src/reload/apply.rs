@@ -123,7 +123,7 @@ impl<'p> Reloader<'p> {
         let configs: BTreeMap<&str, &BrokerConfig> =
             new.brokers.iter().map(|broker| (broker.id.as_str(), broker)).collect();
         for (broker, terms) in made.terms {
-            let moved = broker.terms().endpoint.url() != terms.endpoint.url();
+            let moved = broker.terms().endpoint.uri() != terms.endpoint.uri();
             if let Some(config) = configs.get(&*broker.id) {
                 broker.health.set_breaker_policy(config.breaker_policy(&new.breaker));
             }

@@ -4,6 +4,7 @@
 use std::{error::Error, io};
 
 use futures_rustls::rustls;
+use stages::error_chain::sources;
 
 use super::super::{partition::ClusterFault, tls::TlsFault};
 
@@ -58,14 +59,7 @@ pub(super) fn unopened(who: String, error: &(dyn Error + 'static), protection: P
 
 /// What the system said.
 fn cause<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e io::Error> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
+    sources(error).find_map(|source| source.downcast_ref())
 }
 
 fn tls(cause: &io::Error) -> Option<TlsFault> {
