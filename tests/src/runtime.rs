@@ -9,7 +9,7 @@ use tokio::{
 
 /// How long a scenario waits for something that is bound to come: far longer than it takes on a busy machine, so that
 /// only what never comes fails.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The pause between two looks at something that cannot call back.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);

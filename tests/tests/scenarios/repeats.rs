@@ -61,9 +61,10 @@ fn events_whose_answer_was_lost_come_again_under_the_same_id_and_each_is_counted
 
     let repeats = oracle.assert_nothing_lost(&fleet).repeats as u64;
     let lost: u64 = fleet.iter().map(|tms| tms.counts().lost_answers).sum();
-    assert!(repeats > 0 && repeats <= lost, "{repeats} repeats, {lost} lost answers");
+    assert!(repeats > 0 && lost > 0, "{repeats} repeats, {lost} lost answers");
+    // On a machine that stalls, more answers are late than the receivers withheld: the count is the bound, not theirs.
     let counted = summary.possible_repeats.no_answer;
-    assert!(counted >= repeats, "{repeats} repeats, {counted} counted");
+    assert!(counted >= repeats.max(lost), "{repeats} repeats, {lost} lost answers, {counted} counted");
     assert_eq!((summary.delivered, summary.dead_letters, summary.spilled), (1_200, 0, 0));
     assert_eq!(summary.possible_repeats.crash, 0);
 }
