@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::{millis, profile::BrokerProfile, sighting::Witnessed, traffic::Traffic};
+use super::{millis, profile::BrokerProfile, sighting::Witnessed, stalls::Stalls, traffic::Traffic};
 use crate::config::BrokerConfig;
 
 /// The evidence of one run.
@@ -24,6 +24,8 @@ pub struct Evidence {
     pub settled_to: usize,
     /// When the system was killed with no warning, in milliseconds from the start of the run.
     pub kills_ms: Vec<u64>,
+    /// When the machine, or the simulator, stood still: nobody's times of then are to be trusted.
+    pub stalls: Stalls,
     /// Whether the system was stopped because, by its own account, nothing was left to do.
     pub done: bool,
     /// When the run was ended, in milliseconds from its start.

@@ -175,6 +175,7 @@ fn over_time(profile: &Profile, ran: &Ran, figures: Figures) -> Figures {
         peak_spilled: most(|sample| sample.spilled),
         peak_late_ms: most(|sample| sample.late_ms),
         sent_again: ran.sent_again,
+        stalled_ms: ran.evidence.stalls.within(&(0..u64::MAX)),
         ..figures
     }
 }

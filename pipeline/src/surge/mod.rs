@@ -21,6 +21,7 @@ pub mod run;
 pub mod sample;
 pub mod sighting;
 pub mod stage;
+pub mod stalls;
 pub mod system;
 pub mod target;
 pub mod topic;

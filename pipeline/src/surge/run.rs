@@ -144,6 +144,7 @@ pub async fn run(
         done: stage.done,
         ended_ms: stage.ended_ms(),
         kills_ms: stage.kills,
+        stalls: stage.stalls,
     };
     Ok(Ran {
         which,

@@ -12,6 +12,7 @@ use super::{
     report::Sample,
     run::SurgeFault,
     sample::Sampler,
+    stalls::Stalls,
     system::{System, SystemFault, Which},
     traffic::Traffic,
     witness::RunClock,
@@ -46,6 +47,8 @@ pub(super) struct Stage<'s> {
     pub(super) samples: Vec<Sample>,
     /// When the system was killed, in milliseconds from the start.
     pub(super) kills: Vec<u64>,
+    /// When the simulator itself was not let run.
+    pub(super) stalls: Stalls,
     /// Whether the system has said that nothing is left to do.
     pub(super) done: bool,
 }
@@ -58,12 +61,29 @@ impl<'s> Stage<'s> {
         appended: Appended,
         sampler: Sampler,
     ) -> Self {
-        let (samples, kills) = (Vec::new(), Vec::new());
-        Self { profile, which, clock, appended, sampler, samples, kills, done: false }
+        let (samples, kills, stalls) = (Vec::new(), Vec::new(), Stalls::default());
+        Self { profile, which, clock, appended, sampler, samples, kills, stalls, done: false }
     }
 
     /// Plays until all has settled, the profile's patience ends, or `stop`; true if it was stopped.
     pub(super) async fn play(
+        &mut self,
+        system: Option<&mut System>,
+        log: Producer,
+        traffic: &Traffic,
+        watcher: &mut dyn Watcher,
+        stop: impl Future<Output = ()>,
+    ) -> Result<bool, SurgeFault> {
+        let (clock, mut stalls) = (self.clock.clone(), Stalls::default());
+        let played = tokio::select! {
+            never = stalls.watch(&clock) => match never {},
+            played = self.act(system, log, traffic, watcher, stop) => played,
+        };
+        self.stalls = stalls;
+        played
+    }
+
+    async fn act(
         &mut self,
         mut system: Option<&mut System>,
         mut log: Producer,

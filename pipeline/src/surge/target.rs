@@ -182,6 +182,7 @@ pub async fn run_against(
         kills_ms: Vec::new(),
         done: stage.done,
         ended_ms: stage.ended_ms(),
+        stalls: stage.stalls,
     };
     let (samples, which) = (stage.samples, Which::Loadline);
     let sent_again = sent.map_or(0, |sent| sent.again());

@@ -8,6 +8,7 @@ use pipeline::{
     surge::{
         evidence::{Evidence, Witness},
         sighting::{RefusedRequest, Witnessed},
+        stalls::Stalls,
         traffic::{Entry, Form, SimEvent, Traffic},
     },
 };
@@ -91,6 +92,7 @@ impl Log {
             spilled: Vec::new(),
             settled_to: records,
             kills_ms,
+            stalls: Stalls::default(),
             done: false,
             ended_ms: u64::MAX,
         }

@@ -1,9 +1,9 @@
-//! When a repeat is nobody's fault: a taking and the kills enter; from when on the sender may send the event once more
-//! leaves.
+//! When a repeat is nobody's fault: a taking, the kills and the stalls enter; from when on the sender may send the event
+//! once more leaves.
 //!
 //! Guaranteed to err on the side of the sender: a repeat that could have come about honestly is never held against it.
 
-use crate::surge::sighting::Sighting;
+use crate::surge::{sighting::Sighting, stalls::Stalls};
 
 /// How much earlier than its receiver a sender may see its timeout end, in milliseconds: it counts from the connection,
 /// the receiver from the last byte of the body. A tenth of the timeout, and no less than this.
@@ -16,20 +16,28 @@ const WIRE_MAX_MS: u64 = 250;
 
 /// When the sender of a taking may send again, in milliseconds from the start of the run: at once if it cannot know
 /// that the event was taken, from the kill on if it may have died before it put the answer on record. None if never.
-pub(super) fn free_to_repeat(taking: &Sighting, timeout_ms: u64, kills_ms: &[u64]) -> Option<u64> {
-    let Some(told_ms) = told_in_time(taking, timeout_ms) else { return Some(0) };
+pub(super) fn free_to_repeat(
+    taking: &Sighting,
+    timeout_ms: u64,
+    kills_ms: &[u64],
+    stalls: &Stalls,
+) -> Option<u64> {
+    let Some(told_ms) = told_in_time(taking, timeout_ms, stalls) else { return Some(0) };
     let from = taking.at_ms.saturating_sub(WIRE_MAX_MS);
     let kill = kills_ms.get(kills_ms.partition_point(|kill| *kill < from))?;
     (*kill <= told_ms.saturating_add(RECORD_MAX_MS)).then_some(*kill)
 }
 
-/// When the sender was told that the event was taken, if it was and surely still listened.
-pub(super) fn told_in_time(taking: &Sighting, timeout_ms: u64) -> Option<u64> {
+/// When the sender was told that the event was taken, if it was and surely still listened: what the machine stood still
+/// while either of them had the request may have come on top of the time the receiver saw.
+pub(super) fn told_in_time(taking: &Sighting, timeout_ms: u64, stalls: &Stalls) -> Option<u64> {
     let told = taking.told.filter(|told| (200..300).contains(&told.status))?;
     let margin = MARGIN_MIN_MS.max(timeout_ms / 10);
-    let listens = taking.at_ms.saturating_add(timeout_ms).saturating_sub(margin);
+    let under_way = taking.at_ms.saturating_sub(timeout_ms)..taking.at_ms.saturating_add(timeout_ms);
+    let listens = under_way.end.saturating_sub(margin);
     // a timeout shorter than the margin would make every answer late: what was told at once was told in time
-    (told.at_ms <= listens.max(taking.at_ms)).then_some(told.at_ms)
+    let told_by = listens.max(taking.at_ms).saturating_sub(stalls.within(&under_way));
+    (told.at_ms <= told_by).then_some(told.at_ms)
 }
 
 #[cfg(test)]
@@ -37,9 +45,27 @@ mod tests {
     use super::*;
     use crate::surge::sighting::Told;
 
-    fn free(at_ms: u64, told: Option<(u16, u64)>, kills_ms: &[u64]) -> Option<u64> {
+    fn sighting(at_ms: u64, told: Option<(u16, u64)>) -> Sighting {
         let told = told.map(|(status, at_ms)| Told { status, at_ms });
-        free_to_repeat(&Sighting { at_ms, event: Some(0), webhook_id: None, told }, 1_000, kills_ms)
+        Sighting { at_ms, event: Some(0), webhook_id: None, told }
+    }
+
+    fn free(at_ms: u64, told: Option<(u16, u64)>, kills_ms: &[u64]) -> Option<u64> {
+        free_to_repeat(&sighting(at_ms, told), 1_000, kills_ms, &Stalls::default())
+    }
+
+    #[test]
+    fn who_may_have_waited_while_the_machine_stood_still_may_repeat_if_that_made_it_too_long() {
+        let free = |told_ms: u64, (from, to): (u64, u64)| {
+            let mut stalls = Stalls::default();
+            stalls.look(from, to);
+            free_to_repeat(&sighting(5_000, Some((200, told_ms))), 1_000, &[], &stalls)
+        };
+        // the sender listens for 900 ms, and the stall may have come on top of what the receiver saw
+        assert_eq!((free(5_200, (4_000, 4_700)), free(5_201, (4_000, 4_700))), (None, Some(0)), "before it");
+        assert_eq!((free(5_750, (5_100, 5_250)), free(5_751, (5_100, 5_250))), (None, Some(0)), "meanwhile");
+        assert_eq!((free(5_000, (5_050, 5_950)), free(5_000, (5_050, 5_951))), (None, Some(0)), "after it");
+        assert_eq!((free(5_900, (3_000, 4_000)), free(5_900, (6_000, 9_000))), (None, None), "another time");
     }
 
     #[test]

@@ -65,6 +65,14 @@ fn of_event(event: u32, broker: Option<u16>, evidence: &Evidence) -> Vec<Moment>
     let since_ms = moments.iter().filter_map(|moment| moment.at_ms).min();
     let kills = evidence.kills_ms.iter().filter(|kill| since_ms.is_some_and(|since_ms| **kill >= since_ms));
     moments.extend(kills.map(|kill| at(*kill, "the system was killed".to_owned())));
+    let until_ms = moments.iter().filter_map(|moment| moment.at_ms).max();
+    let life = since_ms.unwrap_or_default()..until_ms.unwrap_or_default();
+    let stalls = evidence.stalls.iter().filter(|stall| stall.start < life.end && stall.end > life.start);
+    moments.extend(
+        stalls.map(|stall| {
+            at(stall.start, format!("the machine stood still for {} ms", stall.end - stall.start))
+        }),
+    );
     moments.sort_by_key(|moment| moment.at_ms);
     let here = |claimed: Option<u16>| broker.is_none() || claimed == broker || claimed.is_none();
     let letters = evidence.dead.iter().filter(|claim| claim.event == Some(event) && here(claim.broker));

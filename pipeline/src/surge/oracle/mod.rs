@@ -88,7 +88,7 @@ pub fn judge(evidence: &Evidence, terms: &Terms) -> Judgement {
         let known = (&ground, &account, &*had);
         conservation::check(place, evidence, known, terms, &mut figures, &mut docket);
         check_signatures(place, witness, &mut docket);
-        for excess in quota::excesses(witness, &evidence.kills_ms, terms) {
+        for excess in quota::excesses(witness, &evidence.kills_ms, &evidence.stalls, terms) {
             let quota::Excess { at_ms, requests } = excess;
             docket.note(Violation::OverQuota { broker: place, at_ms, requests });
         }

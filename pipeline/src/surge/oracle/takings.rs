@@ -69,8 +69,9 @@ pub(super) fn judge(
         bench.check_repeat(event, taking);
         let had = &mut bench.had[event as usize];
         had.first.get_or_insert(number);
-        had.told &= told_in_time(taking, witness.timeout_ms).is_some();
-        let free_ms = free_to_repeat(taking, witness.timeout_ms, &evidence.kills_ms).unwrap_or(NEVER);
+        had.told &= told_in_time(taking, witness.timeout_ms, &evidence.stalls).is_some();
+        let (kills_ms, stalls) = (&evidence.kills_ms, &evidence.stalls);
+        let free_ms = free_to_repeat(taking, witness.timeout_ms, kills_ms, stalls).unwrap_or(NEVER);
         // the sender needs an excuse for every single one
         had.free_ms = had.free_ms.max(free_ms);
     }

@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use crate::surge::evidence::{Evidence, Witness};
+use crate::surge::{
+    evidence::{Evidence, Witness},
+    stalls::Stalls,
+};
 
 use super::{
     Promised, Surge,
@@ -50,8 +53,10 @@ pub(super) fn check(evidence: &Evidence, ground: &Ground<'_>, promised: &Promise
     }
 }
 
+/// Whether one was withheld: a machine that stood still is no fault of the profile's.
 fn lost_answer(witness: &Witness) -> bool {
-    witness.saw.taken.iter().any(|taking| told_in_time(taking, witness.timeout_ms).is_none())
+    let none = Stalls::default();
+    witness.saw.taken.iter().any(|taking| told_in_time(taking, witness.timeout_ms, &none).is_none())
 }
 
 /// New events a second in `time`. Repeats do not count: they are no load that a broker would see.

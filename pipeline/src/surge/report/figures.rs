@@ -154,7 +154,7 @@ fn latencies(report: &Report) -> Vec<Row> {
 }
 
 fn resources(report: &Report) -> Vec<Row> {
-    vec![
+    let mut rows = vec![
         row(report, "backpressure held the intake for", |figures| {
             Cell::plain(duration(figures.held_ms as f64))
         }),
@@ -162,7 +162,12 @@ fn resources(report: &Report) -> Vec<Row> {
         row(report, "peak memory", |figures| {
             Cell::plain(figures.peak_memory.map_or_else(|| NONE.to_owned(), bytes))
         }),
-    ]
+    ];
+    if report.systems.iter().any(|system| system.figures.stalled_ms > 0) {
+        let stalled = |figures: &Figures| Cell::plain(duration(figures.stalled_ms as f64));
+        rows.push(row(report, "this machine stood still for", stalled));
+    }
+    rows
 }
 
 /// The 99th percentile in the phase of that name, in milliseconds.

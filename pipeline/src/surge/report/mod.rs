@@ -160,6 +160,9 @@ pub struct Figures {
     pub peak_late_ms: u64,
     /// Batches the producer sent again because it did not know that they were taken. They may stand in the log twice.
     pub sent_again: u64,
+    /// For how long this machine, or the simulator, stood still, in milliseconds, stalls of 100 ms and more together.
+    /// What was under way then has no times to be judged by.
+    pub stalled_ms: u64,
 }
 
 /// Time from the append to the taking, in milliseconds.

@@ -198,6 +198,15 @@ Loadline: 0 lost, 0 out of order, 0 unexplained duplicates, 9 violations, lag up
     }
 
     #[test]
+    fn a_machine_that_stood_still_has_a_row() {
+        let mut report = sample();
+        assert!(!table(&report).contains("stood still"));
+        report.systems[1].figures.stalled_ms = 1_300;
+        let row = "this machine stood still for                    0 ms            1.3 s\n";
+        assert!(table(&report).contains(row), "{}", table(&report));
+    }
+
+    #[test]
     fn it_is_never_wider_than_a_hundred_columns() {
         let mut report = sample();
         for broker in &mut report.brokers {

@@ -16,6 +16,7 @@ use crate::{
         evidence::{DeadClaim, Evidence, Witness},
         oracle::{Terms, delays, judge},
         sighting::Sighting,
+        stalls::Stalls,
         traffic::{Entry, Form, SimEvent, Traffic},
     },
 };
@@ -116,6 +117,7 @@ pub(super) fn honest_run(seed: u64, events: u32, brokers: u16) -> Evidence {
         spilled: Vec::new(),
         settled_to,
         kills_ms: kill_ms.into_iter().collect(),
+        stalls: Stalls::default(),
         done: false,
         ended_ms: u64::MAX,
     };
@@ -205,6 +207,7 @@ pub(super) fn long_run(events: u32) -> Evidence {
         dead: Vec::new(),
         spilled: Vec::new(),
         kills_ms: Vec::new(),
+        stalls: Stalls::default(),
         done: false,
         ended_ms: u64::MAX,
     }

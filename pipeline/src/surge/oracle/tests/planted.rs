@@ -5,7 +5,7 @@ use super::run::{
 };
 use crate::{
     receive::Refusal,
-    surge::{oracle::Kind, sighting::Sighting},
+    surge::{evidence::Evidence, oracle::Kind, sighting::Sighting, stalls::Stalls},
 };
 
 #[test]
@@ -118,6 +118,23 @@ fn a_kill_explains_the_repeat_of_what_was_not_on_record_and_nothing_else() {
     assert!(judged(&run).is_clean());
     run.kills_ms = vec![950];
     assert!(only(&run, Kind::Duplicate, Some(ACME), Some(5)).contains("950 ms  the system was killed"));
+}
+
+#[test]
+fn a_stall_of_the_machine_explains_the_repeats_of_what_was_under_way_and_nothing_else() {
+    let mut run = honest();
+    run.brokers[usize::from(ACME)].saw.taken.push(taking(ACME, 5, 1_900));
+    only(&run, Kind::Duplicate, Some(ACME), Some(5));
+    let stood_still = |from_ms, to_ms| {
+        let mut stalls = Stalls::default();
+        stalls.look(from_ms, to_ms);
+        Evidence { stalls, ..run.clone() }
+    };
+    let judgement = judged(&stood_still(600, 1_600));
+    assert!(judgement.is_clean());
+    assert_eq!((judgement.figures.duplicates, judgement.figures.explained_duplicates), (2, 2));
+    let words = only(&stood_still(1_600, 2_600), Kind::Duplicate, Some(ACME), Some(5));
+    assert!(words.contains("1600 ms  the machine stood still for 1000 ms"), "{words}");
 }
 
 #[test]

@@ -14,6 +14,7 @@ use crate::{
         evidence::{DeadClaim, Evidence, Witness},
         oracle::{Judgement, Kind, Terms, judge},
         sighting::{RefusedRequest, Sighting, Told, Witnessed},
+        stalls::Stalls,
         traffic::{Entry, Form, SimEvent, Traffic},
     },
 };
@@ -110,6 +111,7 @@ pub(super) fn honest() -> Evidence {
         spilled: vec![(BIRCH, 5)],
         settled_to: appended,
         kills_ms: Vec::new(),
+        stalls: Stalls::default(),
         done: false,
         ended_ms: u64::MAX,
     }
