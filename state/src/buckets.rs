@@ -14,12 +14,16 @@ use parking_lot::RwLock;
 
 use crate::{
     clock::UnixMillis,
+    envelope,
     fault::StateFault,
     seen::{Room, Seen},
     store::sled_fault,
 };
 
 const PREFIX: &str = "ledger-";
+
+/// The name of all of them in envelopes and faults: entries may move from one to another.
+const TREE: &str = "ledger";
 
 /// About what sled takes on disk for an entry, in bytes.
 const ENTRY_BYTES: u64 = 280;
@@ -40,8 +44,9 @@ impl Bucket {
         Ok(Self { start, tree, seen })
     }
 
-    fn insert(&self, path: &Path, room: &Room, key: &[u8], value: Vec<u8>) -> Result<(), StateFault> {
+    fn insert(&self, path: &Path, room: &Room, key: &[u8], value: &[u8]) -> Result<(), StateFault> {
         self.seen.add(key, room);
+        let value = envelope::seal(TREE, key, value);
         self.tree.insert(key, value).map(drop).map_err(|error| sled_fault(path, error))
     }
 }
@@ -83,7 +88,7 @@ impl Buckets {
         let trees = self.trees.read().clone();
         for bucket in trees.iter().filter(|bucket| bucket.seen.may_hold(key)) {
             match bucket.tree.get(key) {
-                Ok(Some(value)) => return Ok(Some(value)),
+                Ok(Some(stored)) => return bare(key, &stored).map(Some),
                 // It has expired since the list was read.
                 Ok(None) | Err(sled::Error::CollectionNotFound(_)) => {}
                 Err(error) => return Err(sled_fault(&self.path, error)),
@@ -93,7 +98,7 @@ impl Buckets {
     }
 
     /// Writes `value` under `key` in the newest tree.
-    pub(crate) fn insert(&self, key: &[u8], value: Vec<u8>) -> Result<(), StateFault> {
+    pub(crate) fn insert(&self, key: &[u8], value: &[u8]) -> Result<(), StateFault> {
         let trees = self.trees.read().clone();
         if let Some(newest) = trees.first() {
             newest.insert(&self.path, &self.room, key, value)?;
@@ -108,7 +113,7 @@ impl Buckets {
         db: &sled::Db,
         at: UnixMillis,
         key: &[u8],
-        value: Vec<u8>,
+        value: &[u8],
     ) -> Result<UnixMillis, StateFault> {
         let width = (self.window / 2).max(1);
         let trees = self.trees.read().clone();
@@ -162,7 +167,8 @@ impl Buckets {
                 let _older =
                     tree.next_if(|head| head.as_ref().is_ok_and(|(other, _)| Some(other) == key.as_ref()));
             }
-            Some(item.map_err(|error| sled_fault(&self.path, error)))
+            let item = item.map_err(|error| sled_fault(&self.path, error));
+            Some(item.and_then(|(key, stored)| Ok((key.clone(), bare(&key, &stored)?))))
         })
     }
 
@@ -244,6 +250,12 @@ impl Unknown {
     }
 }
 
+/// The value without its envelope.
+fn bare(key: &[u8], stored: &sled::IVec) -> Result<sled::IVec, StateFault> {
+    let begin = envelope::open(TREE, key, stored)?;
+    Ok(stored.subslice(begin, stored.len() - begin))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,7 +279,7 @@ mod tests {
         for now in (10_000..20_000).step_by(50) {
             buckets.rotate(&db, now).unwrap();
             let key = now.to_be_bytes();
-            buckets.insert(&key, vec![1]).unwrap();
+            buckets.insert(&key, &[1]).unwrap();
             let within = (now - 1_000).max(10_000);
             assert!(
                 buckets.get(&within.to_be_bytes()).unwrap().is_some(),
@@ -287,9 +299,9 @@ mod tests {
     fn the_newest_value_of_a_key_wins_across_trees_and_reopening() {
         let dir = tempfile::tempdir().unwrap();
         let (db, buckets) = open(dir.path(), 0);
-        buckets.insert(b"k", vec![1]).unwrap();
+        buckets.insert(b"k", &[1]).unwrap();
         buckets.rotate(&db, 600).unwrap();
-        buckets.insert(b"k", vec![2]).unwrap();
+        buckets.insert(b"k", &[2]).unwrap();
         drop((db, buckets));
         let (_db, buckets) = open(dir.path(), 700);
         assert_eq!(buckets.get(b"k").unwrap().as_deref(), Some(&[2][..]));
@@ -301,7 +313,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let (db, buckets) = open(dir.path(), 9_900);
             buckets.rotate(&db, 10_000).unwrap();
-            let start = buckets.insert_at(&db, at, b"k", vec![1]).unwrap();
+            let start = buckets.insert_at(&db, at, b"k", &[1]).unwrap();
             assert!(start <= at && trees(&buckets) <= 2);
             for now in (10_000..12_000).step_by(50) {
                 buckets.rotate(&db, now).unwrap();
@@ -317,7 +329,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (db, buckets) = open(dir.path(), 10_000);
         for at in 9_000..=10_000_u64 {
-            buckets.insert_at(&db, at, &(at % 100).to_be_bytes(), at.to_be_bytes().to_vec()).unwrap();
+            buckets.insert_at(&db, at, &(at % 100).to_be_bytes(), &at.to_be_bytes()).unwrap();
         }
         assert!(trees(&buckets) <= 4, "{}", trees(&buckets));
         let number = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().unwrap());
@@ -337,7 +349,7 @@ mod tests {
     fn what_stood_in_a_tree_before_it_was_opened_is_found_before_and_after_it_was_gone_through() {
         let dir = tempfile::tempdir().unwrap();
         let (db, buckets) = open(dir.path(), 0);
-        (0..1_000_u64).for_each(|key| buckets.insert(&key.to_be_bytes(), vec![1]).unwrap());
+        (0..1_000_u64).for_each(|key| buckets.insert(&key.to_be_bytes(), &[1]).unwrap());
         drop((db, buckets));
         let (_db, buckets) = open(dir.path(), 100);
         let all = |buckets: &Buckets, keys: std::ops::Range<u64>| {
@@ -349,7 +361,7 @@ mod tests {
         assert!(all(&buckets, 0..1_000) && !buckets.unknown().is_empty());
         let mut next = 1_000;
         let write_one = || {
-            buckets.insert(&u64::to_be_bytes(next), vec![1]).unwrap();
+            buckets.insert(&u64::to_be_bytes(next), &[1]).unwrap();
             next += 1;
             true
         };
@@ -363,7 +375,7 @@ mod tests {
     fn a_tree_that_expires_while_it_is_asked_or_gone_through_holds_nothing_and_is_no_damage() {
         let dir = tempfile::tempdir().unwrap();
         let (db, buckets) = open(dir.path(), 0);
-        (0..5_000_u64).for_each(|key| buckets.insert(&key.to_be_bytes(), vec![1; 40]).unwrap());
+        (0..5_000_u64).for_each(|key| buckets.insert(&key.to_be_bytes(), &[1; 40]).unwrap());
         drop((db, buckets));
         let (db, buckets) = open(dir.path(), 100);
         let before = buckets.trees.read().clone();

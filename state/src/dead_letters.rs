@@ -12,6 +12,7 @@
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use parking_lot::Mutex;
+use sled::IVec;
 use tokio::sync::watch;
 
 use crate::{
@@ -71,7 +72,7 @@ impl DeadLetters {
 
     /// Every letter, ordered by source, epoch, offset and broker; read one at a time.
     pub fn iter(&self) -> impl Iterator<Item = Result<DeadLetter, StateFault>> + '_ {
-        self.table.range(..).map(|item| self.table.decode(&item?.1))
+        self.table.range(..).map(|item| self.decode_item(item?))
     }
 
     /// The letters behind this place in that order, whether or not one stands there; read one at a time.
@@ -81,7 +82,11 @@ impl DeadLetters {
         broker: Option<&str>,
     ) -> impl Iterator<Item = Result<DeadLetter, StateFault>> + use<'_> {
         let behind = (Bound::Excluded(key(position, broker)), Bound::Unbounded);
-        self.table.range(behind).map(|item| self.table.decode(&item?.1))
+        self.table.range(behind).map(|item| self.decode_item(item?))
+    }
+
+    fn decode_item(&self, (key, value): (IVec, IVec)) -> Result<DeadLetter, StateFault> {
+        self.table.decode(&key, &value)
     }
 
     /// The letter of the record at `position`, for `broker` if it was for one.
@@ -154,7 +159,7 @@ impl DeadLetters {
         let (mut visited, mut bytes, mut ended) = (0, 0, true);
         for item in self.table.range((from, Bound::Unbounded)).take(max) {
             let (key, value) = item?;
-            let letter: DeadLetter = self.table.decode(&value)?;
+            let letter: DeadLetter = self.table.decode(&key, &value)?;
             tally.add(&letter);
             tally.reached = Some(key.to_vec());
             (visited, bytes) = (visited + 1, bytes + value.len());

@@ -109,7 +109,7 @@ impl DeadOrder {
     ) -> impl Iterator<Item = Result<(u64, Vec<u8>), StateFault>> + use<'_> {
         self.table.range(places(of)).map(|item| {
             let (key, letter) = item?;
-            Ok((place_in(&key).unwrap_or(0), self.table.decode(&letter)?))
+            Ok((place_in(&key).unwrap_or(0), self.table.decode(&key, &letter)?))
         })
     }
 }

@@ -23,7 +23,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 use crate::{
-    checkpoint::Checkpoint, clock::UnixMillis, codec, fault::StateFault, intake_place::IntakePlace,
+    checkpoint::Checkpoint, clock::UnixMillis, codec, envelope, fault::StateFault, intake_place::IntakePlace,
     store::sled_fault,
 };
 
@@ -161,8 +161,9 @@ impl IntakeLog {
         for body in &post.records {
             left = left.saturating_sub(1);
             let stored = Stored { at: post.at, left, begin: place.bytes, body: &body[..] };
-            let value = codec::encode(TREE, &stored)?;
-            tree.insert(place.offset.to_be_bytes(), value).map_err(|error| sled_fault(&self.path, error))?;
+            let key = place.offset.to_be_bytes();
+            let value = envelope::seal(TREE, &key, &codec::encode(TREE, &stored)?);
+            tree.insert(key, value).map_err(|error| sled_fault(&self.path, error))?;
             place = place.after(body.len());
         }
         self.written.store(place.offset, Relaxed);
@@ -264,7 +265,7 @@ impl IntakeLog {
 fn cut_incomplete(tree: &sled::Tree, path: &Path) -> Result<(), StateFault> {
     let mut cut = 0;
     while let Some((key, value)) = tree.last().map_err(|error| sled_fault(path, error))? {
-        if codec::decode::<Stored<Vec<u8>>>(TREE, &value)?.left == 0 {
+        if stored(&key, &value)?.left == 0 {
             break;
         }
         tree.remove(key).map_err(|error| sled_fault(path, error))?;
@@ -289,9 +290,13 @@ fn end(
 fn decode((key, value): (sled::IVec, sled::IVec)) -> Result<IntakeRecord, StateFault> {
     let undecodable = |_| StateFault::Undecodable { tree: TREE, detail: format!("key {key:?}") };
     let offset = u64::from_be_bytes(key.as_ref().try_into().map_err(undecodable)?);
-    let stored: Stored<Vec<u8>> = codec::decode(TREE, &value)?;
+    let stored = stored(&key, &value)?;
     let next = IntakePlace { offset, bytes: stored.begin }.after(stored.body.len());
     Ok(IntakeRecord { offset, next, at: stored.at, body: Bytes::from(stored.body) })
+}
+
+fn stored(key: &[u8], value: &[u8]) -> Result<Stored<Vec<u8>>, StateFault> {
+    codec::decode(TREE, &value[envelope::open(TREE, key, value)?..])
 }
 
 impl IntakeRecord {

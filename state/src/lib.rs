@@ -14,6 +14,7 @@ mod dead;
 mod dead_letters;
 mod dead_order;
 mod durability;
+mod envelope;
 mod event;
 mod fault;
 mod hand_over;
@@ -36,6 +37,8 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod trace_parent;
+#[cfg(test)]
+mod upgrade_tests;
 
 pub use attempt::{FailedAttempt, HISTORY_MAX, History};
 pub use brokers::{Brokers, Disabled, Paused};

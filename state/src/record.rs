@@ -141,7 +141,7 @@ fn put_entry(
     at: UnixMillis,
 ) -> Result<(), StateFault> {
     let entry = LedgerEntry { outcome, digest, failed_attempts, at };
-    store.buckets.insert(key.as_bytes(), entry.to_bytes()?)
+    store.buckets.insert(key.as_bytes(), &entry.to_bytes()?)
 }
 
 /// Whether the event may be sent: nothing is on record of it, or its dead letter.

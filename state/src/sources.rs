@@ -1,6 +1,8 @@
 //! How far each source has been settled (its checkpoint), how far it may have been read (its horizon), and, if it was ever
 //! moved, who has it.
 
+use bincode::Encode;
+
 use crate::{
     checkpoint::{Checkpoint, Horizon},
     custody::Custody,
@@ -34,7 +36,7 @@ impl Sources {
         settled
             .map(|item| {
                 let (key, value) = item?;
-                Ok((String::from_utf8_lossy(&key[1..]).into_owned(), self.0.decode(&value)?))
+                Ok((String::from_utf8_lossy(&key[1..]).into_owned(), self.0.decode(&key, &value)?))
             })
             .collect()
     }
@@ -64,7 +66,7 @@ impl Sources {
         moved
             .map(|item| {
                 let (key, value) = item?;
-                Ok((String::from_utf8_lossy(&key[1..]).into_owned(), self.0.decode(&value)?))
+                Ok((String::from_utf8_lossy(&key[1..]).into_owned(), self.0.decode(&key, &value)?))
             })
             .collect()
     }
@@ -76,7 +78,7 @@ impl Sources {
     /// In one: `source` is in other hands, and cannot be resumed here.
     pub(crate) fn give_away(&self, source: &str, custody: &Custody) -> Result<(), StateFault> {
         let mut changes = sled::Batch::default();
-        changes.insert(key(b'm', source), self.0.encode(custody)?);
+        self.set(&mut changes, key(b'm', source), custody)?;
         changes.remove(key(b'c', source));
         changes.remove(key(b'h', source));
         self.0.apply(changes)
@@ -91,12 +93,18 @@ impl Sources {
         horizon: Option<&Horizon>,
     ) -> Result<(), StateFault> {
         let mut changes = sled::Batch::default();
-        changes.insert(key(b'm', source), self.0.encode(custody)?);
-        changes.insert(key(b'c', source), self.0.encode(checkpoint)?);
+        self.set(&mut changes, key(b'm', source), custody)?;
+        self.set(&mut changes, key(b'c', source), checkpoint)?;
         if let Some(horizon) = horizon {
-            changes.insert(key(b'h', source), self.0.encode(horizon)?);
+            self.set(&mut changes, key(b'h', source), horizon)?;
         }
         self.0.apply(changes)
+    }
+
+    fn set<T: Encode>(&self, changes: &mut sled::Batch, key: Vec<u8>, value: &T) -> Result<(), StateFault> {
+        let value = self.0.encode(&key, value)?;
+        changes.insert(key, value);
+        Ok(())
     }
 
     pub(crate) fn put_checkpoint(&self, source: &str, checkpoint: &Checkpoint) -> Result<(), StateFault> {

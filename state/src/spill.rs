@@ -157,7 +157,7 @@ impl Spill {
     }
 
     pub(crate) fn put(&self, delivery: &SpilledDelivery) -> Result<(), StateFault> {
-        self.0.put_encoded(&key(&delivery.broker, delivery.seq), self.encode(delivery)?)
+        self.0.put_encoded(&key(&delivery.broker, delivery.seq), &self.encode(delivery)?)
     }
 
     /// A delivery as it is kept, without its broker and its number.
@@ -181,8 +181,8 @@ impl Spill {
             body: event.body.to_vec(),
         };
         match event.traceparent {
-            None => self.0.encode(&stored),
-            Some(traceparent) => self.0.encode_as::<Traced>(TRACED, &(stored, traceparent)),
+            None => codec::encode(TREE, &stored),
+            Some(traceparent) => codec::encode_as::<Traced>(TRACED, TREE, &(stored, traceparent)),
         }
     }
 
@@ -197,7 +197,7 @@ impl Spill {
         value: &[u8],
     ) -> Result<SpilledDelivery, StateFault> {
         let (_, seq) = split_key(key)?;
-        self.decode(broker, seq, value)
+        self.decode(broker, seq, self.0.bare(key, value)?)
     }
 
     /// The delivery that [`encode`](Self::encode) has made bytes of, for this broker and with this number.
@@ -211,10 +211,10 @@ impl Spill {
         value: &[u8],
     ) -> Result<SpilledDelivery, StateFault> {
         let (stored, traceparent) = if codec::version_of(value) == Some(TRACED) {
-            let (stored, traceparent): Traced = self.0.decode_as(TRACED, value)?;
+            let (stored, traceparent): Traced = codec::decode_as(TRACED, TREE, value)?;
             (stored, Some(traceparent))
         } else {
-            (self.0.decode(value)?, None)
+            (codec::decode(TREE, value)?, None)
         };
         let event = Event {
             position: stored.position,

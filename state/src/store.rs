@@ -38,12 +38,10 @@ use crate::{
 
 /// The format this version writes; one number for all trees and keys (values carry their own version byte). In format 1
 /// no broker was paused and no delivery on disk had a place in a trace; a directory of it is taken over as it is. Before
-/// format 3 nobody knew in which order dead letters were recorded; they are put in one when the directory is opened.
-const FORMAT: u32 = 3;
-
-/// The format of a directory in which a source may have been given away: a version that knows no fences would read that
-/// source. Written with the first move, so that a directory without one can go back to an older version.
-const WITH_FENCES: u32 = 4;
+/// format 3 nobody knew in which order dead letters were recorded; they are put in one when the directory is opened. With
+/// the first source that was given away it became 4, for a version that knows no fences would read that source. Since
+/// format 5 values stand in envelopes; those from before are read as they are, and get one when they are next written.
+const FORMAT: u32 = 5;
 
 /// How large a share of the cache's size the ledger's filter may take beside it: the store needs some hundred bytes for
 /// an entry that the filter needs two for.
@@ -189,11 +187,6 @@ impl Store {
         Ok(seal.finish().map_err(|error| io_fault(&self.path, &error))?)
     }
 
-    /// From now on no version that knows no fences opens this directory.
-    pub(crate) fn raise_format(&self) -> Result<(), StateFault> {
-        Table::open(&self.db, "meta", &self.path)?.put(b"format", &WITH_FENCES)
-    }
-
     /// The offset behind the last record producers have handed over.
     #[must_use]
     pub fn intake_end(&self) -> u64 {
@@ -276,16 +269,18 @@ fn remove_unfinished_snapshots(database: &Path) -> Result<(), StateFault> {
 
 fn check_format(meta: &Table, path: &Path, dead: &DeadLetters) -> Result<(), StateFault> {
     match meta.get::<u32>(b"format")? {
-        None => meta.put(b"format", &FORMAT),
+        None => meta.put_bare(b"format", &FORMAT),
         Some(1 | 2) => {
             dead.put_in_order()?;
             // What is on disk already was flushed by the version that wrote it.
             dead.flushed();
-            meta.put(b"format", &FORMAT)
+            meta.put_bare(b"format", &FORMAT)
         }
-        Some(FORMAT | WITH_FENCES) => Ok(()),
-        Some(found) if found > WITH_FENCES => {
-            Err(StateFault::TooNew { path: path.to_owned(), found, known: WITH_FENCES })
+        // Bare, so that an earlier release can tell that it is too old.
+        Some(3 | 4) => meta.put_bare(b"format", &FORMAT),
+        Some(FORMAT) => Ok(()),
+        Some(found) if found > FORMAT => {
+            Err(StateFault::TooNew { path: path.to_owned(), found, known: FORMAT })
         }
         Some(found) => Err(StateFault::Damaged { path: path.to_owned(), detail: format!("format {found}") }),
     }

@@ -1,12 +1,12 @@
-//! A sled tree that knows its name and its directory: every error leaves as a [`StateFault`], and nothing prints the
-//! tree's contents.
+//! A sled tree that knows its name and its directory: every value stands in its [`envelope`], every error leaves as a
+//! [`StateFault`], and nothing prints the tree's contents.
 
 use std::{fmt, ops::RangeBounds, path::Path, sync::Arc};
 
 use bincode::{Decode, Encode};
 use sled::IVec;
 
-use crate::{codec, fault::StateFault, store::sled_fault};
+use crate::{codec, envelope, fault::StateFault, store::sled_fault};
 
 /// One named tree of the store.
 #[derive(Clone)]
@@ -25,16 +25,25 @@ impl Table {
 
     pub(crate) fn get<T: Decode<()>>(&self, key: &[u8]) -> Result<Option<T>, StateFault> {
         let value = self.tree.get(key).map_err(|error| sled_fault(&self.path, error))?;
-        value.map(|value| self.decode(&value)).transpose()
+        value.map(|value| self.decode(key, &value)).transpose()
     }
 
     pub(crate) fn put<T: Encode>(&self, key: &[u8], value: &T) -> Result<(), StateFault> {
-        self.put_encoded(key, self.encode(value)?)
+        self.put_encoded(key, &codec::encode(self.name, value)?)
     }
 
     /// Puts a value that is encoded already under `key`.
-    pub(crate) fn put_encoded(&self, key: &[u8], value: Vec<u8>) -> Result<(), StateFault> {
-        self.tree.insert(key, value).map(drop).map_err(|error| sled_fault(&self.path, error))
+    pub(crate) fn put_encoded(&self, key: &[u8], value: &[u8]) -> Result<(), StateFault> {
+        self.insert(key, envelope::seal(self.name, key, value)).map(drop)
+    }
+
+    /// Puts a value without an envelope, for what releases from before there were envelopes have to read.
+    pub(crate) fn put_bare<T: Encode>(&self, key: &[u8], value: &T) -> Result<(), StateFault> {
+        self.insert(key, codec::encode(self.name, value)?).map(drop)
+    }
+
+    fn insert(&self, key: &[u8], stored: Vec<u8>) -> Result<Option<IVec>, StateFault> {
+        self.tree.insert(key, stored).map_err(|error| sled_fault(&self.path, error))
     }
 
     /// Changes several keys in one: after a crash all of them are changed, or none.
@@ -42,14 +51,9 @@ impl Table {
         self.tree.apply_batch(changes).map_err(|error| sled_fault(&self.path, error))
     }
 
-    /// `value` as it stands in this tree.
-    pub(crate) fn encode<T: Encode>(&self, value: &T) -> Result<Vec<u8>, StateFault> {
-        codec::encode(self.name, value)
-    }
-
-    /// The same of a value of this version.
-    pub(crate) fn encode_as<T: Encode>(&self, version: u8, value: &T) -> Result<Vec<u8>, StateFault> {
-        codec::encode_as(version, self.name, value)
+    /// `value` as it stands under `key` in this tree.
+    pub(crate) fn encode<T: Encode>(&self, key: &[u8], value: &T) -> Result<Vec<u8>, StateFault> {
+        Ok(envelope::seal(self.name, key, &codec::encode(self.name, value)?))
     }
 
     /// Puts `value` under `key` and gives what stood there before; none if that cannot be read, for it is gone now.
@@ -58,9 +62,8 @@ impl Table {
         key: &[u8],
         value: &T,
     ) -> Result<Option<T>, StateFault> {
-        let value = self.encode(value)?;
-        let old = self.tree.insert(key, value).map_err(|error| sled_fault(&self.path, error))?;
-        Ok(old.and_then(|old| self.decode(&old).ok()))
+        let old = self.insert(key, self.encode(key, value)?)?;
+        Ok(old.and_then(|old| self.decode(key, &old).ok()))
     }
 
     pub(crate) fn remove(&self, key: &[u8]) -> Result<(), StateFault> {
@@ -75,13 +78,14 @@ impl Table {
         self.tree.range(keys).map(|item| item.map_err(|error| sled_fault(&self.path, error)))
     }
 
-    pub(crate) fn decode<T: Decode<()>>(&self, value: &[u8]) -> Result<T, StateFault> {
-        codec::decode(self.name, value)
+    /// The value that these bytes under `key` hold.
+    pub(crate) fn decode<T: Decode<()>>(&self, key: &[u8], stored: &[u8]) -> Result<T, StateFault> {
+        codec::decode(self.name, self.bare(key, stored)?)
     }
 
-    /// The same of a value of this version.
-    pub(crate) fn decode_as<T: Decode<()>>(&self, version: u8, value: &[u8]) -> Result<T, StateFault> {
-        codec::decode_as(version, self.name, value)
+    /// The same without its envelope, as [`codec`] has encoded it.
+    pub(crate) fn bare<'s>(&self, key: &[u8], stored: &'s [u8]) -> Result<&'s [u8], StateFault> {
+        Ok(&stored[envelope::open(self.name, key, stored)?..])
     }
 
     /// How many entries there are; visits every one.

@@ -66,8 +66,6 @@ impl Store {
         let checkpoint = checkpoint.ok_or_else(|| HandOverFault::NotHere { source_name: source_name() })?;
         let generation = known.saturating_add(1);
         self.commit(|_now| {
-            // A version that knows no fences must not open the directory once there may be one.
-            self.raise_format()?;
             self.sources.put_custody(source, &Custody { generation, holding: Holding::Here })
         })?;
         Ok(Header {

@@ -177,10 +177,7 @@ impl Store {
             queued: queued.collect(),
         };
         let generation = known.map_or(0, |known| known.generation);
-        self.commit(|_now| {
-            self.raise_format()?;
-            self.sources.put_custody(&header.source, &Custody { generation, holding })
-        })?;
+        self.commit(|_now| self.sources.put_custody(&header.source, &Custody { generation, holding }))?;
         Ok(numbers)
     }
 

@@ -23,7 +23,7 @@ pub(super) fn merge(
     if here.is_some_and(|here| !prevails(&entry, &here)) {
         return Ok(());
     }
-    let start = store.buckets.insert_at(&store.db, entry.at, key, entry.to_bytes()?)?;
+    let start = store.buckets.insert_at(&store.db, entry.at, key, &entry.to_bytes()?)?;
     match here {
         None => Ok(()),
         // It would be found first.

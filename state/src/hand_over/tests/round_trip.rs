@@ -66,23 +66,6 @@ async fn what_was_delivered_stands_although_a_later_entry_says_that_it_waits() {
     assert_eq!((entry("b").outcome, entry("b").at), (Outcome::Delivered, 5 * WINDOW + WINDOW / 2));
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_directory_that_knows_of_a_move_is_not_opened_by_a_version_that_does_not() {
-    let place = used();
-    let store = place.open();
-    let format = |store: &Store| {
-        let meta = store.db.open_tree("meta").unwrap().get("format").unwrap().unwrap();
-        codec::decode::<u32>("meta", &meta).unwrap()
-    };
-    assert_eq!(format(&store), 3);
-    store.export(SOURCE, &place.file()).unwrap();
-    drop(store);
-    assert_eq!(format(&place.open()), 4);
-    let to = Place::new();
-    import(&to.open(), &place.file()).unwrap();
-    assert_eq!(format(&to.open()), 4);
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 

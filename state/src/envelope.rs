@@ -1,0 +1,86 @@
+//! The envelope around every stored value: a checksum over the tree's name, the key and the value, so that a value that
+//! has changed, or stands under another's key or in another's tree, is found when it is read.
+//!
+//! A value that an earlier release wrote has no envelope: it begins with its own version byte, which [`SEALED`] is none
+//! of, and is given back as it is.
+
+use crate::fault::StateFault;
+
+/// The first byte of an envelope; four bytes of CRC-32 follow, then the value as [`crate::codec`] encodes it.
+const SEALED: u8 = 0xC5;
+
+/// How many bytes stand before the value.
+const HEAD: usize = 5;
+
+/// `value` in its envelope.
+pub(crate) fn seal(tree: &str, key: &[u8], value: &[u8]) -> Vec<u8> {
+    let mut sealed = Vec::with_capacity(HEAD + value.len());
+    sealed.push(SEALED);
+    sealed.extend_from_slice(&checksum(tree, key, value).to_le_bytes());
+    sealed.extend_from_slice(value);
+    sealed
+}
+
+/// Where in the stored bytes the value begins.
+///
+/// # Errors
+/// [`StateFault::Undecodable`] if the checksum says that these bytes were never stored under this key.
+pub(crate) fn open(tree: &'static str, key: &[u8], stored: &[u8]) -> Result<usize, StateFault> {
+    let Some(found) = kept_checksum(stored) else { return Ok(0) };
+    let expected = checksum(tree, key, &stored[HEAD..]);
+    if found == expected {
+        return Ok(HEAD);
+    }
+    let key = key.escape_ascii();
+    let detail =
+        format!("the value under \"{key}\" has checksum {expected:08x}, and {found:08x} was kept of it");
+    Err(StateFault::Undecodable { tree, detail })
+}
+
+/// The checksum that stands in an envelope; none if there is no envelope.
+fn kept_checksum(stored: &[u8]) -> Option<u32> {
+    let (head, _) = stored.split_at_checked(HEAD).filter(|(head, _)| head[0] == SEALED)?;
+    Some(u32::from_le_bytes([head[1], head[2], head[3], head[4]]))
+}
+
+fn checksum(tree: &str, key: &[u8], value: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    // With its length, so that a byte that moves from the key to the value is a difference.
+    hasher.update(&(key.len() as u64).to_le_bytes());
+    hasher.update(tree.as_bytes());
+    hasher.update(key);
+    hasher.update(value);
+    hasher.finalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_comes_back_and_one_from_before_there_were_envelopes_too() {
+        let sealed = seal("spill", b"k", b"\x01value");
+        assert_eq!(&sealed[open("spill", b"k", &sealed).unwrap()..], b"\x01value");
+        assert_eq!(open("spill", b"k", b"\x01value").unwrap(), 0);
+        assert_eq!(open("spill", b"k", b"").unwrap(), 0);
+    }
+
+    #[test]
+    fn every_flipped_bit_behind_the_first_byte_is_found() {
+        let sealed = seal("spill", b"key", b"\x01some value");
+        for bit in 8..sealed.len() * 8 {
+            let mut damaged = sealed.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            let fault = open("spill", b"key", &damaged).unwrap_err().to_string();
+            assert!(fault.contains("spill") && fault.contains("key"), "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_value_under_anothers_key_or_in_anothers_tree_is_found() {
+        let sealed = seal("spill", b"key", b"\x01value");
+        assert!(open("spill", b"kez", &sealed).is_err());
+        assert!(open("dead", b"key", &sealed).is_err());
+        assert!(open("spill", b"ke", &sealed).is_err());
+    }
+}
