@@ -45,6 +45,7 @@ const SIXTEEN: usize = 16;
 fn limits() -> Limits {
     Limits {
         in_flight_max: 4_096,
+        memory_max: 512 << 20,
         per_broker_max: 1_024,
         spill_broker_max: 1 << 30,
         spill_total_max: 1 << 30,

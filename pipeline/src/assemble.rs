@@ -206,6 +206,7 @@ fn limits(config: &Config) -> Limits {
     let shards = if limits.shards == 0 { cores() } else { limits.shards };
     Limits {
         in_flight_max: limits.in_flight_max,
+        memory_max: limits.memory_max,
         per_broker_max: limits.per_broker_max,
         spill_broker_max: limits.spill_broker_max,
         spill_total_max: limits.spill_total_max,

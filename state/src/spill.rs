@@ -96,7 +96,7 @@ impl Spill {
     }
 
     /// The deliveries of `broker` whose numbers are in `range`, read one at a time.
-    pub(crate) fn each(
+    pub fn each(
         &self,
         broker: Arc<str>,
         range: Range<SpillSeq>,

@@ -15,6 +15,9 @@ const DAY: Duration = Duration::from_secs(86_400);
 pub struct LimitsConfig {
     /// Deliveries in memory over all brokers (default 4096, 1 to 1048576). At this many the source is not polled.
     pub in_flight_max: usize,
+    /// Bytes of bodies in memory over all brokers (default 512 MiB, 1 MiB to 1 TiB). At this many the source is not
+    /// polled.
+    pub memory_max: u64,
     /// Of these, what one broker may hold before it spills (default 1024, 1 to 1048576).
     pub per_broker_max: usize,
     /// Records between the oldest unsettled and the newest read (default 65536, 1 to 16777216): what is read again
@@ -40,6 +43,7 @@ impl LimitsConfig {
         let ten_minutes = 600 * SECOND;
         Self {
             in_flight_max: s.ranged("in_flight_max", 4096, 1..=1 << 20, &count()),
+            memory_max: s.ranged("memory_max", 512 << 20, 1 << 20..=1 << 40, &size()),
             per_broker_max: s.ranged("per_broker_max", 1024, 1..=1 << 20, &count()),
             unsettled_max: s.ranged("unsettled_max", 65_536, 1..=1 << 24, &count()),
             spill_after: s.ranged("spill_after", 2 * SECOND, SECOND / 100..=ten_minutes, &DURATION),

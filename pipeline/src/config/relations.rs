@@ -8,8 +8,9 @@ use super::{
         Order::{AtMost, Below},
     },
     problem::Refusal,
-    units::{DURATION, count, size},
+    units::{DURATION, count, show_size, size},
 };
+use crate::line::READS_SHARE;
 
 /// The sections that have something to do with one another.
 pub(super) struct Sections<'c> {
@@ -59,6 +60,7 @@ fn sizes(findings: &mut Findings<'_>, Sections { source, limits, .. }: &Sections
     if let Some(source) = source {
         let record = ("source.record_max", &(source.record_max as u64));
         findings.ordered(AtMost, record, broker, &size(), "a record that does not fit could never spill");
+        bodies(findings, source.record_max as u64, limits.memory_max);
         if let SourceKind::Http(http) = &source.kind {
             posts(findings, source.record_max, http);
         }
@@ -73,6 +75,24 @@ fn sizes(findings: &mut Findings<'_>, Sections { source, limits, .. }: &Sections
             );
         }
     }
+}
+
+/// What is read back from disk has a part of the memory to itself, and one record must fit into it.
+fn bodies(findings: &mut Findings<'_>, record_max: u64, memory_max: u64) {
+    let (record, memory) = ("source.record_max", "limits.memory_max");
+    let least = record_max * READS_SHARE as u64;
+    if memory_max >= least || findings.has_problem(record) || findings.has_problem(memory) {
+        return;
+    }
+    let key = if findings.is_given(memory) { memory } else { record };
+    let value = if key == memory { memory_max } else { record_max };
+    let problem = format!(
+        "leaves no room for a record that is read back from disk: {memory} is {}, {record} is {}",
+        show_size(memory_max),
+        show_size(record_max)
+    );
+    let remedy = format!("give {memory} at least {}, {READS_SHARE} times {record}", show_size(least));
+    findings.refuse(key, &show_size(value), Refusal::new(problem, remedy));
 }
 
 fn posts(findings: &mut Findings<'_>, record_max: usize, http: &HttpConfig) {

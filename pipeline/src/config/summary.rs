@@ -35,6 +35,8 @@ pub struct Summary {
     pub dedupe_window: String,
     /// Deliveries in memory over all brokers.
     pub in_flight_max: usize,
+    /// Bytes of their bodies.
+    pub memory_max: String,
     /// Of these, what one broker may hold.
     pub per_broker_max: usize,
     /// What may wait on disk.
@@ -87,6 +89,7 @@ impl From<&Config> for Summary {
             },
             dedupe_window: show_duration(config.state.dedupe_window),
             in_flight_max: config.limits.in_flight_max,
+            memory_max: show_size(config.limits.memory_max),
             per_broker_max: config.limits.per_broker_max,
             spill_total_max: show_size(config.limits.spill_total_max),
             attempts_max: config.retry.attempts_max,
@@ -118,7 +121,9 @@ fn tls(cluster: &ClusterOptions) -> &'static str {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { brokers, rate, source, state, admin, telemetry, durability, dedupe_window, .. } = self;
-        let Self { in_flight_max, per_broker_max, spill_total_max, attempts_max, age_max, .. } = self;
+        let Self {
+            in_flight_max, memory_max, per_broker_max, spill_total_max, attempts_max, age_max, ..
+        } = self;
         let noun = if *brokers == 1 { "broker" } else { "brokers" };
         writeln!(f, "{brokers} {noun}, {rate} attempts a second in all")?;
         writeln!(f, "source    {source}")?;
@@ -128,7 +133,10 @@ impl fmt::Display for Summary {
         if let Some(topic) = Some(&self.dead_topic).filter(|topic| *topic != "off") {
             writeln!(f, "letters   also to {topic}")?;
         }
-        writeln!(f, "in memory {in_flight_max} deliveries, {per_broker_max} of one broker")?;
+        writeln!(
+            f,
+            "in memory {in_flight_max} deliveries or {memory_max} of bodies, {per_broker_max} of one broker"
+        )?;
         writeln!(f, "on disk   {spill_total_max} of deliveries that wait")?;
         write!(f, "retries   {attempts_max} attempts or {age_max}")
     }

@@ -81,6 +81,12 @@ impl Account {
         self.bytes
     }
 
+    /// The bytes of one of them, on an average.
+    pub(super) fn mean(&self) -> usize {
+        let mean = self.bytes.checked_div(self.deliveries).unwrap_or_default();
+        usize::try_from(mean).unwrap_or(usize::MAX)
+    }
+
     /// The number of the next arrival.
     pub(super) fn number(&mut self) -> SpillSeq {
         self.next_seq += 1;

@@ -1,5 +1,5 @@
 //! The intake: records enter in log order, deliveries leave for their shards in the same order, as far as there are
-//! permits. No permit, no further record: that is the backpressure.
+//! places and bytes in memory. No place, no further record: that is the backpressure.
 
 use std::{num::NonZeroU32, sync::Arc};
 
@@ -9,13 +9,20 @@ use stages::{
     models::{Delivery, Exit, Fault, RawRecord, Rejection, Verdict},
 };
 use state::Recorded;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
-use super::{fault::LineFault, limits::Shared, records::Taken, shard::Arrival, ticket::Ticket};
+use super::{
+    fault::LineFault,
+    limits::Shared,
+    memory::{Body, Place},
+    records::Taken,
+    shard::Arrival,
+    ticket::Ticket,
+};
 use crate::stop::Stop;
 
-/// A record's own verdict being recorded: its ticket, and the permit it holds meanwhile.
-type Settling = (Ticket, OwnedSemaphorePermit, Result<Recorded, Fault>);
+/// A record's own verdict being recorded: its ticket, and the place it holds meanwhile.
+type Settling = (Ticket, Place, Result<Recorded, Fault>);
 
 /// The first half of the line at work.
 pub(super) struct Intake<First> {
@@ -70,9 +77,10 @@ impl<First: Stage<In = RawRecord, Out = Vec<Delivery>>> Intake<First> {
         raw: RawRecord,
         ticket: Ticket,
     ) -> Result<Option<BoxFuture<'static, Settling>>, LineFault> {
+        let len = raw.bytes.len();
         match self.stages.run(raw.clone()).await {
             Ok(deliveries) => {
-                self.dispatch(deliveries, ticket).await?;
+                self.dispatch(deliveries, ticket, len).await?;
                 Ok(None)
             }
             Err(Exit::Fault(fault)) => Err(fault.into()),
@@ -84,7 +92,8 @@ impl<First: Stage<In = RawRecord, Out = Vec<Delivery>>> Intake<First> {
         }
     }
 
-    async fn dispatch(&self, deliveries: Vec<Delivery>, ticket: Ticket) -> Result<(), LineFault> {
+    /// Sends a record's deliveries, which share its body of `len` bytes, to their shards.
+    async fn dispatch(&self, deliveries: Vec<Delivery>, ticket: Ticket, len: usize) -> Result<(), LineFault> {
         let may_repeat = ticket.may_repeat();
         let count = u32::try_from(deliveries.len()).ok().and_then(NonZeroU32::new);
         let Some(count) = count else {
@@ -92,9 +101,10 @@ impl<First: Stage<In = RawRecord, Out = Vec<Delivery>>> Intake<First> {
             drop(ticket);
             return Ok(());
         };
+        let body = self.body(len).await?;
         for (mut delivery, share) in deliveries.into_iter().zip(ticket.split(count)) {
             delivery.may_repeat = may_repeat;
-            let permit = self.permit().await?;
+            let permit = self.place(&body).await?;
             let shard = delivery.broker.shard;
             let arrival = Arrival { delivery, share, permit };
             let sent = match self.shards.get(shard) {
@@ -114,14 +124,19 @@ impl<First: Stage<In = RawRecord, Out = Vec<Delivery>>> Intake<First> {
         ticket: Ticket,
         rejection: Option<Rejection>,
     ) -> Result<BoxFuture<'static, Settling>, LineFault> {
-        let permit = self.permit().await?;
+        let permit = self.place(&self.body(raw.bytes.len()).await?).await?;
         let recorded = self.ack.settle_record(raw, rejection);
         Ok(Box::pin(async move { (ticket, permit, recorded.await) }))
     }
 
-    async fn permit(&self) -> Result<OwnedSemaphorePermit, LineFault> {
-        let permit = self.shared.held(self.shared.memory.arrival()).await;
-        permit.map_err(|_| LineFault::State(state::StateFault::Closed))
+    async fn body(&self, len: usize) -> Result<Body, LineFault> {
+        let body = self.shared.held(self.shared.memory.body(len)).await;
+        body.map_err(|_| LineFault::State(state::StateFault::Closed))
+    }
+
+    async fn place(&self, body: &Body) -> Result<Place, LineFault> {
+        let place = self.shared.held(self.shared.memory.arrival()).await;
+        Ok(place.map_err(|_| LineFault::State(state::StateFault::Closed))?.holding(body))
     }
 }
 

@@ -23,6 +23,8 @@ use super::{
 pub struct Limits {
     /// Deliveries in memory over all brokers; less than two count as two.
     pub in_flight_max: usize,
+    /// Bytes of bodies in memory over all brokers. A body that several brokers get counts once while it is shared.
+    pub memory_max: u64,
     /// Deliveries waiting in memory for one broker before it spills, if at its pace they would wait for longer than
     /// `spill_after`. Where that is less than the broker's even share of `in_flight_max`, the share counts: a surge
     /// that hits all brokers alike slows intake and does not spill.
@@ -65,7 +67,7 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(limits: &Limits, brokers: usize, partitions: impl Into<Partitions>) -> Self {
         Self {
-            memory: Arc::new(Memory::new(limits.in_flight_max)),
+            memory: Arc::new(Memory::new(limits.in_flight_max, limits.memory_max)),
             spill_bytes: AtomicU64::new(0),
             spill_deliveries: AtomicU64::new(0),
             pressed: AtomicBool::new(false),
@@ -142,6 +144,7 @@ mod tests {
     async fn a_partition_that_has_too_much_unsettled_is_held_alone_and_a_full_memory_holds_them_all() {
         let limits = Limits {
             in_flight_max: 8,
+            memory_max: 1 << 20,
             per_broker_max: 8,
             spill_broker_max: 0,
             spill_total_max: 0,

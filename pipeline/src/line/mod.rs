@@ -55,6 +55,7 @@ pub use command::{Replay, Replayed};
 pub use fault::LineFault;
 pub(crate) use fill::Fill;
 pub use limits::Limits;
+pub(crate) use memory::READS_SHARE;
 pub use partitions::{Partition, Partitions};
 pub use records::{Records, Taken, records};
 pub use run::{LineReport, Watch};

@@ -11,17 +11,17 @@ use std::{
 use rustc_hash::FxHashMap;
 use stages::models::Delivery;
 use state::SpillSeq;
-use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use tokio::time::Instant;
 
-use super::ticket::Share;
+use super::{memory::Place, ticket::Share};
 
 /// A delivery in memory.
 #[derive(Debug)]
 pub(super) struct Item {
     pub(super) delivery: Delivery,
     pub(super) origin: Origin,
-    /// Its place among all deliveries in memory; given back when the item is dropped.
-    pub(super) _permit: OwnedSemaphorePermit,
+    /// Its place in memory, and its body's bytes; given back when the item is dropped.
+    pub(super) _permit: Place,
     /// When it came into memory.
     pub(super) since: Instant,
     /// Its own next attempt's time, if a failed attempt set one.

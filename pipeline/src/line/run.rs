@@ -64,6 +64,12 @@ impl Watch {
         self.shared.memory.taken()
     }
 
+    /// Bytes of bodies in memory: each counts once, in whole KiB, however many brokers get it.
+    #[must_use]
+    pub fn in_flight_bytes(&self) -> u64 {
+        self.shared.memory.bytes()
+    }
+
     /// Deliveries on disk.
     #[must_use]
     pub fn spilled(&self) -> u64 {

@@ -16,7 +16,7 @@ use stages::{
 };
 use state::{Clock, DeadLetter, SpilledDelivery};
 use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc},
+    sync::mpsc,
     time::{Instant, sleep_until},
 };
 
@@ -27,6 +27,7 @@ use super::{
     event::{self, Event},
     limits::{Limits, Shared},
     load,
+    memory::Place,
     queue::{Item, Origin},
     slot::Slot,
     ticket::Share,
@@ -43,7 +44,7 @@ const TOGETHER_MAX: usize = 32;
 pub(super) struct Arrival {
     pub(super) delivery: Delivery,
     pub(super) share: Share,
-    pub(super) permit: OwnedSemaphorePermit,
+    pub(super) permit: Place,
 }
 
 /// What a shard leaves behind.
@@ -357,6 +358,7 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
             broker: slot.broker.id.clone(),
             range,
             wanted,
+            mean: slot.account.mean(),
             horizon: slot.account.horizon,
             memory: self.shared.memory.clone(),
         };

@@ -204,7 +204,7 @@ impl Model {
         let Some(Read { end, wanted, generation, found, .. }) = self.read.take() else { return };
         let cursor = found.last().filter(|_| found.len() == wanted).map_or(end, |last| last.seq + 1);
         let places = Arc::new(tokio::sync::Semaphore::new(found.len()));
-        let permits = found.iter().map(|_| places.clone().try_acquire_owned().unwrap()).collect();
+        let permits = found.iter().map(|_| places.clone().try_acquire_owned().unwrap().into()).collect();
         let read = Loaded { deliveries: found, permits, cursor, horizon: 0 };
         self.slot.take_in(read, generation, &self.clock);
     }

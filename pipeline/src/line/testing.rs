@@ -23,6 +23,7 @@ const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 pub(super) fn limits() -> Limits {
     Limits {
         in_flight_max: 3,
+        memory_max: 1 << 30,
         per_broker_max: 3,
         spill_broker_max: 1 << 30,
         spill_total_max: 1 << 30,
@@ -99,7 +100,7 @@ pub(super) fn item(load: &str, seq: SpillSeq) -> Item {
     Item {
         delivery: delivery(load, seq),
         origin: Origin::Live(share()),
-        _permit: Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(),
+        _permit: Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap().into(),
         since: Instant::now(),
         not_before: None,
         rewrite: false,

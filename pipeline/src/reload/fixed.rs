@@ -57,6 +57,7 @@ pub(super) fn differences(old: &Config, new: &Config) -> Vec<Problem> {
         &new.limits,
         LimitsConfig {
             in_flight_max,
+            memory_max,
             per_broker_max,
             unsettled_max,
             spill_after,

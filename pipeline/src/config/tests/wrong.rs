@@ -161,6 +161,7 @@ fn each_relation_is_checked_and_reported_at_the_key_that_is_in_the_file() {
         ("[limits]\nspill_total_max = \"255MiB\"", "limits.spill_total_max"),
         ("[limits]\nspill_broker_max = \"64KiB\"", "limits.spill_broker_max"),
         ("[limits]\nper_broker_max = 31", "limits.per_broker_max"),
+        ("[limits]\nmemory_max = \"8191KiB\"", "limits.memory_max"),
         ("[delivery]\nconnect_timeout = \"5s\"", "delivery.connect_timeout"),
         ("[retry]\nbase = \"6m\"", "retry.base"),
         ("[retry]\ncap = \"1999ms\"", "retry.cap"),

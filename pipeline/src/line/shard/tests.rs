@@ -49,7 +49,7 @@ impl Feed {
         let arrival = Arrival {
             delivery: testing::delivery(&format!("L{seq}"), seq),
             share: self.share(at, seq),
-            permit: self.places.clone().try_acquire_owned().unwrap(),
+            permit: self.places.clone().try_acquire_owned().unwrap().into(),
         };
         self.inbox.try_send(arrival).unwrap();
     }

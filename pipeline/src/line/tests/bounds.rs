@@ -18,7 +18,7 @@ use crate::stop::stop;
 async fn bad_records_that_fill_memory_by_themselves_are_settled() {
     let dir = tempfile::tempdir().unwrap();
     let wire = Wire::new(|_| (ms(0), End::Accept));
-    let site = Site::new(dir.path(), Log(vec![Entry::Garbage; 100]), wire, 1);
+    let site = Site::new(dir.path(), Log::of(vec![Entry::Garbage; 100]), wire, 1);
     assert_eq!(site.run(stop().1).await.unwrap().settled, 100);
     site.check("only bad records");
 }
@@ -61,6 +61,37 @@ async fn a_backlog_is_read_back_although_one_read_would_take_all_of_memory() {
     site.limits.in_flight_max = 5;
     assert_eq!(site.run(stop().1).await.unwrap().settled, 100);
     site.check("a small memory");
+}
+
+#[tokio::test]
+async fn a_few_bytes_of_memory_hold_the_intake_and_never_a_broker() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = Instant::now();
+    let wire = Wire::new(move |call| {
+        (ms(1), if call.broker == 0 && start.elapsed() < ms(300) { End::Transient } else { End::Accept })
+    });
+    let mut site = Site::new(dir.path(), Log::plain(100, 10), wire, 2);
+    site.limits.in_flight_max = 64;
+    // Each body counts one KiB: three for what comes, one for what is read back.
+    site.limits.memory_max = 4 << 10;
+    // Room for three or four deliveries.
+    site.limits.spill_broker_max = 1_200;
+    assert_eq!(site.run(stop().1).await.unwrap().settled, 100);
+    site.check("few bytes");
+    // Two brokers share each of the three; the one read back is one's own.
+    assert!(site.wire.seen().most <= 7, "more attempts at once than there are bodies in memory for");
+}
+
+#[tokio::test]
+async fn records_larger_than_memory_go_through_one_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = Instant::now();
+    let wire =
+        Wire::new(move |_| (ms(1), if start.elapsed() < ms(300) { End::Transient } else { End::Accept }));
+    let mut site = Site::new(dir.path(), Log::padded(40, 5, 9_000), wire, 2);
+    site.limits.memory_max = 8 << 10;
+    assert_eq!(site.run(stop().1).await.unwrap().settled, 40);
+    site.check("bodies larger than memory");
 }
 
 #[tokio::test]

@@ -30,8 +30,10 @@ async fn two_events_with_one_id_in_two_loads_do_not_wait_for_each_other_for_ever
     site.concurrency = 1;
     site.limits.hold_min = ms(60_000);
     site.retry.in_place_max = ms(0);
-    site.log =
-        Arc::new(Log(vec![super::log::Entry::New { load: 0 }, super::log::Entry::Moved { of: 0, load: 1 }]));
+    site.log = Arc::new(Log::of(vec![
+        super::log::Entry::New { load: 0 },
+        super::log::Entry::Moved { of: 0, load: 1 },
+    ]));
     assert_eq!(site.run(stop().1).await.unwrap().settled, 2);
     assert_eq!((site.wire.seen().accepted.len(), site.letters().len()), (1, 1));
 }

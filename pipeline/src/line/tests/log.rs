@@ -31,14 +31,24 @@ pub(super) enum Entry {
     Garbage,
 }
 
-/// A log.
+/// A log, and how many bytes each body has beside what it needs.
 #[derive(Clone, Debug)]
-pub(super) struct Log(pub(super) Vec<Entry>);
+pub(super) struct Log(pub(super) Vec<Entry>, usize);
 
 impl Log {
     /// `len` new events over `loads` loads, in turn.
     pub(super) fn plain(len: u64, loads: u64) -> Self {
-        Self((0..len).map(|at| Entry::New { load: at % loads }).collect())
+        Self::padded(len, loads, 0)
+    }
+
+    /// The same with so many bytes in each body beside the rest.
+    pub(super) fn padded(len: u64, loads: u64, padding: usize) -> Self {
+        Self((0..len).map(|at| Entry::New { load: at % loads }).collect(), padding)
+    }
+
+    /// These entries.
+    pub(super) fn of(entries: Vec<Entry>) -> Self {
+        Self(entries, 0)
     }
 
     /// `len` entries of every kind over `loads` loads.
@@ -56,7 +66,7 @@ impl Log {
                 _ => Entry::New { load: draw(3, loads) },
             });
         }
-        Self(entries)
+        Self::of(entries)
     }
 
     fn load(&self, at: u64) -> u64 {
@@ -68,6 +78,7 @@ impl Log {
     }
 
     fn body(&self, at: u64) -> Bytes {
+        let padding = "x".repeat(self.1);
         let event = |id: u64, note: &str| {
             let load = self.load(at);
             let body = format!(
@@ -76,8 +87,8 @@ impl Log {
             Bytes::from(body)
         };
         match self.0[at as usize] {
-            Entry::New { .. } => event(at, ""),
-            Entry::Again { of } => event(of, ""),
+            Entry::New { .. } => event(at, &padding),
+            Entry::Again { of } => event(of, &padding),
             Entry::Conflict { of } | Entry::Moved { of, .. } => event(of, "changed"),
             Entry::Garbage => Bytes::from_static(b"{not json"),
         }

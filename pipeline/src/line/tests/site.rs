@@ -77,6 +77,7 @@ impl Site {
     pub(super) fn new(dir: &Path, log: Log, wire: Wire, brokers: usize) -> Self {
         let limits = Limits {
             in_flight_max: 8,
+            memory_max: 1 << 20,
             per_broker_max: 2,
             spill_broker_max: 1 << 20,
             spill_total_max: 4 << 20,

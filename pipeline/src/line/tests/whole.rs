@@ -61,6 +61,7 @@ pub(super) fn drawn(seed: u64, dir: &Path) -> Site {
     site.limits.spill_after = ms(draw(7, &[1, 10, 100]));
     site.limits.hold_min = ms(draw(8, &[0, 5, 30]));
     site.limits.shards = draw(9, &[1, 2]) as usize;
+    site.limits.memory_max = draw(14, &[2 << 10, 8 << 10, 1 << 20]);
     site.unsettled_max = draw(10, &[5, 40, 1_000]) as usize;
     site.retry.in_place_max = ms(draw(11, &[0, 1, 5]));
     site.retry.cap = ms(draw(12, &[5, 40]));

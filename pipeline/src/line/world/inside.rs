@@ -12,31 +12,26 @@ use stages::{
     models::{Broker, Delivery, Terms},
 };
 use state::{Clock, SpillSeq, SpillUsage, SpilledDelivery};
-use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use tokio::time::Instant;
 
 use super::BROKERS;
 use crate::line::{
     account::Account,
     limits::{Limits, Shared},
     load::Loaded,
+    memory::Place,
     queue::{Item, Origin},
     slot::Slot,
     testing::{broker, item, tickets},
     write::{Write, cost},
 };
 
-pub(super) type Places = BoxFuture<'static, Vec<OwnedSemaphorePermit>>;
+pub(super) type Places = BoxFuture<'static, Vec<Place>>;
 
 /// A read under way.
 pub(super) enum Read {
     Waits(Places, std::ops::Range<SpillSeq>, u64),
-    Scans {
-        permits: Vec<OwnedSemaphorePermit>,
-        at: SpillSeq,
-        end: SpillSeq,
-        generation: u64,
-        found: Vec<SpilledDelivery>,
-    },
+    Scans { permits: Vec<Place>, at: SpillSeq, end: SpillSeq, generation: u64, found: Vec<SpilledDelivery> },
 }
 
 /// What the ledger has been given, and what the shard hears once it is durable.
@@ -73,7 +68,7 @@ pub(super) struct World {
     pub(super) commits: VecDeque<Commit>,
     pub(super) heard: Vec<Heard>,
     pub(super) source: VecDeque<Name>,
-    pub(super) place: Option<BoxFuture<'static, OwnedSemaphorePermit>>,
+    pub(super) place: Option<BoxFuture<'static, Place>>,
     pub(super) log: Vec<Name>,
     pub(super) done: BTreeSet<Name>,
     pub(super) started: BTreeMap<(usize, Arc<str>), u64>,

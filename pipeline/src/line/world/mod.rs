@@ -83,6 +83,7 @@ proptest! {
         let cost = cost(&item("L0", 0));
         let limits = Limits {
             in_flight_max: memory,
+            memory_max: 1 << 30,
             per_broker_max: queue,
             spill_broker_max: room * cost,
             spill_total_max: total * cost,

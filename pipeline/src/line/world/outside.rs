@@ -15,13 +15,13 @@ use state::{
     Clock, CommitOptions, Durability, FailedAttempt, Ledger, LedgerThread, Spill, SpillSeq, SpillUsage,
     SpilledDelivery, Store, StoreOptions,
 };
-use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use tokio::time::Instant;
 
 use super::{
     BROKERS, Do, How,
     inside::{Commit, Heard, Name, Places, Read, World},
 };
-use crate::line::{account::Account, load::Loaded, write::Write};
+use crate::line::{account::Account, load::Loaded, memory::Place, write::Write};
 
 /// Marks verdicts as being recorded, as `Ack` alone can; what it records nobody reads.
 fn ack() -> Ack {
@@ -263,6 +263,6 @@ impl World {
     }
 }
 
-fn scans(permits: Vec<OwnedSemaphorePermit>, range: std::ops::Range<SpillSeq>, generation: u64) -> Read {
+fn scans(permits: Vec<Place>, range: std::ops::Range<SpillSeq>, generation: u64) -> Read {
     Read::Scans { permits, at: range.start, end: range.end, generation, found: Vec::new() }
 }
