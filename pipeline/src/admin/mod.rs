@@ -25,7 +25,9 @@ mod fault;
 mod metrics;
 mod observe;
 mod place;
+mod samples;
 mod serve;
+mod trend;
 
 use std::{path::PathBuf, sync::Arc, thread};
 

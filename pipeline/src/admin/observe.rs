@@ -1,13 +1,12 @@
 //! The line as it is now, with what takes a look at the disk, at the log's end and at earlier moments. However often it
 //! is asked, it looks ten times a second at most.
 
-use std::{collections::VecDeque, fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
-use rustc_hash::FxHashMap;
 use state::{Clock, Ledger};
 use tokio::time::Instant;
 
-use super::metrics::Timings;
+use super::{metrics::Timings, samples::Samples, trend::Trend};
 use crate::{
     config::{Config, SourceKind},
     engine::View,
@@ -15,7 +14,7 @@ use crate::{
     source::PartitionCounts,
     status::{
         BrokerStatus, DeadStatus, DeadTopicStatus, LedgerStatus, MovedStatus, PartitionStatus, Past,
-        ReadingStatus, Status, Verdict, directory::oldest_on_disk, seconds,
+        ReadingStatus, Status, Verdict, age, directory::oldest_on_disk, seconds,
     },
 };
 
@@ -23,9 +22,6 @@ use crate::{
 const FRESH: Duration = Duration::from_millis(100);
 /// For so many looks in a row, a second apart, the intake is held before the log says so.
 const HELD_FOR: u32 = 5;
-/// Samples kept, one a second: rates are over the last ten seconds.
-const SAMPLES: usize = 11;
-
 /// Where a log's end is to be looked for.
 #[derive(Debug)]
 enum LogEnd {
@@ -45,23 +41,9 @@ pub(super) struct Observer {
     held: u32,
     began: Instant,
     view: Option<View>,
-    samples: VecDeque<Sample>,
+    samples: Samples,
+    trend: Trend,
     last: Option<(Instant, Arc<Status>)>,
-}
-
-/// Each broker's attempts at one moment.
-#[derive(Debug)]
-struct Sample {
-    at: Instant,
-    counts: FxHashMap<Arc<str>, Counted>,
-}
-
-/// Attempts of one broker so far.
-#[derive(Clone, Copy, Debug, Default)]
-struct Counted {
-    attempts: u64,
-    taken: u64,
-    failed: u64,
 }
 
 impl Observer {
@@ -79,7 +61,8 @@ impl Observer {
             held: 0,
             began: Instant::now(),
             view: None,
-            samples: VecDeque::with_capacity(SAMPLES),
+            samples: Samples::new(),
+            trend: Trend::new(),
             last: None,
         }
     }
@@ -108,10 +91,10 @@ impl Observer {
             tracing::info!(seconds = self.held, "the intake is open again");
         }
         self.held = held;
-        if self.samples.len() == SAMPLES {
-            self.samples.pop_front();
-        }
-        self.samples.push_back(Sample::of(view));
+        self.samples.note(view);
+        let now = Instant::now();
+        let partitions = self.partitions(view, now);
+        self.trend.note(now, &partitions);
     }
 
     /// Why the process is not alive; none if it is.
@@ -162,8 +145,8 @@ impl Observer {
         let mut status = Status::from(view);
         status.stopping = stopping;
         status.uptime_seconds = Some(seconds(now.saturating_duration_since(self.began)));
-        status.partitions = self.partitions(view, &status, now);
-        self.rates(view, &mut status);
+        status.partitions = self.partitions(view, now);
+        self.samples.tell(view, &mut status);
         let store = self.ledger.store();
         let stranded = view.line.stranded();
         status.brokers.extend(stranded.iter().map(|(id, usage)| BrokerStatus::stranded(id, *usage)));
@@ -197,12 +180,18 @@ impl Observer {
         status
     }
 
-    fn partitions(&self, view: &View, status: &Status, now: Instant) -> Vec<PartitionStatus> {
+    fn partitions(&self, view: &View, now: Instant) -> Vec<PartitionStatus> {
         let each = view.line.partitions().iter().enumerate();
         each.map(|(index, partition)| {
             let counts = view.partitions.get(index).map(|counts| &**counts);
             let held = view.line.holds(partition);
-            PartitionStatus { held, ..self.partition(partition, counts, view.resumed_at, status, now) }
+            let seen = self.partition(partition, counts, view.resumed_at, now);
+            let mut seen = PartitionStatus { held, ..seen };
+            self.trend.judge(now, index, &mut seen);
+            if seen.behind && counts.is_none() {
+                seen.oldest_seconds = older(seen.oldest_seconds, own_age(partition));
+            }
+            seen
         })
         .collect()
     }
@@ -212,7 +201,6 @@ impl Observer {
         Partition { source, tickets }: &Partition,
         counts: Option<&PartitionCounts>,
         resumed_at: Option<u64>,
-        status: &Status,
         now: Instant,
     ) -> PartitionStatus {
         let newest = tickets.newest();
@@ -234,46 +222,26 @@ impl Observer {
                 (LogEnd::Intake, None) => Some(self.ledger.store().intake_end()),
                 (LogEnd::Unknown, None) => None,
             },
-            oldest_seconds: [oldest, unread].into_iter().flatten().max_by(f64::total_cmp),
+            oldest_seconds: older(oldest, unread),
             reading: counts.map(ReadingStatus::from),
             ..PartitionStatus::default()
         };
         partition.measure(Past {
-            read: status.read,
-            unsettled: status.read.saturating_sub(status.settled),
+            read: tickets.issued(),
+            unsettled: tickets.issued().saturating_sub(tickets.settled()),
             began_at: began_at.unwrap_or(0),
             same_file: settled.is_none_or(|(epoch, _)| newest.map(|place| place.epoch) == Some(epoch)),
         });
         partition
     }
-
-    /// Rates since the oldest sample.
-    fn rates(&self, view: &View, status: &mut Status) {
-        let Some(before) = self.samples.front() else { return };
-        let now = Sample::of(view);
-        let elapsed = now.at.saturating_duration_since(before.at).as_secs_f64();
-        for broker in &mut status.brokers {
-            let Some(now) = now.counts.get(broker.id.as_str()) else { continue };
-            // One that came since has begun at nothing.
-            let before = before.counts.get(broker.id.as_str()).copied().unwrap_or_default();
-            let made = (now.attempts - before.attempts) as f64;
-            // Over less than a second a burst would look like a rate.
-            broker.rate_used = (elapsed >= 1.0).then(|| made / elapsed);
-            let (taken, failed) = (now.taken - before.taken, now.failed - before.failed);
-            broker.success_ratio = (taken + failed > 0).then(|| taken as f64 / (taken + failed) as f64);
-        }
-    }
 }
 
-impl Sample {
-    fn of(view: &View) -> Self {
-        let brokers = view.brokers.all();
-        let counts = brokers.iter().map(|broker| {
-            let counts = broker.health.counts();
-            let counted =
-                Counted { attempts: counts.attempts, taken: counts.successes, failed: counts.failures };
-            (broker.id.clone(), counted)
-        });
-        Self { at: Instant::now(), counts: counts.collect() }
-    }
+/// The longer of two ages, as far as they are known.
+fn older(one: Option<f64>, other: Option<f64>) -> Option<f64> {
+    [one, other].into_iter().flatten().max_by(f64::total_cmp)
+}
+
+/// How old what is read next is about, by the event's own time, in seconds: as old as what was read last.
+fn own_age(partition: &Partition) -> Option<f64> {
+    Some(age(Clock::System.now(), partition.tickets.event_time()?))
 }

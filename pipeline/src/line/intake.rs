@@ -95,6 +95,9 @@ impl<First: Stage<In = RawRecord, Out = Vec<Delivery>>> Intake<First> {
     /// Sends a record's deliveries, which share its body of `len` bytes, to their shards.
     async fn dispatch(&self, deliveries: Vec<Delivery>, ticket: Ticket, len: usize) -> Result<(), LineFault> {
         let may_repeat = ticket.may_repeat();
+        if let Some(first) = deliveries.first() {
+            ticket.happened(first.event().occurred_at);
+        }
         let count = u32::try_from(deliveries.len()).ok().and_then(NonZeroU32::new);
         let Some(count) = count else {
             // `Route` gives `Unrouted` for no broker, and there are never so many; the drop stops the line.

@@ -13,7 +13,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use state::{Horizon, Position, Recorded};
+use state::{Horizon, Position, Recorded, UnixMillis};
 use tokio::{
     sync::{Notify, watch},
     time::Instant,
@@ -33,6 +33,8 @@ struct Inner {
     reached: watch::Sender<Option<Cursor>>,
     room: Notify,
     span_max: usize,
+    /// When the newest event happened, by its own account, in milliseconds since 1970; zero before the first.
+    event_time: AtomicU64,
     run: Arc<Run>,
 }
 
@@ -94,7 +96,8 @@ impl Tickets {
 
     fn of(span_max: usize, run: Arc<Run>) -> Self {
         let reached = watch::Sender::new(None);
-        Self(Arc::new(Inner { open: Mutex::default(), reached, room: Notify::new(), span_max, run }))
+        let (open, room, event_time) = (Mutex::default(), Notify::new(), AtomicU64::new(0));
+        Self(Arc::new(Inner { open, reached, room, span_max, event_time, run }))
     }
 
     /// Returns once fewer than `span_max` records lie between the watermark and the newest record.
@@ -167,6 +170,12 @@ impl Tickets {
         self.0.open.lock().watermark.oldest().map(|(_, at)| *at)
     }
 
+    /// When the event that was read last happened, by its own account; none before the first.
+    #[must_use]
+    pub fn event_time(&self) -> Option<UnixMillis> {
+        Some(self.0.event_time.load(Ordering::Relaxed)).filter(|time| *time > 0)
+    }
+
     /// Whether so many records are unsettled that no more may be read.
     #[must_use]
     pub fn is_full(&self) -> bool {
@@ -197,6 +206,11 @@ impl Ticket {
     #[must_use]
     pub fn may_repeat(&self) -> bool {
         self.may_repeat
+    }
+
+    /// Notes when the record's event happened, by its own account.
+    pub fn happened(&self, at: UnixMillis) {
+        self.share.record.tickets.event_time.store(at, Ordering::Relaxed);
     }
 
     /// Settles the whole record with the proof that its one verdict is durable.

@@ -3,9 +3,11 @@
 //! Made of a [`View`] alone it is cheap and asks no disk; the admin endpoint adds what takes a look at the log's end, at
 //! the disk and at earlier moments. With no process running, [`directory`] tells what the state directory knows.
 
+mod backlog;
 pub mod directory;
 mod lag;
 mod moved;
+mod recent;
 mod table;
 mod verdict;
 
@@ -16,6 +18,7 @@ use tokio::time::Instant;
 
 pub(crate) use lag::Past;
 pub use moved::MovedStatus;
+pub use recent::{RecentBroker, RecentRecords};
 pub use table::write_table;
 pub use verdict::{Verdict, Word};
 
@@ -52,6 +55,9 @@ pub struct Status {
     pub rejected: u64,
     /// Events of this run that no broker subscribes to.
     pub unrouted: u64,
+    /// What became of the records of the last minutes; only from the admin endpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recent: Option<RecentRecords>,
     /// The source's partitions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub partitions: Vec<PartitionStatus>,
@@ -91,9 +97,19 @@ pub struct PartitionStatus {
     pub lag_estimated: bool,
     /// Bytes of the log that are not settled, for a file.
     pub lag_bytes: Option<u64>,
-    /// How long ago the oldest unsettled record was read, in seconds, or, of a cluster's, how old the oldest that has not
-    /// been read is, if that is longer; none if all are read and settled.
+    /// How long ago the oldest unsettled record was read, in seconds, or how old the oldest that has not been read is, if
+    /// that is longer: by the time the cluster has put on it, of a partition that is behind by the event's own. None if
+    /// all are read and settled.
     pub oldest_seconds: Option<f64>,
+    /// Whether something is not read that was in the log ten seconds ago, or when the run began.
+    pub behind: bool,
+    /// By how many events a second the lag has grown over the last minute; negative if it shrinks, none if that cannot be
+    /// told yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lag_per_second: Option<f64>,
+    /// In how many seconds the lag will be gone at that pace; none if it does not shrink.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drain_seconds: Option<f64>,
     /// Whether backpressure holds it: it alone has too much unsettled, or memory is full, which holds all of them.
     pub held: bool,
     /// How reading it from a cluster goes, if it is one's.
@@ -185,6 +201,9 @@ pub struct BrokerStatus {
     pub rate_used: Option<f64>,
     /// The share of those that ended in these ten seconds that were taken, 0 to 1; none if none ended.
     pub success_ratio: Option<f64>,
+    /// What became of the attempts of the last minutes; only from the admin endpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recent: Option<RecentBroker>,
     /// The last failed attempt.
     pub last_error: Option<ErrorStatus>,
     /// Why it is disabled, if it is.
@@ -337,6 +356,7 @@ impl BrokerStatus {
             rate_allowed: quota.rate(),
             rate_used: None,
             success_ratio: None,
+            recent: None,
             last_error: health.last_error().map(|error| ErrorStatus {
                 age_seconds: seconds(now.saturating_duration_since(error.at)),
                 status: error.status,
@@ -378,6 +398,15 @@ impl BrokerStatus {
     pub fn waiting(&self) -> u64 {
         // What is read back from disk stays there until it is settled; what finds no room is not there.
         self.queued.saturating_sub(self.no_room).max(self.spilled) + self.no_room
+    }
+}
+
+impl BrokerStatus {
+    /// Deliveries that are on disk and not in memory as well.
+    #[must_use]
+    pub fn on_disk_only(&self) -> u64 {
+        // What is in memory is on disk too while there is something there, but for what finds no room.
+        self.spilled.saturating_sub((self.queued + self.on_wire).saturating_sub(self.no_room))
     }
 }
 

@@ -117,7 +117,8 @@ fn moved(out: &mut impl Write, moved: &[MovedStatus]) -> io::Result<()> {
 fn brokers(out: &mut impl Write, brokers: &[BrokerStatus]) -> io::Result<()> {
     let mut sorted: Vec<&BrokerStatus> = brokers.iter().collect();
     sorted.sort_by(|one, other| worse(one, other));
-    let head = ["broker", "state", "queue", "on disk", "oldest", "rate", "taken", "last error"];
+    // What is read back from disk stays there until it is settled: it is shown once.
+    let head = ["broker", "state", "in memory", "on disk only", "oldest", "rate", "taken", "last error"];
     let mut rows = vec![row(head)];
     rows.extend(sorted.iter().take(BROKERS_MAX).map(|broker| {
         let rate = match broker.rate_used {
@@ -132,7 +133,7 @@ fn brokers(out: &mut impl Write, brokers: &[BrokerStatus]) -> io::Result<()> {
             &broker.id,
             &broker.state,
             &(broker.queued + broker.on_wire).to_string(),
-            &broker.spilled.to_string(),
+            &broker.on_disk_only().to_string(),
             &time(broker.oldest_seconds),
             &rate,
             &taken,
@@ -226,9 +227,9 @@ asked the running process, up 1h 1m
 partition  in       read to  settled to  log end        lag  oldest  intake
 intake     records       12          10       20  10 events       -  open
 
-broker  state    queue  on disk  oldest          rate  taken  last error
-blue    open         0        9  1m 15s  12.3 of 50/s   100%  -
-amber   healthy      0        0       -  12.3 of 50/s   100%  -
+broker  state    in memory  on disk only  oldest          rate  taken  last error
+blue    open             0             9  1m 15s  12.3 of 50/s   100%  -
+amber   healthy          0             0       -  12.3 of 50/s   100%  -
 
 3 dead letters
 3  decode/not-json

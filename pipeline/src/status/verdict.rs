@@ -5,12 +5,16 @@ use std::{fmt, time::Duration};
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
-use super::{BrokerStatus, PartitionStatus, Status};
+use super::{
+    BrokerStatus, PartitionStatus, Status,
+    backlog::backlog,
+    recent::{Failing, advice},
+};
 use crate::columns::shown_in;
 
 /// A record that has been unsettled for longer is lag: longer than a commit, a retry in place and `spill_after` by
 /// their defaults.
-const OLDEST_MAX: f64 = 10.0;
+pub(super) const OLDEST_MAX: f64 = 10.0;
 /// A partition that could not be read for longer is out of reach: longer than it takes to find a new leader, as a rule.
 const AWAY_MAX: f64 = 10.0;
 /// How much of an error is told, in characters.
@@ -40,6 +44,8 @@ pub enum Word {
     Healthy,
     /// Events wait.
     Lagging,
+    /// A broker refuses what it is sent, or what is read is no event: dead letters are made instead of deliveries.
+    Failing,
     /// Nothing is settled any more.
     Faulted,
     /// No process runs.
@@ -81,18 +87,22 @@ impl Verdict {
         // First: what the log has is not even known.
         let away = out_of_reach(&status.partitions).into_iter();
         because.splice(0..0, away);
-        because.extend(oldest_unsettled(&status.partitions));
+        because.extend(backlog(&status.partitions));
         if !because.is_empty() {
             because.extend(at_their_rate(&status.brokers));
         }
         if status.stopping {
             notes.insert(0, "it is stopping".to_owned());
         }
-        let word = match (running, because.is_empty()) {
-            (false, _) => Word::NotRunning,
-            (true, true) => Word::Healthy,
-            (true, false) => Word::Lagging,
+        let Failing { reasons, notes: more } = Failing::of(status);
+        notes.extend(more);
+        let word = match (running, reasons.is_empty(), because.is_empty()) {
+            (false, _, _) => Word::NotRunning,
+            (true, false, _) => Word::Failing,
+            (true, true, true) => Word::Healthy,
+            (true, true, false) => Word::Lagging,
         };
+        because.splice(0..0, reasons);
         because.append(&mut notes);
         Self { word, because }
     }
@@ -103,6 +113,7 @@ impl fmt::Display for Verdict {
         let (word, joint) = match self.word {
             Word::Healthy => ("healthy", ", but "),
             Word::Lagging => ("lagging", " because "),
+            Word::Failing => ("failing", " because "),
             Word::Faulted => ("faulted", " because "),
             Word::NotRunning => ("no process runs", "; "),
         };
@@ -165,23 +176,6 @@ fn out_of_reach(partitions: &[PartitionStatus]) -> Option<String> {
     Some(format!("{} has not been readable for {}{others}{error}", partition.name, span(longest)))
 }
 
-/// The partition that lags longest; of a topic that lags as a whole each would say the same.
-fn oldest_unsettled(partitions: &[PartitionStatus]) -> Option<String> {
-    let old = || {
-        partitions.iter().filter_map(|partition| {
-            let oldest = partition.oldest_seconds.filter(|oldest| *oldest > OLDEST_MAX)?;
-            Some((oldest, &partition.name))
-        })
-    };
-    let (oldest, name) = old().max_by(|(one, _), (other, _)| one.total_cmp(other))?;
-    let others = match old().count() - 1 {
-        0 => String::new(),
-        1 => ", one more partition lags".to_owned(),
-        more => format!(", {more} more partitions lag"),
-    };
-    Some(format!("the oldest unsettled event of {name} is {} old{others}", span(oldest)))
-}
-
 /// Why a broker's trouble has become everyone's.
 fn no_room(broker: &BrokerStatus) -> String {
     let BrokerStatus { id, spilled_bytes, no_room, .. } = broker;
@@ -231,7 +225,14 @@ fn reason(broker: &BrokerStatus) -> Option<String> {
     };
     let error = last_error.as_ref().map_or(String::new(), |error| format!(", last error: {}", error.cause));
     match &**state {
-        "open" | "half-open" => Some(format!("broker {id} does not take anything ({state}){waits}{error}")),
+        "open" | "half-open" => {
+            let refuses = broker.last_error.as_ref().and_then(|error| error.status);
+            let advice = match refuses {
+                Some(400..=499) => format!("; {}", advice(broker)),
+                _ => String::new(),
+            };
+            Some(format!("broker {id} does not take anything ({state}){waits}{error}{advice}"))
+        }
         "disabled" => {
             let why = broker.disabled.as_deref().unwrap_or("no reason given");
             Some(format!("broker {id} is disabled ({why}): what comes for it becomes dead letters"))

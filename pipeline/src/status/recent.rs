@@ -1,0 +1,231 @@
+//! What became of the last minutes: attempts and dead letters of a broker, and records, enter; whoever is failing leaves
+//! in words. A broker that refuses all it is sent, and a source of which nothing is an event, are never called healthy.
+
+use serde::{Deserialize, Serialize};
+
+use super::{BrokerStatus, Status, verdict::span};
+
+/// Fewer of them say nothing yet.
+const FEW: u64 = 3;
+
+/// What became of a broker's attempts in the last minutes: five, or since the run began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RecentBroker {
+    /// Over how long, in seconds.
+    pub seconds: f64,
+    /// Attempts answered 2xx.
+    pub taken: u64,
+    /// Attempts that failed.
+    pub failed: u64,
+    /// Those of them with which it refused the event: 4xx.
+    pub refused: u64,
+    /// Deliveries it has taken.
+    pub delivered: u64,
+    /// Deliveries given up.
+    pub dead_letters: u64,
+}
+
+/// What became of the records of the same time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RecentRecords {
+    /// Over how long, in seconds.
+    pub seconds: f64,
+    /// Records read.
+    pub read: u64,
+    /// Records that became dead letters before there was a delivery.
+    pub rejected: u64,
+    /// Events that no broker subscribes to.
+    pub unrouted: u64,
+}
+
+/// What is failing, the worst first; and what is not but should be known.
+#[derive(Debug, Default)]
+pub(super) struct Failing {
+    pub(super) reasons: Vec<String>,
+    pub(super) notes: Vec<String>,
+}
+
+impl Failing {
+    pub(super) fn of(status: &Status) -> Self {
+        let mut found = Self::default();
+        if let Some(recent) = &status.recent {
+            found.records(recent);
+        }
+        let mut brokers: Vec<_> = status.brokers.iter().filter_map(|one| Some((one, one.recent?))).collect();
+        brokers.sort_by_key(|(_, recent)| std::cmp::Reverse(recent.refused.max(recent.dead_letters)));
+        for (broker, recent) in brokers {
+            found.broker(broker, &recent);
+        }
+        found
+    }
+
+    fn records(&mut self, recent: &RecentRecords) {
+        let RecentRecords { seconds, read, rejected, unrouted } = *recent;
+        let when = span(seconds);
+        if rejected >= FEW && rejected * 2 >= read {
+            self.reasons.push(format!(
+                "{rejected} of the {read} records of the last {when} are no valid events and became dead letters: \
+                 compare [schema] and [rules] with what their producer sends"
+            ));
+        } else if rejected > 0 {
+            self.notes.push(format!(
+                "{rejected} of the {read} records of the last {when} are no valid events: dead letters"
+            ));
+        }
+        if unrouted >= FEW && unrouted == read {
+            self.notes.push(format!("no broker wants any of the {read} events of the last {when}"));
+        }
+    }
+
+    fn broker(&mut self, broker: &BrokerStatus, recent: &RecentBroker) {
+        let RecentBroker { seconds, taken, failed, refused, delivered, dead_letters } = *recent;
+        let (id, when) = (&broker.id, span(seconds));
+        // What comes for one that is disabled becomes dead letters, and that is said of it already.
+        if broker.state == "disabled" {
+            return;
+        }
+        let (ended, letters) = (taken + failed, letters(dead_letters));
+        // Whatever was before, it takes what it is sent now.
+        let takes = broker.success_ratio.is_some_and(|ratio| ratio >= 0.5);
+        if takes {
+            self.note(broker, recent);
+        } else if refused >= FEW && refused * 2 >= ended {
+            let (error, advice) = (error(broker), advice(broker));
+            self.reasons.push(if refused == ended {
+                format!("broker {id} refuses all it is sent: {refused} attempts in {when}{error}{letters}; {advice}")
+            } else {
+                format!(
+                    "broker {id} refuses {refused} of {ended} attempts in {when}{error}{letters}; {advice}"
+                )
+            });
+        } else if dead_letters >= FEW && dead_letters >= delivered {
+            let error = error(broker);
+            self.reasons.push(format!(
+                "more deliveries for broker {id} end as dead letters than arrive: {dead_letters} and {delivered} in \
+                 {when}{error}"
+            ));
+        } else {
+            self.note(broker, recent);
+        }
+    }
+
+    fn note(&mut self, broker: &BrokerStatus, recent: &RecentBroker) {
+        let noun = match recent.dead_letters {
+            0 => return,
+            1 => "delivery",
+            _ => "deliveries",
+        };
+        let (letters, when) = (recent.dead_letters, span(recent.seconds));
+        self.notes.push(format!("{letters} {noun} for broker {} became dead letters in {when}", broker.id));
+    }
+}
+
+fn letters(dead_letters: u64) -> String {
+    match dead_letters {
+        0 => String::new(),
+        1 => ", 1 dead letter".to_owned(),
+        more => format!(", {more} dead letters"),
+    }
+}
+
+fn error(broker: &BrokerStatus) -> String {
+    broker.last_error.as_ref().map_or(String::new(), |error| format!(", last error: {}", error.cause))
+}
+
+/// What to look at first, by the last answer.
+pub(super) fn advice(broker: &BrokerStatus) -> &'static str {
+    match broker.last_error.as_ref().and_then(|error| error.status) {
+        Some(401 | 403 | 407) => "compare its secrets and headers with what it expects",
+        Some(404 | 405 | 410) => "compare its url with where it listens",
+        Some(413) => "it takes no bodies of this size",
+        _ => "ask what it expects: its answer is in the dead letters",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::{ErrorStatus, Verdict, Word};
+
+    fn broker(status: u16, cause: &str, recent: RecentBroker) -> BrokerStatus {
+        BrokerStatus {
+            id: "bolt".to_owned(),
+            state: "healthy".to_owned(),
+            recent: Some(RecentBroker { seconds: 300.0, ..recent }),
+            last_error: Some(ErrorStatus {
+                status: Some(status),
+                cause: cause.to_owned(),
+                ..ErrorStatus::default()
+            }),
+            ..BrokerStatus::default()
+        }
+    }
+
+    fn verdict(broker: BrokerStatus) -> Verdict {
+        Verdict::new(&Status { brokers: vec![broker], ..Status::default() }, true)
+    }
+
+    #[test]
+    fn a_broker_that_refuses_everything_is_named_with_why_and_what_to_do() {
+        let all = RecentBroker { failed: 472, refused: 472, dead_letters: 472, ..RecentBroker::default() };
+        let told = verdict(broker(401, "401 unauthorized", all));
+        assert_eq!(
+            told.to_string(),
+            "failing because broker bolt refuses all it is sent: 472 attempts in 5m 0s, last error: 401 unauthorized, \
+             472 dead letters; compare its secrets and headers with what it expects"
+        );
+        assert_eq!(told.word, Word::Failing);
+        // Held until it takes something again: nothing is given up, and it is no less refused.
+        let held = BrokerStatus {
+            state: "open".to_owned(),
+            spilled: 9,
+            ..broker(404, "404 not found", RecentBroker { dead_letters: 0, ..all })
+        };
+        let told = verdict(held).to_string();
+        assert!(told.starts_with("failing because broker bolt refuses all it is sent"), "{told}");
+        assert!(told.contains("compare its url") && told.contains("9 wait"), "{told}");
+    }
+
+    #[test]
+    fn most_is_nearly_all_and_a_few_are_a_note() {
+        let most =
+            RecentBroker { taken: 10, failed: 30, refused: 30, delivered: 10, ..RecentBroker::default() };
+        let told = verdict(broker(422, "422 unprocessable entity", most)).to_string();
+        assert!(told.starts_with("failing because broker bolt refuses 30 of 40 attempts in 5m 0s"), "{told}");
+        let few = RecentBroker { taken: 100, failed: 2, refused: 2, delivered: 100, dead_letters: 2, ..most };
+        let told = verdict(broker(422, "422", few));
+        assert_eq!(
+            told.to_string(),
+            "healthy, but 2 deliveries for broker bolt became dead letters in 5m 0s"
+        );
+        let exhausted = RecentBroker { failed: 50, refused: 0, delivered: 1, dead_letters: 9, ..most };
+        let told = verdict(broker(500, "500 internal server error", exhausted)).to_string();
+        assert!(
+            told.starts_with("failing because more deliveries for broker bolt end as dead letters"),
+            "{told}"
+        );
+        let disabled = BrokerStatus { state: "disabled".to_owned(), ..broker(410, "410 gone", most) };
+        assert_eq!(verdict(disabled).word, Word::Healthy, "an operator knows, and it is said once");
+    }
+
+    #[test]
+    fn a_source_of_which_nothing_is_an_event_is_failing_and_a_few_such_records_are_a_note() {
+        let told = |rejected, unrouted| {
+            let recent = RecentRecords { seconds: 12.0, read: 20, rejected, unrouted };
+            Verdict::new(&Status { recent: Some(recent), ..Status::default() }, true).to_string()
+        };
+        let all = told(20, 0);
+        assert!(
+            all.starts_with("failing because 20 of the 20 records of the last 12s are no valid events"),
+            "{all}"
+        );
+        assert_eq!(
+            told(1, 0),
+            "healthy, but 1 of the 20 records of the last 12s are no valid events: dead letters"
+        );
+        assert_eq!(told(0, 20), "healthy, but no broker wants any of the 20 events of the last 12s");
+        assert_eq!(told(0, 5), "healthy");
+    }
+}
