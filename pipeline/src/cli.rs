@@ -1,6 +1,6 @@
 //! The command line: arguments enter, a typed command leaves; and `check`, the command that needs nothing but a config.
 //!
-//! Exit codes: 0 done, 1 failed, 64 usage or config (`EX_USAGE` of sysexits.h).
+//! [`Exit`] has the exit codes.
 
 use std::{
     ffi::OsString,
@@ -18,12 +18,14 @@ use serde_json::json;
 use crate::config::{Config, SecretFault, SecretRef, Summary};
 
 mod bench;
+mod config;
 mod dead;
 mod produce;
 mod state;
 mod surge;
 
 pub use bench::{BenchArgs, BenchPart};
+pub use config::{ConfigArgs, ConfigFile, ConfigOption};
 pub use dead::{DeadChangeArgs, DeadCommand, DeadExportArgs, DeadListArgs, DeadShowArgs, SelectArgs, When};
 pub use produce::ProduceArgs;
 pub use state::{StateCommand, StateExportArgs, StateImportArgs, StateSeekArgs};
@@ -94,7 +96,8 @@ pub struct Form {
 #[derive(Clone, Debug, Args)]
 pub struct ConfigArg {
     /// The config file.
-    pub config: PathBuf,
+    #[command(flatten)]
+    pub config: ConfigArgs,
     /// How to answer.
     #[command(flatten)]
     pub form: Form,
@@ -102,9 +105,11 @@ pub struct ConfigArg {
 
 /// What to deliver, and what to tell meanwhile.
 #[derive(Clone, Debug, Args)]
+#[command(after_help = RUN_EXITS)]
 pub struct RunArgs {
     /// The config file.
-    pub config: PathBuf,
+    #[command(flatten)]
+    pub config: ConfigArgs,
     /// Print the status so often, one JSON object a line on stdout; the run ends in good order when nobody reads it
     /// any more.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
@@ -112,6 +117,9 @@ pub struct RunArgs {
     /// Fail if the cluster of a fluvio source is away at the start, instead of waiting for it.
     #[arg(long)]
     pub fail_fast: bool,
+    /// End with exit code 6 if events became dead letters in this run.
+    #[arg(long)]
+    pub strict: bool,
     /// How to answer.
     #[command(flatten)]
     pub form: Form,
@@ -176,9 +184,11 @@ pub struct DemoArgs {
 
 /// What to say of a run.
 #[derive(Clone, Debug, Args)]
+#[command(after_help = STATUS_EXITS)]
 pub struct StatusArgs {
     /// The config file of the run.
-    pub config: PathBuf,
+    #[command(flatten)]
+    pub config: ConfigArgs,
     /// Look again every second, until a signal comes.
     #[arg(long)]
     pub watch: bool,
@@ -216,8 +226,8 @@ pub struct BrokerArgs {
     /// The broker's id.
     pub name: String,
     /// The config file.
-    #[arg(long)]
-    pub config: PathBuf,
+    #[command(flatten)]
+    pub config: ConfigOption,
     /// How to answer.
     #[command(flatten)]
     pub form: Form,
@@ -244,28 +254,79 @@ impl SecretArg {
     }
 }
 
-/// How the process ends.
+const RUN_EXITS: &str = "Exit codes:\n  \
+    0   all was delivered or settled, or a signal ended the run in good order\n  \
+    1   failed, or a second signal\n  \
+    5   the source has ended and deliveries wait on disk: the next run goes on with them\n  \
+    6   with --strict: events became dead letters in this run\n  \
+    64  the command line or the config is wrong; nothing was done";
+
+const STATUS_EXITS: &str = "Exit codes:\n  \
+    0   healthy\n  \
+    1   nobody could be asked\n  \
+    2   lagging or failing: events wait, or a broker refuses what it is sent\n  \
+    3   faulted, or the state directory is damaged\n  \
+    4   no process runs\n  \
+    64  the command line or the config is wrong";
+
+/// How the process ends. Other commands than `run` and `status` end with 0, 1 or 64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// All is done.
+    /// All is done; of a status: healthy. 0.
     Done,
-    /// Something failed.
+    /// Something failed. 1.
     Failed,
-    /// The command line or the config is wrong; nothing was done.
+    /// Of a status: events wait, or are refused. 2.
+    Lagging,
+    /// Of a status: nothing is settled any more, or the state directory is damaged. 3.
+    Faulted,
+    /// Of a status: no process runs. 4.
+    NotRunning,
+    /// Of a run: its source has ended, and deliveries wait on disk. 5.
+    Waiting,
+    /// Of a run with `--strict`: events became dead letters. 6.
+    DeadLetters,
+    /// The command line or the config is wrong; nothing was done. 64, `EX_USAGE` of sysexits.h.
     Usage,
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        match exit {
-            Exit::Done => Self::SUCCESS,
-            Exit::Failed => Self::from(1),
-            Exit::Usage => Self::from(64),
-        }
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Lagging => 2,
+            Exit::Faulted => 3,
+            Exit::NotRunning => 4,
+            Exit::Waiting => 5,
+            Exit::DeadLetters => 6,
+            Exit::Usage => 64,
+        })
     }
 }
 
 impl Command {
+    /// The config it is about; none if it is about none, or has a use of its own for one.
+    #[must_use]
+    pub fn config(&self) -> Option<ConfigFile> {
+        match self {
+            Self::Run(RunArgs { config, .. })
+            | Self::Check(ConfigArg { config, .. })
+            | Self::Reload(ConfigArg { config, .. })
+            | Self::Status(StatusArgs { config, .. }) => Some(config.file()),
+            Self::Broker(command) => Some(command.args().config.file()),
+            Self::Dead(command) => Some(command.config()),
+            Self::State(command) => Some(command.config()),
+            Self::Produce(_)
+            | Self::Receive(_)
+            | Self::Demo(_)
+            | Self::Surge(_)
+            | Self::Bench(_)
+            | Self::Legacy(_)
+            | Self::BenchPart(_) => None,
+        }
+    }
+
     /// Whether JSON was asked for after the command.
     fn json(&self) -> bool {
         match self {
@@ -296,6 +357,7 @@ impl Cli {
             match (error.print(), error.use_stderr()) {
                 (_, true) => Exit::Usage,
                 (Ok(()), false) => Exit::Done,
+                (Err(error), false) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
                 (Err(_), false) => Exit::Failed,
             }
         })
@@ -333,8 +395,11 @@ pub fn check(path: &Path, json: bool, quiet: bool, out: &mut impl Write) -> Exit
         }
         Err(errors) => (Exit::Usage, writeln!(out, "{errors}")),
     };
-    // An answer nobody could read is a failure, whatever it was.
-    if written.is_ok() { exit } else { Exit::Failed }
+    match written {
+        // Whoever has read enough may go.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Exit::Failed,
+        _ => exit,
+    }
 }
 
 fn fine(path: &Path, summary: &Summary, json: bool, out: &mut impl Write) -> io::Result<()> {

@@ -2,9 +2,13 @@
 
 use std::{
     io::{self, IsTerminal},
-    sync::{Once, OnceLock},
+    sync::{
+        Once, OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{EnvFilter, fmt, reload, util::SubscriberInitExt};
 
 use crate::config::LogFormat;
@@ -58,6 +62,18 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), FilterFault> {
     Ok(())
 }
 
+/// As [`init`]; if `quiet`, nothing but errors is told, whatever `filter` and later ones say.
+///
+/// # Errors
+/// As [`init`].
+pub fn init_as(format: LogFormat, filter: &str, quiet: bool) -> Result<(), FilterFault> {
+    if quiet {
+        parse(filter)?;
+        QUIET.store(true, Relaxed);
+    }
+    init(format, filter)
+}
+
 /// Filters by `filter` from now on; nothing if logging has been started by other means.
 ///
 /// # Errors
@@ -73,6 +89,12 @@ pub fn set_level(filter: &str) -> Result<(), FilterFault> {
 }
 
 fn parse(filter: &str) -> Result<EnvFilter, FilterFault> {
+    let parsed = parse_as_given(filter)?;
+    let silent = parsed.max_level_hint() == Some(LevelFilter::OFF);
+    Ok(if QUIET.load(Relaxed) && !silent { EnvFilter::new("error") } else { parsed })
+}
+
+fn parse_as_given(filter: &str) -> Result<EnvFilter, FilterFault> {
     // Fluvio's client tells every try of its own; what matters of that the source tells. A filter that names it has it.
     let names_it = filter.split(',').any(|directive| directive.trim_start().starts_with("fluvio"));
     let quieter = if names_it { filter.to_owned() } else { format!("{filter},fluvio=off") };
@@ -82,6 +104,8 @@ fn parse(filter: &str) -> Result<EnvFilter, FilterFault> {
 /// Puts another filter in force.
 type Change = dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync;
 
+/// Whether nothing but errors is told.
+static QUIET: AtomicBool = AtomicBool::new(false);
 static STARTED: Once = Once::new();
 static CHANGES: OnceLock<Box<Change>> = OnceLock::new();
 

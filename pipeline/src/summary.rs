@@ -6,7 +6,7 @@ use serde::Serialize;
 use stages::{Tally, models::Broker};
 use state::Ledger;
 
-use crate::line::LineReport;
+use crate::{cli::ConfigFile, line::LineReport};
 
 /// The whole run.
 #[derive(Clone, Debug, Serialize)]
@@ -110,11 +110,12 @@ impl Summary {
         })
     }
 
-    /// Writes the summary as aligned lines; brokers with nothing to tell are left out.
+    /// Writes the summary as aligned lines; brokers with nothing to tell are left out. What can be done next is told if
+    /// there is a `config` for it.
     ///
     /// # Errors
     /// `out` cannot be written.
-    pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
+    pub fn write(&self, out: &mut impl Write, config: Option<&ConfigFile>) -> io::Result<()> {
         let Self { records, settled, delivered, duplicates, dead_letters, spilled, .. } = self;
         writeln!(out, "records       {records:>9} read, {settled} settled, {} for no broker", self.unrouted)?;
         writeln!(out, "deliveries    {delivered:>9} delivered, {duplicates} duplicates not sent again")?;
@@ -135,7 +136,7 @@ impl Summary {
             writeln!(out, "abandoned     {:>9} on the wire when the run was stopped", self.abandoned)?;
         }
         for broker in self.brokers.iter().filter(|broker| broker.waiting > 0 || broker.disabled.is_some()) {
-            broker.write(out)?;
+            broker.write(out, config)?;
         }
         Ok(())
     }
@@ -155,10 +156,13 @@ impl BrokerSummary {
         }
     }
 
-    fn write(&self, out: &mut impl Write) -> io::Result<()> {
+    fn write(&self, out: &mut impl Write, config: Option<&ConfigFile>) -> io::Result<()> {
         let Self { id, waiting, .. } = self;
         if let Some(reason) = &self.disabled {
-            writeln!(out, "  {id}: disabled ({reason}); `loadline broker enable {id}` takes it back")
+            let way_out = config.map_or(String::new(), |config| {
+                config.complete(&format!("; `loadline broker enable {id}` takes it back"))
+            });
+            writeln!(out, "  {id}: disabled ({reason}){way_out}")
         } else {
             let error = self.last_error.as_deref().unwrap_or("none");
             writeln!(

@@ -11,6 +11,7 @@ use std::{
 
 use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     process::{Child, Command},
@@ -174,18 +175,39 @@ impl Ended {
         self
     }
 
-    /// The summary of a run that has ended well.
+    /// The summary of a run that has ended well: with 0, or with 5 if its source has ended and something waits on disk.
     ///
     /// # Panics
-    /// If it has not ended with 0, or there is none.
+    /// If it has ended otherwise, or there is no summary.
     #[must_use]
     pub fn summary(self) -> Summary {
-        let ended = self.expect(0);
-        let line = ended.stdout.lines().rev().find(|line| line.starts_with('{'));
-        match serde_json::from_str(line.unwrap_or_default()) {
+        assert!(matches!(self.code, Some(0 | 5)), "{self:?}");
+        let line = self.stdout.lines().rev().find(|line| line.starts_with('{'));
+        let summary: Summary = match serde_json::from_str(line.unwrap_or_default()) {
             Ok(summary) => summary,
-            Err(error) => panic!("no summary ({error}): {ended:?}"),
-        }
+            Err(error) => panic!("no summary ({error}): {self:?}"),
+        };
+        assert!(self.code == Some(0) || summary.spilled > 0, "{self:?}");
+        summary
+    }
+
+    /// What `loadline status --json` has said, if its exit code says the same.
+    ///
+    /// # Panics
+    /// If it does not, or there was no status.
+    #[must_use]
+    pub fn status(self) -> Value {
+        let status: Value =
+            serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"));
+        let code = match status["verdict"]["word"].as_str() {
+            Some("healthy") => 0,
+            Some("lagging" | "failing") => 2,
+            Some("faulted") => 3,
+            Some("not-running") => 4,
+            _ => panic!("a verdict: {self:?}"),
+        };
+        assert_eq!(self.code, Some(code), "{self:?}");
+        status
     }
 }
 

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Subcommand};
 use state::{StageName, UnixMillis};
 
-use super::Form;
+use super::{ConfigArgs, ConfigFile, Form};
 use crate::dead::{LetterId, Selection, moment, stage_of};
 
 /// Work with what could not be delivered.
@@ -14,6 +14,7 @@ pub enum DeadCommand {
     /// List dead letters, one line each; or count them by cause.
     List(DeadListArgs),
     /// Show one of them with its history and its body.
+    #[command(allow_missing_positional = true)]
     Show(DeadShowArgs),
     /// Send them again: those of a broker to it, those that were no events through decode, validate and route.
     Replay(DeadChangeArgs),
@@ -37,13 +38,13 @@ impl DeadCommand {
 
     /// The config file.
     #[must_use]
-    pub fn config(&self) -> &PathBuf {
+    pub fn config(&self) -> ConfigFile {
         match self {
             Self::List(DeadListArgs { config, .. })
             | Self::Show(DeadShowArgs { config, .. })
             | Self::Replay(DeadChangeArgs { config, .. })
             | Self::Export(DeadExportArgs { config, .. })
-            | Self::Purge(DeadChangeArgs { config, .. }) => config,
+            | Self::Purge(DeadChangeArgs { config, .. }) => config.file(),
         }
     }
 }
@@ -52,7 +53,8 @@ impl DeadCommand {
 #[derive(Clone, Debug, Args)]
 pub struct DeadListArgs {
     /// The config file.
-    pub config: PathBuf,
+    #[command(flatten)]
+    pub config: ConfigArgs,
     /// Which letters.
     #[command(flatten)]
     pub select: SelectArgs,
@@ -71,7 +73,8 @@ pub struct DeadListArgs {
 #[derive(Clone, Debug, Args)]
 pub struct DeadShowArgs {
     /// The config file.
-    pub config: PathBuf,
+    #[command(flatten)]
+    pub config: ConfigArgs,
     /// The letter: the first column of the list, such as file:e@1:42/acme.
     pub id: LetterId,
     /// How to answer.
@@ -83,7 +86,8 @@ pub struct DeadShowArgs {
 #[derive(Clone, Debug, Args)]
 pub struct DeadExportArgs {
     /// The config file.
-    pub config: PathBuf,
+    #[command(flatten)]
+    pub config: ConfigArgs,
     /// Which letters.
     #[command(flatten)]
     pub select: SelectArgs,
@@ -99,7 +103,8 @@ pub struct DeadExportArgs {
 #[derive(Clone, Debug, Args)]
 pub struct DeadChangeArgs {
     /// The config file.
-    pub config: PathBuf,
+    #[command(flatten)]
+    pub config: ConfigArgs,
     /// Which letters.
     #[command(flatten)]
     pub select: SelectArgs,

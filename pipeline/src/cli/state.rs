@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::Form;
+use super::{ConfigFile, ConfigOption, Form};
 
 /// What a state directory knows of a topic's partitions: move one to another process, or go on elsewhere in its log.
 #[derive(Clone, Debug, Subcommand)]
@@ -29,11 +29,11 @@ impl StateCommand {
 
     /// The config file.
     #[must_use]
-    pub fn config(&self) -> &PathBuf {
+    pub fn config(&self) -> ConfigFile {
         match self {
             Self::Export(StateExportArgs { config, .. })
             | Self::Import(StateImportArgs { config, .. })
-            | Self::Seek(StateSeekArgs { config, .. }) => config,
+            | Self::Seek(StateSeekArgs { config, .. }) => config.file(),
         }
     }
 }
@@ -47,8 +47,8 @@ pub struct StateExportArgs {
     #[arg(long, value_name = "N")]
     pub partition: u32,
     /// The config file of the process that reads it now; the process must not run.
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    #[command(flatten)]
+    pub config: ConfigOption,
     /// How to answer.
     #[command(flatten)]
     pub form: Form,
@@ -60,8 +60,8 @@ pub struct StateImportArgs {
     /// The file that `loadline state export` has written.
     pub file: PathBuf,
     /// The config file of the process that is to read the partition; the process must not run.
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    #[command(flatten)]
+    pub config: ConfigOption,
     /// How to answer.
     #[command(flatten)]
     pub form: Form,
@@ -78,8 +78,8 @@ pub struct StateSeekArgs {
     #[arg(long, value_name = "OFFSET")]
     pub to: u64,
     /// The config file of the process that reads it; the process must not run.
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    #[command(flatten)]
+    pub config: ConfigOption,
     /// How to answer.
     #[command(flatten)]
     pub form: Form,

@@ -31,7 +31,17 @@ fn every_command_of_the_manual_is_understood() {
         "receive --listen 127.0.0.1:9001 --secret env:KEY --secret file:OLD --status 422 --latency 20ms --fail-rate 0.1 --throttle-rate 0.1 \
          --retry-after 2s --for 10m",
         "receive",
-        "run loadline.toml --fail-fast",
+        "run loadline.toml --fail-fast --strict",
+        "run",
+        "run --config loadline.toml",
+        "check --config loadline.toml",
+        "status",
+        "reload --config loadline.toml",
+        "broker enable acme",
+        "dead list --config loadline.toml --summary",
+        "dead show intake@0:60",
+        "dead show intake@0:60 --config loadline.toml",
+        "state export --partition 2 partition-2.export",
         "produce events.ndjson --endpoint fluvio.example:9003 --topic shipment-events --timeout 1m --batch 1MiB --json",
         "produce events.ndjson --config loadline.toml",
         "demo --keep out --events events.ndjson",
@@ -66,7 +76,14 @@ fn every_command_of_the_manual_is_understood() {
 
 #[test]
 fn a_usage_error_ends_with_64_and_help_with_0() {
-    for line in ["", "go", "run", "receive --fail-rate 2", "receive --latency 5", "broker enable acme"] {
+    for line in [
+        "",
+        "go",
+        "run a.toml --config b.toml",
+        "receive --fail-rate 2",
+        "receive --latency 5",
+        "broker enable",
+    ] {
         assert_eq!(read(&format!("loadline {line}")).unwrap_err(), Exit::Usage, "{line}");
     }
     for line in ["--help", "--version", "run --help"] {
@@ -121,7 +138,33 @@ fn a_config_with_problems_lists_them_and_counts_them() {
 }
 
 #[test]
-fn an_answer_nobody_can_read_is_a_failure() {
-    let mut full: &mut [u8] = &mut [];
-    assert_eq!(check(Path::new("/nowhere"), false, false, &mut full), Exit::Failed);
+fn an_answer_that_cannot_be_written_is_a_failure_and_a_reader_who_has_gone_is_none() {
+    struct Broken(io::ErrorKind);
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let told = |kind| check(Path::new("/nowhere"), false, false, &mut Broken(kind));
+    assert_eq!(told(io::ErrorKind::StorageFull), Exit::Failed);
+    assert_eq!(told(io::ErrorKind::BrokenPipe), Exit::Usage);
+}
+
+#[test]
+fn a_config_is_the_word_or_the_option_and_what_is_behind_it_stays_what_it_was() {
+    let config = |line: &str| read(line).unwrap().command.config().unwrap();
+    for line in
+        ["run x.toml", "run --config x.toml", "broker pause acme --config x.toml", "dead show x.toml e@1:2"]
+    {
+        let config = config(&format!("loadline {line}"));
+        assert_eq!(config.path(), Path::new("x.toml"), "{line}");
+        assert_eq!(config.complete("`loadline status`"), "`loadline status --config x.toml`", "{line}");
+    }
+    let Command::Dead(DeadCommand::Show(args)) = read("loadline dead show e@1:2").unwrap().command else {
+        panic!("a show");
+    };
+    assert_eq!(args.id.to_string(), "e@1:2");
 }

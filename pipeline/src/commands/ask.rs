@@ -1,6 +1,6 @@
 //! Who answers for a run: its process if there is one, else its state directory.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use http::Method;
 use serde_json::Value;
@@ -25,6 +25,13 @@ pub(super) enum Answered {
     Directory(Box<Store>),
 }
 
+/// Nothing has run yet.
+#[derive(Debug, thiserror::Error)]
+#[error("no run has begun with this config yet: there is no state directory {}", dir.display())]
+pub(super) struct NothingYet {
+    dir: PathBuf,
+}
+
 /// Asks the process of `place`; opens its state directory if no process runs.
 pub(super) async fn process_or_directory(
     place: &Place,
@@ -43,10 +50,7 @@ pub(super) async fn process_or_directory(
             let dir = &place.state.dir;
             // Who only looks must not leave a directory behind.
             if method == Method::GET && !dir.exists() {
-                anyhow::bail!(
-                    "no run has begun with this config yet: there is no state directory {}",
-                    dir.display()
-                );
+                return Err(NothingYet { dir: dir.clone() }.into());
             }
             match Store::open(dir, store_options(&place.state)) {
                 Ok(store) => return Ok(Answered::Directory(Box::new(store))),

@@ -35,7 +35,11 @@ pub(super) fn broker(
     // One that was reloaded away may still be served.
     if !listed && runtime()?.block_on(ask(&place.admin, Method::POST, &path)).is_err() {
         let known: Vec<_> = place.brokers.iter().take(20).map(String::as_str).collect();
-        anyhow::bail!("broker {name} is not in {}; it names {}", args.config.display(), known.join(", "));
+        anyhow::bail!(
+            "broker {name} is not in {}; it names {}",
+            args.config.file().path().display(),
+            known.join(", ")
+        );
     }
     let by = runtime()?.block_on(async {
         if !listed {

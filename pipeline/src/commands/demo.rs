@@ -11,10 +11,14 @@ use std::{
 use anyhow::Context;
 use state::{DeadLetter, Store};
 
-use super::{Answer, directory::Directory, run::deliver};
+use super::{
+    Answer,
+    directory::Directory,
+    run::{Ended, deliver},
+};
 use crate::{
     assemble::store_options,
-    cli::{DemoArgs, Exit},
+    cli::{ConfigFile, DemoArgs, Exit},
     config::Config,
     dead::Told,
     demo::{BrokerTally, DemoBroker, Loads, brokers, expected, write_report},
@@ -64,17 +68,16 @@ pub(super) fn demo(args: &DemoArgs, answer: Answer) -> anyhow::Result<Exit> {
     let dir = Directory::make("demo", args.keep.as_deref(), "--keep")?;
     let brokers = brokers();
     let fleet = Fleet::start(brokers.iter().map(DemoBroker::part).collect(), 0)?;
-    let config = write_files(&dir.path, &brokers, &fleet, &events)?;
+    let file = write_files(&dir.path, &brokers, &fleet, &events)?;
     if !answer.quiet && !answer.json {
         let (count, lines) = (brokers.len(), events.split_inclusive(|byte| *byte == b'\n').count());
         let mut out = io::stderr().lock();
         writeln!(out, "{count} brokers listen on loopback; the line runs over {lines} lines of events")?;
     }
-    let config =
-        Config::load(&config).map_err(|errors| anyhow::anyhow!("the demo's own config: {errors}"))?;
+    let config = Config::load(&file).map_err(|errors| anyhow::anyhow!("the demo's own config: {errors}"))?;
     logging::init(config.log.format, &config.log.level)?;
     let receivers = fleet.begin();
-    let summary = deliver(&config, Requests::none(), None, answer)?;
+    let Ended { summary, .. } = deliver(&config, Requests::none(), None, answer)?;
     let counts = receivers.stop()?;
     let dead: Vec<DeadLetter> = Store::open(&config.state.dir, store_options(&config.state))?
         .dead_letters()
@@ -91,11 +94,14 @@ pub(super) fn demo(args: &DemoArgs, answer: Answer) -> anyhow::Result<Exit> {
             repeats: counts.repeats,
         })
         .collect();
-    report(&summary, &tallies, &dead, answer)
+    // What is not kept cannot be asked later.
+    let file = args.keep.is_some().then(|| ConfigFile::named(file));
+    report(&summary, file.as_ref(), &tallies, &dead, answer)
 }
 
 fn report(
     summary: &Summary,
+    config: Option<&ConfigFile>,
     tallies: &[BrokerTally],
     dead: &[DeadLetter],
     answer: Answer,
@@ -105,7 +111,7 @@ fn report(
         let dead: Vec<_> = dead.iter().cloned().map(Told::from).collect();
         writeln!(out, "{}", serde_json::json!({ "summary": summary, "deadLetters": dead }))?;
     } else if !answer.quiet {
-        summary.write(&mut out)?;
+        summary.write(&mut out, config)?;
         writeln!(out)?;
         write_report(&mut out, tallies, dead)?;
     }

@@ -27,7 +27,7 @@ use anyhow::Context;
 use serde_json::json;
 
 use crate::{
-    cli::{Cli, Command, Exit, check},
+    cli::{Cli, Command, ConfigFile, Exit, check},
     config::{Config, Place},
 };
 
@@ -50,22 +50,40 @@ impl Answer {
 /// # Errors
 /// What made it fail, with what it was about; the exit code is 1 then.
 pub fn execute(cli: Cli) -> anyhow::Result<Exit> {
+    let config = cli.command.config();
+    match carry_out(cli) {
+        // Whoever has read enough may go: `loadline dead list | head` is no failure.
+        Err(error) if is_unread(&error) => Ok(Exit::Done),
+        Err(error) => Err(match config {
+            Some(config) => anyhow::anyhow!(config.complete(&format!("{error:#}"))),
+            None => error,
+        }),
+        done => done,
+    }
+}
+
+fn carry_out(cli: Cli) -> anyhow::Result<Exit> {
     let answer = Answer { json: cli.json, quiet: cli.quiet };
     match cli.command {
-        Command::Check(arg) => Ok(check(&arg.config, cli.json, cli.quiet, &mut io::stdout().lock())),
-        Command::Run(args) => with_config(&args.config, answer, |config| run::run(config, &args, answer)),
+        Command::Check(arg) => {
+            Ok(check(arg.config.file().path(), cli.json, cli.quiet, &mut io::stdout().lock()))
+        }
+        Command::Run(args) => {
+            with_config(&args.config.file(), answer, |config| run::run(config, &args, answer))
+        }
         Command::Status(args) => {
-            with_place(&args.config, answer, |place| status::status(place, &args, answer))
+            with_place(&args.config.file(), answer, |place| status::status(place, &args, answer))
         }
         Command::Broker(command) => {
             let args = command.args();
-            with_place(&args.config, answer, |place| broker::broker(place, &command, args, answer))
+            with_place(&args.config.file(), answer, |place| broker::broker(place, &command, args, answer))
         }
         Command::Dead(command) => {
-            with_place(command.config(), answer, |place| dead::dead(place, &command, answer))
+            with_place(&command.config(), answer, |place| dead::dead(place, &command, answer))
         }
         Command::Reload(arg) => {
-            with_place(&arg.config, answer, |place| reload::reload(place, &arg.config, answer))
+            let config = arg.config.file();
+            with_place(&config, answer, |place| reload::reload(place, &config, answer))
         }
         Command::State(command) => state::state(&command, answer),
         Command::Produce(args) => produce::run(&args, answer),
@@ -80,13 +98,13 @@ pub fn execute(cli: Cli) -> anyhow::Result<Exit> {
 
 /// Loads the config, or says everything that is wrong with it.
 fn with_config(
-    path: &Path,
+    config: &ConfigFile,
     answer: Answer,
     then: impl FnOnce(&Config) -> anyhow::Result<Exit>,
 ) -> anyhow::Result<Exit> {
-    match Config::load(path) {
+    match Config::load(config.path()) {
         Ok(config) => then(&config),
-        Err(_) => Ok(check_config(path, answer)),
+        Err(_) => Ok(check_config(config.path(), answer)),
     }
 }
 
@@ -97,10 +115,11 @@ fn check_config(path: &Path, answer: Answer) -> Exit {
 
 /// Reads where a run is to be found, or says what is wrong with that.
 fn with_place(
-    path: &Path,
+    config: &ConfigFile,
     answer: Answer,
     then: impl FnOnce(&Place) -> anyhow::Result<Exit>,
 ) -> anyhow::Result<Exit> {
+    let path = config.path();
     match Place::load(path) {
         Ok(place) => then(&place),
         Err(errors) if answer.json => {
@@ -116,6 +135,25 @@ fn with_place(
             )?;
             Ok(Exit::Usage)
         }
+    }
+}
+
+/// Whether a command only failed because whoever read its answer has gone.
+fn is_unread(error: &anyhow::Error) -> bool {
+    let kind = error.chain().find_map(|cause| {
+        let io = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        io.or_else(|| cause.downcast_ref::<serde_json::Error>()?.io_error_kind())
+    });
+    kind == Some(io::ErrorKind::BrokenPipe)
+}
+
+/// Writes an answer to stdout, for a command whose exit code says more than that it was read: a reader who has gone
+/// changes nothing of that. Whether there still is one.
+fn tell(text: &[u8]) -> io::Result<bool> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true),
     }
 }
 

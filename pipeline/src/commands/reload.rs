@@ -3,7 +3,6 @@
 use std::{
     fs,
     io::{self, Write},
-    path::Path,
     time::Duration,
 };
 
@@ -13,7 +12,7 @@ use serde_json::{Value, json};
 use super::{Answer, runtime};
 use crate::{
     admin::client::{AskFault, ask_within},
-    cli::Exit,
+    cli::{ConfigFile, Exit},
     config::Place,
     reload::Outcome,
 };
@@ -22,15 +21,15 @@ use crate::{
 /// for a broker that comes back, take seconds.
 const PATIENCE: Duration = Duration::from_secs(55);
 
-pub(super) fn reload(place: &Place, path: &Path, answer: Answer) -> anyhow::Result<Exit> {
+pub(super) fn reload(place: &Place, config: &ConfigFile, answer: Answer) -> anyhow::Result<Exit> {
     let asked = runtime()?.block_on(ask_within(PATIENCE, &place.admin, Method::POST, "/reload"));
     match asked {
-        Ok(told) => done(&serde_json::from_value(told)?, path, answer),
+        Ok(told) => done(&serde_json::from_value(told)?, config, answer),
         Err(AskFault::Refused { told, .. }) if told["problems"].is_array() => refused(&told, answer),
         Err(AskFault::Nobody { place: at }) => {
             let told = format!(
                 "no process answers at {at}: nothing was reloaded; the next run reads {}",
-                path.display()
+                config.path().display()
             );
             // A machine that asked for an answer gets one.
             if answer.json {
@@ -42,7 +41,8 @@ pub(super) fn reload(place: &Place, path: &Path, answer: Answer) -> anyhow::Resu
     }
 }
 
-fn done(outcome: &Outcome, path: &Path, answer: Answer) -> anyhow::Result<Exit> {
+fn done(outcome: &Outcome, config: &ConfigFile, answer: Answer) -> anyhow::Result<Exit> {
+    let path = config.path();
     let mut out = io::stdout().lock();
     if answer.json {
         let mut told = json!({ "reloaded": true });
@@ -51,7 +51,7 @@ fn done(outcome: &Outcome, path: &Path, answer: Answer) -> anyhow::Result<Exit> 
         }
         writeln!(out, "{told}")?;
     } else if !answer.quiet {
-        writeln!(out, "{outcome}")?;
+        writeln!(out, "{}", config.complete(&outcome.to_string()))?;
     }
     let same = match (fs::canonicalize(&outcome.config), fs::canonicalize(path)) {
         (Ok(read), Ok(given)) => read == given,

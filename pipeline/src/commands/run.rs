@@ -1,18 +1,18 @@
 //! `loadline run`: delivers until the source ends or a signal comes, and says what was done.
 
-use std::io::{self, Write};
+use std::{io::Write, path::Path};
 
 use state::{Clock, StateFault, Store, UnixMillis};
 use tokio::task::JoinSet;
 
-use super::{Answer, progress, runtime, signals, status_lines};
+use super::{Answer, progress, runtime, signals, status_lines, tell};
 use crate::{
     assemble::store_options,
-    cli::{Exit, RunArgs},
-    config::Config,
+    cli::{ConfigFile, Exit, RunArgs},
+    config::{self, Config},
     dead, engine, logging,
     reload::Requests,
-    stop::stop,
+    stop::{Level, stop},
     summary::Summary,
 };
 
@@ -20,18 +20,49 @@ use crate::{
 const LISTED_MAX: usize = 20;
 
 pub(super) fn run(config: &Config, args: &RunArgs, answer: Answer) -> anyhow::Result<Exit> {
-    logging::init(config.log.format, &config.log.level)?;
+    let file = args.config.file();
+    logging::init_as(config.log.format, &config.log.level, answer.quiet)?;
+    log_start(config, file.path());
     let began = Clock::System.now();
-    let requests = Requests::of(args.config.clone());
-    let summary = deliver(config, requests, Some(args), answer)?;
-    let mut out = io::stdout().lock();
+    let requests = Requests::of(file.path().to_owned());
+    let Ended { summary, asked } = deliver(config, requests, Some(args), answer)?;
+    log_end(&summary, asked);
+    let mut out = Vec::new();
     if answer.json {
         writeln!(out, "{}", serde_json::to_string(&summary)?)?;
     } else if !answer.quiet {
-        summary.write(&mut out)?;
-        list_dead(config, &summary, began, &mut out)?;
+        summary.write(&mut out, Some(&file))?;
+        list_dead(config, &file, &summary, began, &mut out)?;
     }
-    Ok(Exit::Done)
+    let _read = tell(&out)?;
+    Ok(exit(&summary, asked, args.strict))
+}
+
+/// A run that has ended, and whether it was asked to.
+pub(super) struct Ended {
+    pub(super) summary: Summary,
+    pub(super) asked: bool,
+}
+
+/// What a scheduler is told: dead letters, if it wants to hear of them, before what only has to wait for the next run.
+fn exit(summary: &Summary, asked: bool, strict: bool) -> Exit {
+    match summary {
+        Summary { dead_letters: 1.., .. } if strict => Exit::DeadLetters,
+        Summary { spilled: 1.., .. } if !asked => Exit::Waiting,
+        _ => Exit::Done,
+    }
+}
+
+fn log_start(config: &Config, file: &Path) {
+    let told = config::Summary::from(config);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), config = %file.display(), source = %told.source,
+        brokers = config.brokers.len(), state = %config.state.dir.display(), "starts");
+}
+
+fn log_end(summary: &Summary, asked: bool) {
+    let Summary { records, settled, delivered, duplicates, dead_letters, spilled, .. } = summary;
+    let why = if asked { "it was asked to stop" } else { "the source has ended" };
+    tracing::info!(records, settled, delivered, duplicates, dead_letters, on_disk = spilled, why, "ended");
 }
 
 /// Runs the line until its source ends or a signal comes, with progress for whoever looks on; SIGHUP reloads.
@@ -40,7 +71,7 @@ pub(super) fn deliver(
     requests: Requests,
     args: Option<&RunArgs>,
     answer: Answer,
-) -> anyhow::Result<Summary> {
+) -> anyhow::Result<Ended> {
     let fail_fast = args.is_some_and(|args| args.fail_fast);
     runtime()?.block_on(async {
         let (stopper, stop) = stop();
@@ -48,7 +79,7 @@ pub(super) fn deliver(
         if requests.path().is_some() {
             signals::reload(requests.handle())?;
         }
-        let mut watching = JoinSet::new();
+        let (mut watching, asked) = (JoinSet::new(), stop.clone());
         let summary = engine::run_reloading(config, requests, fail_fast, stop, |view| {
             if let Some(every) = args.and_then(|args| args.status_every) {
                 watching.spawn(status_lines::print(view.clone(), every, stopper));
@@ -59,13 +90,14 @@ pub(super) fn deliver(
         });
         let summary = summary.await;
         watching.shutdown().await;
-        Ok(summary?)
+        Ok(Ended { summary: summary?, asked: asked.level() > Level::Run })
     })
 }
 
 /// Lists the dead letters of this run.
 fn list_dead(
     config: &Config,
+    file: &ConfigFile,
     summary: &Summary,
     began: UnixMillis,
     out: &mut impl Write,
@@ -77,7 +109,8 @@ fn list_dead(
         Ok(store) => store,
         // The next run has it already; this one has ended well.
         Err(StateFault::Locked { .. }) => {
-            return Ok(writeln!(out, "\n`loadline dead list` has the dead letters of this run")?);
+            let told = file.complete("`loadline dead list` has the dead letters of this run");
+            return Ok(writeln!(out, "\n{told}")?);
         }
         Err(fault) => return Err(fault.into()),
     };
@@ -87,7 +120,7 @@ fn list_dead(
         let letter = letter?;
         if letter.at >= began {
             if left == 0 {
-                writeln!(out, "  … `loadline dead list` has them all")?;
+                writeln!(out, "{}", file.complete("  … `loadline dead list` has them all"))?;
                 break;
             }
             left -= 1;

@@ -22,6 +22,7 @@ use crate::{
 
 pub(super) fn state(command: &StateCommand, answer: Answer) -> anyhow::Result<Exit> {
     let config = command.config();
+    let config = config.path();
     let keeping = match Keeping::load(config) {
         Ok(keeping) => keeping,
         Err(errors) => return refuse(answer, &json!(errors.problems), config, &errors.to_string()),

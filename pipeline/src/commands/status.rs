@@ -7,17 +7,18 @@ use std::{
 
 use http::Method;
 use serde_json::{Value, json};
+use state::StateFault;
 
 use super::{
     Answer,
-    ask::{Answered, process_or_directory},
-    runtime,
+    ask::{Answered, NothingYet, process_or_directory},
+    runtime, tell,
 };
 use crate::{
     admin::client::ask,
     cli::{Exit, StatusArgs},
     config::Place,
-    status::{Status, directory, write_table},
+    status::{Status, Word, directory, write_table},
 };
 
 /// How often a watcher looks.
@@ -29,12 +30,15 @@ const DIRECTORY: &str = "directory";
 
 pub(super) fn status(place: &Place, args: &StatusArgs, answer: Answer) -> anyhow::Result<Exit> {
     runtime()?.block_on(async {
-        let (mut status, mut by) = look(place).await?;
+        let (mut status, mut by) = match look(place).await {
+            Ok(seen) => seen,
+            Err(error) => return unseen(error),
+        };
         let clears = args.watch && !answer.json && io::stdout().is_terminal();
         loop {
-            show(&status, by, answer, clears)?;
-            if !args.watch {
-                return Ok(Exit::Done);
+            let is_read = show(&status, by, answer, clears)?;
+            if !args.watch || !is_read {
+                return Ok(exit(&status));
             }
             tokio::time::sleep(EVERY).await;
             // Once nobody runs the directory is not opened again: it would be in the way of a process that starts.
@@ -47,6 +51,30 @@ pub(super) fn status(place: &Place, args: &StatusArgs, answer: Answer) -> anyhow
     })
 }
 
+/// What a script is told.
+fn exit(status: &Status) -> Exit {
+    match status.verdict.as_ref().map(|verdict| verdict.word) {
+        Some(Word::Healthy) => Exit::Done,
+        Some(Word::Lagging | Word::Failing) => Exit::Lagging,
+        Some(Word::Faulted) => Exit::Faulted,
+        Some(Word::NotRunning) => Exit::NotRunning,
+        // A process of an earlier version says nothing.
+        None => Exit::Failed,
+    }
+}
+
+/// Why there is no status: a state directory that cannot be opened is a fault of its own, and where nothing has ever run
+/// nothing runs.
+fn unseen(error: anyhow::Error) -> anyhow::Result<Exit> {
+    let exit = match (error.downcast_ref(), error.downcast_ref()) {
+        (Some(StateFault::Locked { .. }), _) | (None, None) => return Err(error),
+        (Some(_), _) => Exit::Faulted,
+        (_, Some(NothingYet { .. })) => Exit::NotRunning,
+    };
+    writeln!(io::stderr().lock(), "loadline: {error:#}")?;
+    Ok(exit)
+}
+
 async fn look(place: &Place) -> anyhow::Result<(Status, &'static str)> {
     Ok(match process_or_directory(place, Method::GET, "/status").await? {
         Answered::Process(told) => (serde_json::from_value(told)?, PROCESS),
@@ -54,7 +82,7 @@ async fn look(place: &Place) -> anyhow::Result<(Status, &'static str)> {
     })
 }
 
-fn show(status: &Status, by: &str, answer: Answer, clears: bool) -> anyhow::Result<()> {
+fn show(status: &Status, by: &str, answer: Answer, clears: bool) -> anyhow::Result<bool> {
     // Written at once, so that a terminal does not flicker.
     let mut out = Vec::new();
     if answer.json {
@@ -73,7 +101,5 @@ fn show(status: &Status, by: &str, answer: Answer, clears: bool) -> anyhow::Resu
         };
         write_table(&mut out, status, asked)?;
     }
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(&out)?;
-    Ok(stdout.flush()?)
+    Ok(tell(&out)?)
 }

@@ -74,7 +74,7 @@ fn write_body(out: &mut impl Write, body: &str) -> io::Result<()> {
         writeln!(out, "{}", fit(line))?;
     }
     if !rest.is_empty() {
-        writeln!(out, "… and {} bytes more: `loadline dead export` has them", rest.len())?;
+        writeln!(out, "… and {} bytes more; --json shows them all", rest.len())?;
     }
     Ok(())
 }

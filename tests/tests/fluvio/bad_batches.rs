@@ -103,8 +103,7 @@ fn places(letters: &[DeadLetter]) -> Vec<(u64, &str, &str)> {
 
 /// What `loadline status` says of the partition.
 fn status(site: &Site) -> serde_json::Value {
-    let told = site.loadline(&["status", "--json"]).expect(0);
-    let status: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+    let status = site.loadline(&["status", "--json"]).status();
     status["partitions"][0].clone()
 }
 

@@ -59,8 +59,7 @@ fn four_partitions_are_read_beside_each_other_and_each_goes_on_where_it_was() {
     produce(&site, &log[..12_000]);
     let run = site.run();
     until("the first part is delivered", || fleet.taken() == 12_000);
-    let told = site.loadline(&["status", "--json"]).expect(0);
-    let status: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+    let status = site.loadline(&["status", "--json"]).status();
     let partitions = status["partitions"].as_array().unwrap();
     assert_eq!(partitions.len(), 4, "{status}");
     assert!(
@@ -69,9 +68,8 @@ fn four_partitions_are_read_beside_each_other_and_each_goes_on_where_it_was() {
     );
     run.terminate();
     assert_eq!(run.wait().summary().possible_repeats, PossibleRepeats::default());
-    let told = site.loadline(&["status", "--json"]).expect(0);
-    let left: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
-    for (left, partition) in left["partitions"].as_array().unwrap().iter().zip(partitions) {
+    let told = site.loadline(&["status", "--json"]).status();
+    for (left, partition) in told["partitions"].as_array().unwrap().iter().zip(partitions) {
         assert_eq!((&left["name"], &left["unit"]), (&partition["name"], &"records".into()), "{told:?}");
         assert_eq!(left["settledTo"], partition["end"], "what the directory says: {told:?}");
     }

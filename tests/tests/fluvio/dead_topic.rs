@@ -51,8 +51,7 @@ fn end(run: Loadline) -> Value {
 
 /// What `loadline status` says of publishing.
 fn status(site: &Site) -> Value {
-    let told = site.loadline(&["status", "--json"]).expect(0);
-    serde_json::from_str::<Value>(&told.stdout).unwrap()["deadTopic"].clone()
+    site.loadline(&["status", "--json"]).status()["deadTopic"].clone()
 }
 
 #[test]

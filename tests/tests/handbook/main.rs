@@ -50,10 +50,7 @@ fn take(page: &str, step: &Step, situation: &mut Situation) {
         said = situation.run(command);
     }
     // What only looks may be done again until it sees what it is to see.
-    let looks = |command: &&Command| {
-        command.text.starts_with("loadline status") || command.text.starts_with("curl -s ")
-    };
-    if let Some(command) = step.commands.last().filter(looks) {
+    if let Some(command) = step.commands.last().filter(|command| command.looks()) {
         until(&format!("{place} prints {:#?}, and not\n{said}", step.expected), || {
             let seen = shape::missing(&step.expected, &said).is_none();
             if !seen {

@@ -40,6 +40,11 @@ impl Command {
         let exits = comment.strip_prefix("exits ").map_or(0, |code| code.trim().parse().unwrap());
         Self { text: text.trim().to_owned(), exits, goes_on: comment.contains("ctrl-c ends it") }
     }
+
+    /// Whether it only looks, and may be run again until it sees what it is to see.
+    pub(crate) fn looks(&self) -> bool {
+        self.text.starts_with("loadline status") || self.text.starts_with("curl -s ")
+    }
 }
 
 impl Page {

@@ -15,8 +15,7 @@ use tests::{Events, Fleet, Oracle, Site, Wants, pause, until};
 
 /// What `loadline status --json` says.
 pub(crate) fn status(site: &Site) -> Value {
-    let told = site.loadline(&["status", "--json"]).expect(0);
-    serde_json::from_str(&told.stdout).unwrap_or_else(|error| panic!("{error}: {told:?}"))
+    site.loadline(&["status", "--json"]).status()
 }
 
 /// Carries out `loadline broker ACT broker-INDEX`.
@@ -95,7 +94,7 @@ fn a_broker_that_is_down_is_named_with_its_backlog_and_the_age_of_its_oldest() {
     let partition = &seen["partitions"][0];
     assert_eq!((&partition["lagEvents"], &partition["held"]), (&0.into(), &false.into()));
     assert_eq!(partition["settledTo"], partition["end"]);
-    let table = site.loadline(&["status"]).expect(0).stdout;
+    let table = site.loadline(&["status"]).expect(2).stdout;
     let first = table.lines().next().unwrap();
     assert!(first.starts_with("lagging because broker broker-1"), "{table}");
 
@@ -201,7 +200,7 @@ fn what_an_operator_asks_for_is_done_although_nobody_waits_for_the_answer() {
 fn with_no_process_the_directory_answers_and_says_so() {
     let fleet = Fleet::start(1);
     let site = Site::new(&fleet, &[Wants::all()]);
-    let nothing = site.loadline(&["status"]).expect(1);
+    let nothing = site.loadline(&["status"]).expect(4);
     assert!(nothing.stderr.contains("no run has begun"), "{nothing:?}");
     site.write_bytes(b"not json\n");
     assert_eq!(site.run().wait().summary().dead_letters, 1);
@@ -209,7 +208,7 @@ fn with_no_process_the_directory_answers_and_says_so() {
     assert_eq!((&told["answeredBy"], &told["verdict"]["word"]), (&"directory".into(), &"not-running".into()));
     assert_eq!(told["deadLetters"]["byCause"][0]["stage"], "decode");
     assert_eq!(told["partitions"][0]["settledTo"], 9);
-    let table = site.loadline(&["status"]).expect(0).stdout;
+    let table = site.loadline(&["status"]).expect(4).stdout;
     assert!(table.contains("the state directory, because no process runs"), "{table}");
     assert!(act(&site, "pause", 0).contains("no process runs"));
     assert_eq!(status(&site)["brokers"][0]["state"], "paused");

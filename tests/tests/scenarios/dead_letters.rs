@@ -25,7 +25,7 @@ pub(crate) fn list(site: &Site, more: &[&str]) -> Vec<Value> {
 /// The status as it is now: an observation is given out for a tenth of a second.
 pub(crate) fn status(site: &Site) -> Value {
     pause(Duration::from_millis(110));
-    json(&site.loadline(&["status", "--json"]).expect(0))
+    site.loadline(&["status", "--json"]).status()
 }
 
 pub(crate) fn letters(site: &Site) -> u64 {

@@ -132,7 +132,7 @@ fn a_partition_that_was_given_away_is_not_read_until_its_file_is_imported_again(
     one.set("source.partitions", vec![1]);
     let asked = one.loadline(&["run", "--fail-fast"]).expect(1);
     assert!(asked.stderr.contains("cannot be reached"), "only the cluster may be missing: {asked:?}");
-    let status = one.loadline(&["status"]).expect(0);
+    let status = one.loadline(&["status"]).expect(4);
     assert!(
         status.stdout.contains(&format!("{SOURCE}: it was given away, and is not read here")),
         "{status:?}"

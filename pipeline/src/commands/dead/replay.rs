@@ -52,10 +52,13 @@ pub(super) async fn replay(place: &Place, args: &DeadChangeArgs, answer: Answer)
     let mut course = Course::default();
     let replayed = match &reach {
         Reach::Process(admin) => in_process(admin, args, &selection, began, answer, &mut course).await,
-        Reach::Directory(store) => match Config::load(&args.config) {
+        Reach::Directory(store) => match Config::load(args.config.file().path()) {
             Ok(config) => in_directory(store, &config, args, selection, began, &mut course).await,
             // What is sent to whom, and what is an event, the whole config says.
-            Err(_) => return Ok(check(&args.config, answer.json, answer.quiet, &mut io::stderr().lock())),
+            Err(_) => {
+                let config = args.config.file();
+                return Ok(check(config.path(), answer.json, answer.quiet, &mut io::stderr().lock()));
+            }
         },
     };
     // Also after a fault: what was replayed is.
@@ -202,7 +205,7 @@ fn tell(reach: &Reach, args: &DeadChangeArgs, course: &Course, answer: Answer) -
         )?;
     }
     for (count, why) in counts.kept_in_words() {
-        writeln!(out, "{count:>8} stay: they {why}")?;
+        writeln!(out, "{count:>8} stay: they {}", args.config.file().complete(why))?;
     }
     if let Some(left) = left {
         writeln!(out, "{left:>8} are left as they were")?;

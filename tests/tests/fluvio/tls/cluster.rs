@@ -64,8 +64,7 @@ fn every_event_is_produced_and_delivered_once_over_tls() {
     produce(&site, &log[..8_000]);
     let run = site.run();
     until("the first part is delivered", || fleet.taken() == 8_000);
-    let told = site.loadline(&["status", "--json"]).expect(0);
-    let status: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+    let status = site.loadline(&["status", "--json"]).status();
     assert_eq!(status["partitions"].as_array().unwrap().len(), 2, "{status}");
     run.terminate();
     assert_eq!(run.wait().summary().records, 8_000);
