@@ -2,9 +2,11 @@
 //! flush has made them durable.
 //!
 //! Guarantees: a proof exists only after the flush (and sync) that covers its record; a record is written after all
-//! that were sent before it; after the first fault nothing is written or proven any more.
+//! that were sent before it; after the first fault nothing is written or proven any more, and everyone who follows the
+//! [`Pulse`] is told of it. A panic is a fault like any other.
 
 use std::{
+    panic::{self, AssertUnwindSafe},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -23,8 +25,10 @@ use crate::{
     fault::StateFault,
     histogram::{Histogram, Latency},
     learn::Learner,
+    pulse::{Doing, Pulse},
     record::Record,
     store::{Store, io_fault, sled_fault},
+    watchdog::Watchdog,
 };
 
 /// Proof that a verdict is on record, durably. Made by the ledger alone; settling a ticket takes one.
@@ -109,6 +113,9 @@ pub(crate) enum Records {
     Many(Vec<Record>),
 }
 
+/// The ledger thread's name in faults.
+const LEDGER: &str = "the ledger thread";
+
 /// The ledger thread; ends when the last [`Ledger`](crate::Ledger) is gone.
 #[derive(Debug)]
 pub struct LedgerThread(thread::JoinHandle<Result<(), StateFault>>);
@@ -119,25 +126,43 @@ impl LedgerThread {
     /// # Errors
     /// The fault that ended it early.
     pub fn join(self) -> Result<(), StateFault> {
-        self.0.join().unwrap_or(Err(StateFault::Closed))
+        self.0.join().unwrap_or_else(|payload| Err(StateFault::panicked(LEDGER, &*payload)))
     }
+}
+
+/// What the ledger thread is started with, beside the store.
+pub(crate) struct Start {
+    pub(crate) options: CommitOptions,
+    /// How long one commit may take.
+    pub(crate) limit: Duration,
+    pub(crate) stats: Arc<CommitStats>,
+    pub(crate) pulse: Pulse,
 }
 
 pub(crate) fn start(
     store: Store,
-    options: CommitOptions,
-    stats: Arc<CommitStats>,
+    Start { options, limit, stats, pulse }: Start,
 ) -> Result<(mpsc::Sender<Commit>, LedgerThread), StateFault> {
     let syncer = store.syncer()?;
     let path = store.path.clone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.map_err(|error| io_fault(&path, &error))?;
     let (inbox, commits) = mpsc::channel(options.inbox_max);
-    let learner = Learner::start(&store).map_err(|error| io_fault(&path, &error))?;
-    let writer = Writer { store, syncer, stats };
+    let learner = Learner::start(&store, pulse.clone()).map_err(|error| io_fault(&path, &error))?;
+    let watchdog =
+        Watchdog::start(store.clone(), pulse.clone(), limit).map_err(|error| io_fault(&path, &error))?;
     let body = move || {
-        let ended = runtime.block_on(run(commits, writer, options));
-        drop(learner);
+        // Outlives the writer, so that the database is still open when a fault has ended it.
+        let kept = store.clone();
+        let writer = Writer { store, syncer, stats, pulse: pulse.clone() };
+        let ended = panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(run(commits, writer, options))));
+        let ended = ended.unwrap_or_else(|payload| Err(StateFault::panicked(LEDGER, &*payload)));
+        if let Err(fault) = &ended {
+            kept.never_close();
+            tracing::error!(%fault, "the ledger cannot write: nothing more is settled");
+            pulse.fail(fault.clone());
+        }
+        drop((learner, watchdog));
         ended
     };
     let thread = thread::Builder::new().name("ledger".to_owned()).spawn(body);
@@ -152,7 +177,9 @@ async fn run(
     let mut batch = Vec::with_capacity(options.commit_max);
     while collect(&mut commits, &mut batch, options).await {
         if let Err(fault) = writer.commit(&mut batch) {
-            tracing::error!(%fault, "the ledger cannot write: nothing more is settled");
+            // First, so that nobody closes the database who is told of the fault.
+            writer.store.never_close();
+            writer.pulse.fail(fault.clone());
             for commit in batch.drain(..) {
                 // A caller that has gone away needs no answer.
                 let _gone = commit.reply.send(Err(fault.clone()));
@@ -196,15 +223,22 @@ struct Writer {
     store: Store,
     syncer: Syncer,
     stats: Arc<CommitStats>,
+    pulse: Pulse,
 }
 
 impl Writer {
     /// Writes the batch, flushes once, and answers everyone in it. On a fault the batch is left for the caller.
     fn commit(&mut self, batch: &mut Vec<Commit>) -> Result<(), StateFault> {
+        // What has gone wrong elsewhere, such as in a panic of the store's own threads, is nothing to go on after.
+        if let Some(fault) = self.pulse.fault() {
+            return Err(fault);
+        }
         let started = Instant::now();
         let now = self.store.options.clock.now();
+        self.pulse.turn_to(Doing::Expire);
         self.store.buckets.rotate(&self.store.db, now)?;
         self.store.intake.trim(&self.store.db, now)?;
+        self.pulse.turn_to(Doing::Commit);
         self.store.seal().begin()?;
         let mut records = 0;
         for commit in batch.iter() {
@@ -230,6 +264,7 @@ impl Writer {
         self.stats.latency.note(busy);
         let busy = u64::try_from(busy.as_micros()).unwrap_or(u64::MAX);
         self.stats.busy_micros.fetch_add(busy, Ordering::Relaxed);
+        self.pulse.turn_to(Doing::Nothing);
         for commit in batch.drain(..) {
             // A caller that has gone away (a delivery abandoned at shutdown) needs no proof.
             let _gone = commit.reply.send(Ok(Recorded(())));
@@ -243,7 +278,10 @@ impl Writer {
     }
 
     fn finish(mut self) -> Result<(), StateFault> {
-        self.flush()
+        self.pulse.turn_to(Doing::Commit);
+        self.flush()?;
+        self.pulse.turn_to(Doing::Nothing);
+        Ok(())
     }
 }
 

@@ -1,6 +1,8 @@
 //! What can go wrong with the state directory: each fault names the thing, the value and the way out.
 
-use std::{io, path::PathBuf};
+use std::{any::Any, io, path::PathBuf, time::Duration};
+
+use tokio::task::JoinError;
 
 /// A failure of the state directory. The line stops; nothing that was recorded is lost.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -15,7 +17,7 @@ pub enum StateFault {
     },
     /// The directory cannot be read or written.
     #[error(
-        "state directory {path}: {kind}: {detail}; check its owner, its permissions and the free space of its disk"
+        "state directory {path}: {kind}: {detail}; {}", remedy(*kind, detail)
     )]
     Io {
         /// The directory or the file in it.
@@ -63,7 +65,97 @@ pub enum StateFault {
         /// The bound.
         bound: usize,
     },
+    /// The disk does not answer.
+    #[error(
+        "state directory {path}: the ledger thread has been writing for {limit:?}: the disk does not answer; check the disk and what it is mounted from, or raise `state.commit_timeout` if it is only slow"
+    )]
+    Stuck {
+        /// The directory.
+        path: PathBuf,
+        /// How long it was waited for.
+        limit: Duration,
+    },
+    /// A thread that the state needs has panicked.
+    #[error(
+        "{thread} ended unexpectedly: {detail}; nothing that was recorded is lost: run again, and if it happens again report it with the log"
+    )]
+    Panicked {
+        /// Which thread, in words.
+        thread: String,
+        /// What it said.
+        detail: String,
+    },
     /// The ledger thread has ended, after an earlier fault that was reported.
     #[error("the ledger is closed: an earlier fault ended it, or the line is stopping")]
     Closed,
+}
+
+impl StateFault {
+    /// A panic's payload as the fault of `thread`.
+    #[must_use]
+    pub fn panicked(thread: impl Into<String>, payload: &(dyn Any + Send)) -> Self {
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let detail = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("a panic");
+        Self::Panicked { thread: thread.into(), detail: detail.to_owned() }
+    }
+
+    /// A read of the store on a thread of its own that did not come to its end.
+    #[must_use]
+    pub fn interrupted(error: JoinError) -> Self {
+        match error.try_into_panic() {
+            Ok(payload) => Self::panicked("a read of the state directory", &*payload),
+            // The runtime is going.
+            Err(_) => Self::Closed,
+        }
+    }
+
+    /// Whether the store may wait for ever when it is closed after this: a write has failed or does not end.
+    #[must_use]
+    pub fn keeps_open(&self) -> bool {
+        matches!(self, Self::Io { .. } | Self::Stuck { .. } | Self::Panicked { .. })
+    }
+}
+
+/// The way out of a failed read or write.
+fn remedy(kind: io::ErrorKind, detail: &str) -> &'static str {
+    // The kind of these two has no stable name.
+    let no_descriptor = detail.contains("(os error 24)") || detail.contains("(os error 23)");
+    match kind {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            "the disk is full: make room on it and run again; nothing that was recorded is lost"
+        }
+        _ if no_descriptor => {
+            "no file descriptor is left: raise the limit (`ulimit -n`, or `LimitNOFILE=` of the service) and run again"
+        }
+        _ => "check its owner, its permissions and the free space of its disk",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::store::io_fault;
+
+    #[test]
+    fn a_failed_write_names_the_way_out_of_its_own_cause() {
+        let told = |errno| io_fault(Path::new("/s"), &io::Error::from_raw_os_error(errno)).to_string();
+        for (errno, words) in
+            [(28, "disk is full"), (27, "disk is full"), (24, "ulimit -n"), (13, "permissions")]
+        {
+            assert!(told(errno).contains(words) && told(errno).contains("/s"), "{}", told(errno));
+        }
+    }
+
+    #[test]
+    fn a_panic_says_what_it_said_and_who_it_was() {
+        for payload in [Box::new("broken") as Box<dyn Any + Send>, Box::new("broken".to_owned())] {
+            let fault = StateFault::panicked("the ledger thread", &*payload);
+            assert!(
+                fault.keeps_open()
+                    && fault.to_string().contains("the ledger thread ended unexpectedly: broken")
+            );
+        }
+    }
 }

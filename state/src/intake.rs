@@ -95,8 +95,9 @@ impl EmbeddedLog {
         let post = IntakePost { first, at: store.options.clock.now(), records };
         let proof = self.ledger.submit(Records::One(Record::Accepted(post)))?;
         ends.next = next;
+        let pulse = self.ledger.pulse().clone();
         Ok(async move {
-            let _proof = proof.await.map_err(|_| StateFault::Closed)??;
+            let _proof = proof.await.map_err(|_| pulse.fault().unwrap_or(StateFault::Closed))??;
             Ok(first.offset..next.offset)
         })
     }

@@ -1,10 +1,12 @@
 //! Goes through the ledger's trees after the start, on a thread of its own: until it is done, every event is looked up
 //! in the store, and deliveries do not wait for it.
 //!
-//! It takes half of a core at most. It ends when it is done or dropped; whoever drops it waits for that.
+//! It takes half of a core at most. It ends when it is done or dropped; whoever drops it waits for that. What it cannot
+//! read is a fault of the store: nobody could be told from the ledger whether it holds an event.
 
 use std::{
     io,
+    panic::{self, AssertUnwindSafe},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -14,7 +16,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::{buckets::Unknown, store::Store};
+use crate::{buckets::Unknown, fault::StateFault, pulse::Pulse, store::Store};
 
 /// How many keys are read at a time: about a millisecond's worth.
 const STEP: usize = 1_024;
@@ -24,19 +26,28 @@ const STEP: usize = 1_024;
 pub(crate) struct Learner(Option<(Arc<AtomicBool>, JoinHandle<()>)>);
 
 impl Learner {
-    /// Starts on what `store` does not know of its ledger yet.
+    /// Starts on what `store` does not know of its ledger yet; `pulse` is told of a fault.
     ///
     /// # Errors
     /// The system's, if there can be no thread.
-    pub(crate) fn start(store: &Store) -> io::Result<Self> {
+    pub(crate) fn start(store: &Store, pulse: Pulse) -> io::Result<Self> {
         let unknown = store.buckets.unknown();
         if unknown.is_empty() {
             return Ok(Self(None));
         }
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
-        let thread =
-            thread::Builder::new().name("filter".to_owned()).spawn(move || learn(unknown, &stopped))?;
+        let body = move || {
+            let learnt = panic::catch_unwind(AssertUnwindSafe(|| learn(unknown, &stopped)));
+            let learnt = learnt.unwrap_or_else(|payload| {
+                Err(StateFault::panicked("the thread that goes through the ledger", &*payload))
+            });
+            if let Err(fault) = learnt {
+                tracing::error!(%fault, "the ledger cannot be gone through");
+                pulse.fail(fault);
+            }
+        };
+        let thread = thread::Builder::new().name("filter".to_owned()).spawn(body)?;
         Ok(Self(Some((stop, thread))))
     }
 }
@@ -46,13 +57,13 @@ impl Drop for Learner {
         if let Some((stop, thread)) = self.0.take() {
             stop.store(true, Ordering::Relaxed);
             thread.thread().unpark();
-            // A panic of it has been reported, and harms nobody: what is not known is looked up.
+            // It catches its own panics.
             let _panicked = thread.join();
         }
     }
 }
 
-fn learn(unknown: Unknown, stopped: &AtomicBool) {
+fn learn(unknown: Unknown, stopped: &AtomicBool) -> Result<(), StateFault> {
     let (started, mut last) = (Instant::now(), Instant::now());
     let go_on = || {
         // As long as the keys took, so that deliveries keep most of the machine.
@@ -60,19 +71,11 @@ fn learn(unknown: Unknown, stopped: &AtomicBool) {
         last = Instant::now();
         !stopped.load(Ordering::Relaxed)
     };
-    match unknown.learn(STEP, go_on) {
-        Ok(true) => {
-            let seconds = started.elapsed().as_secs_f64();
-            tracing::info!(
-                seconds,
-                "the ledger has been gone through: new events are known without a look-up"
-            );
-        }
-        Ok(false) => {}
-        Err(fault) => {
-            tracing::warn!(%fault, "the ledger could not be gone through: every event is looked up in it");
-        }
+    if unknown.learn(STEP, go_on)? {
+        let seconds = started.elapsed().as_secs_f64();
+        tracing::info!(seconds, "the ledger has been gone through: new events are known without a look-up");
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -102,13 +105,16 @@ mod tests {
     fn what_it_learns_denies_nothing_that_is_there_and_the_directory_can_be_opened_again_at_once() {
         let dir = tempfile::tempdir().unwrap();
         let store = open(dir.path());
-        assert!(Learner::start(&store).unwrap().0.is_none(), "there is nothing to learn of a new directory");
+        assert!(
+            Learner::start(&store, Pulse::default()).unwrap().0.is_none(),
+            "there is nothing to learn of a new directory"
+        );
         let records: Vec<_> = (0..5_000).map(delivered).collect();
         store.put_all(&records).unwrap();
         drop(store);
         for patient in [false, true] {
             let store = open(dir.path());
-            let learner = Learner::start(&store).unwrap();
+            let learner = Learner::start(&store, Pulse::default()).unwrap();
             while patient && !store.buckets.unknown().is_empty() {
                 thread::park_timeout(Duration::from_millis(1));
             }

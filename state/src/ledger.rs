@@ -1,7 +1,7 @@
 //! The ledger: what each broker has been given. Answers look-ups, hands out claims, and takes records to the ledger
 //! thread, which proves them durable.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{
     mpsc::{self, error::TrySendError},
@@ -10,9 +10,10 @@ use tokio::sync::{
 
 use crate::{
     claims::{Claim, Claims},
-    commit::{self, Commit, CommitOptions, CommitStats, LedgerThread, Recorded, Records},
+    commit::{self, Commit, CommitOptions, CommitStats, LedgerThread, Recorded, Records, Start},
     fault::StateFault,
     outcome::{LedgerEntry, LedgerKey},
+    pulse::Pulse,
     record::Record,
     store::Store,
 };
@@ -24,17 +25,34 @@ pub struct Ledger {
     inbox: mpsc::Sender<Commit>,
     claims: Arc<Claims>,
     stats: Arc<CommitStats>,
+    pulse: Pulse,
 }
 
 impl Ledger {
+    /// How long one commit may take if nothing else is said.
+    pub const COMMIT_TIMEOUT: Duration = Duration::from_secs(30);
+
     /// Starts the ledger thread over `store`.
     ///
     /// # Errors
     /// A fault if the thread cannot be started or the log file cannot be opened for syncing.
     pub fn start(store: Store, options: CommitOptions) -> Result<(Self, LedgerThread), StateFault> {
-        let stats = Arc::new(CommitStats::default());
-        let (inbox, thread) = commit::start(store.clone(), options, stats.clone())?;
-        Ok((Self { store, inbox, claims: Arc::default(), stats }, thread))
+        Self::start_within(store, options, Self::COMMIT_TIMEOUT)
+    }
+
+    /// The same; a commit that takes longer than `limit` is a fault.
+    ///
+    /// # Errors
+    /// As [`Ledger::start`].
+    pub fn start_within(
+        store: Store,
+        options: CommitOptions,
+        limit: Duration,
+    ) -> Result<(Self, LedgerThread), StateFault> {
+        let (stats, pulse) = (Arc::new(CommitStats::default()), Pulse::default());
+        let start = Start { options, limit, stats: stats.clone(), pulse: pulse.clone() };
+        let (inbox, thread) = commit::start(store.clone(), start)?;
+        Ok((Self { store, inbox, claims: Arc::default(), stats, pulse }, thread))
     }
 
     /// Claims the right to deliver `key`, waiting while another delivery of it is under way.
@@ -63,10 +81,11 @@ impl Ledger {
         // A duplicate of a settled delivery changes nothing: its first outcome is durable already.
         let noted = matches!(record, Record::Noted { spilled: None });
         let submitted = (!noted).then(|| self.submit(Records::One(record)));
+        let pulse = self.pulse.clone();
         async move {
             match submitted {
                 None => Ok(Recorded::already()),
-                Some(submitted) => submitted?.await.map_err(|_| StateFault::Closed)?,
+                Some(submitted) => submitted?.await.map_err(|_| closed(&pulse))?,
             }
         }
     }
@@ -81,8 +100,9 @@ impl Ledger {
     ) -> impl Future<Output = Result<Vec<Recorded>, StateFault>> + Send + use<> {
         let count = records.len();
         let submitted = self.submit(Records::Many(records));
+        let pulse = self.pulse.clone();
         async move {
-            let _of_all = submitted?.await.map_err(|_| StateFault::Closed)??;
+            let _of_all = submitted?.await.map_err(|_| closed(&pulse))??;
             Ok((0..count).map(|_| Recorded::already()).collect())
         }
     }
@@ -95,7 +115,7 @@ impl Ledger {
         match self.inbox.try_send(Commit { records, reply }) {
             Ok(()) => Ok(proof),
             Err(TrySendError::Full(_)) => Err(StateFault::Overrun { bound: self.inbox.max_capacity() }),
-            Err(TrySendError::Closed(_)) => Err(StateFault::Closed),
+            Err(TrySendError::Closed(_)) => Err(closed(&self.pulse)),
         }
     }
 
@@ -111,10 +131,16 @@ impl Ledger {
         &self.stats
     }
 
+    /// The ledger thread's pulse: whoever runs a line ends it with the fault that the pulse tells of.
+    #[must_use]
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+
     /// Whether the ledger thread has ended, which while a line runs means that it met a fault.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.inbox.is_closed()
+        self.inbox.is_closed() || self.pulse.fault().is_some()
     }
 
     /// How many entries the ledger holds; visits every one.
@@ -128,4 +154,9 @@ impl Ledger {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// Why nobody answers any more.
+fn closed(pulse: &Pulse) -> StateFault {
+    pulse.fault().unwrap_or(StateFault::Closed)
 }

@@ -17,6 +17,8 @@ mod durability;
 mod envelope;
 mod event;
 mod fault;
+#[cfg(test)]
+mod fault_tests;
 mod hand_over;
 mod histogram;
 mod intake;
@@ -26,6 +28,7 @@ mod learn;
 mod ledger;
 mod outcome;
 mod position;
+mod pulse;
 mod record;
 mod seal;
 mod seen;
@@ -39,6 +42,7 @@ mod tests;
 mod trace_parent;
 #[cfg(test)]
 mod upgrade_tests;
+mod watchdog;
 
 pub use attempt::{FailedAttempt, HISTORY_MAX, History};
 pub use brokers::{Brokers, Disabled, Paused};
@@ -60,6 +64,7 @@ pub use intake_place::IntakePlace;
 pub use ledger::Ledger;
 pub use outcome::{LedgerEntry, LedgerKey, Outcome};
 pub use position::Position;
+pub use pulse::Pulse;
 pub use record::{Record, SpillRef};
 pub use sources::Sources;
 pub use spill::{Spill, SpillUsage};

@@ -92,6 +92,16 @@ impl Store {
         let database = path.join("sled");
         remove_unfinished_snapshots(&database)?;
         let db = open_database(path, &database, options.cache)?;
+        Self::over(db.clone(), path, options, lock).inspect_err(|fault| {
+            if fault.keeps_open() {
+                // As in `never_close`; the database holds all of its trees.
+                let _for_ever: &sled::Db = Box::leak(Box::new(db));
+            }
+        })
+    }
+
+    /// The state directory at `path`, whose database is open.
+    fn over(db: sled::Db, path: &Path, options: StoreOptions, lock: File) -> Result<Self, StateFault> {
         let path: Arc<Path> = Arc::from(path);
         let open = |name| Table::open(&db, name, &path);
         let meta = open("meta")?;
@@ -174,7 +184,18 @@ impl Store {
     ///
     /// # Errors
     /// A fault of the store or of `write`; then some of it may be written.
-    pub(crate) fn commit<Fault: From<StateFault>>(
+    pub(crate) fn commit<Fault: Ending>(
+        &self,
+        write: impl FnOnce(UnixMillis) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        self.commit_once(write).inspect_err(|fault| {
+            if fault.keeps_open() {
+                self.never_close();
+            }
+        })
+    }
+
+    fn commit_once<Fault: Ending>(
         &self,
         write: impl FnOnce(UnixMillis) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
@@ -185,6 +206,12 @@ impl Store {
         self.syncer()?.sync().map_err(|error| io_fault(&self.path, &error))?;
         self.dead.flushed();
         Ok(seal.finish().map_err(|error| io_fault(&self.path, &error))?)
+    }
+
+    /// Keeps the database open until the process ends: after a failed write, closing it waits for a flush that may never
+    /// come. Nothing is lost by that: only what was flushed has been promised to anyone, and the next open finds it.
+    pub fn never_close(&self) {
+        let _for_ever: &Self = Box::leak(Box::new(self.clone()));
     }
 
     /// The offset behind the last record producers have handed over.
@@ -283,6 +310,18 @@ fn check_format(meta: &Table, path: &Path, dead: &DeadLetters) -> Result<(), Sta
             Err(StateFault::TooNew { path: path.to_owned(), found, known: FORMAT })
         }
         Some(found) => Err(StateFault::Damaged { path: path.to_owned(), detail: format!("format {found}") }),
+    }
+}
+
+/// What a commit can end with.
+pub(crate) trait Ending: From<StateFault> {
+    /// Whether the database must not be closed after it.
+    fn keeps_open(&self) -> bool;
+}
+
+impl Ending for StateFault {
+    fn keeps_open(&self) -> bool {
+        Self::keeps_open(self)
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::fault::StateFault;
+use crate::{fault::StateFault, store::Ending};
 
 /// Why a source is not exported or not imported.
 #[derive(Debug, thiserror::Error)]
@@ -183,5 +183,11 @@ pub enum HandOverFault {
 impl HandOverFault {
     pub(super) fn file(path: &Path, error: &io::Error) -> Self {
         Self::File { path: path.to_owned(), kind: error.kind(), detail: error.to_string() }
+    }
+}
+
+impl Ending for HandOverFault {
+    fn keeps_open(&self) -> bool {
+        matches!(self, Self::State(fault) if fault.keeps_open())
     }
 }
