@@ -11,6 +11,7 @@ use state::{Clock, CommitOptions, Ledger, LedgerThread, StateFault, Store, Store
 
 use crate::{
     config::{BrokerConfig, Config, SourceKind, StateConfig},
+    descriptors::{self, Shortage},
     line::{Limits, Line, Settling},
     roster::Roster,
     telemetry::{Telemetry, TelemetryFault, Traced},
@@ -44,6 +45,9 @@ pub enum AssembleFault {
         /// What is wrong with it.
         fault: QuotaError,
     },
+    /// There are too few file descriptors.
+    #[error(transparent)]
+    Descriptors(#[from] Shortage),
     /// The file with extra certificates cannot be read.
     #[error("delivery.ca_file {path}: {error}; give a readable PEM file or remove the key")]
     Certificates {
@@ -71,6 +75,8 @@ pub struct Parts {
     pub telemetry: Option<Telemetry>,
     clock: Clock,
     pub(crate) limits: Limits,
+    /// How many connections producers may have.
+    pub(crate) connections_max: usize,
     clients: HttpClients,
 }
 
@@ -123,6 +129,7 @@ fn open_store(config: &Config) -> Result<Store, StateFault> {
 pub fn parts(config: &Config) -> Result<Parts, AssembleFault> {
     let clock = Clock::System;
     let limits = limits(config);
+    let connections_max = descriptors::connections(config, limits.shards)?;
     let clients = clients(config, limits.shards)?;
     let brokers = brokers(config, limits.shards)?;
     let telemetry = Telemetry::start(&config.telemetry)?;
@@ -134,11 +141,11 @@ pub fn parts(config: &Config) -> Result<Parts, AssembleFault> {
         // that is being committed, one for each shard that puts dead letters back, the checkpoint's and the publisher's.
         inbox_max: 2 * limits.in_flight_max + KNOWN_MAX + posts_max(config) + limits.shards + 64,
     };
-    let (ledger, thread) = Ledger::start(store, commits)?;
+    let (ledger, thread) = Ledger::start_within(store, commits, config.state.commit_timeout)?;
     let ack = Ack::new(&ledger, clock.clone());
     let front = Front::new(config, &brokers, clock.clone());
     let brokers = Roster::new(brokers);
-    Ok(Parts { ledger, thread, brokers, front, ack, telemetry, clock, limits, clients })
+    Ok(Parts { ledger, thread, brokers, front, ack, telemetry, clock, limits, connections_max, clients })
 }
 
 impl Parts {

@@ -1,12 +1,15 @@
 //! A whole run: a config enters, the line runs over its source until that ends or the run is stopped, a summary
 //! leaves.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use stages::Tally;
-use state::{Clock, EmbeddedLog, StateFault};
-use tokio::sync::oneshot;
+use state::{Clock, EmbeddedLog, Pulse, StateFault};
+use tokio::{
+    sync::oneshot,
+    time::{sleep, timeout},
+};
 
 use crate::{
     admin::{Admin, AdminFault},
@@ -25,6 +28,9 @@ use crate::{
     summary::Summary,
     telemetry::{SpanCounts, Telemetry},
 };
+
+/// How long, after a fault, is waited for what still has to be said or closed.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a run failed.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +52,27 @@ pub enum RunFault {
     State(#[from] StateFault),
 }
 
+impl RunFault {
+    /// What the state has met, if that is what it is.
+    fn of_state(&self) -> Option<&StateFault> {
+        match self {
+            Self::State(fault)
+            | Self::Line(LineFault::State(fault) | LineFault::Source(SourceFault::State(fault)))
+            | Self::Source(SourceFault::State(fault))
+            | Self::Assemble(AssembleFault::State(fault)) => Some(fault),
+            Self::Assemble(_) | Self::Admin(_) | Self::Line(_) | Self::Source(_) => None,
+        }
+    }
+
+    /// The cause behind it: that the ledger is closed only follows from an earlier fault.
+    fn caused_by(self, pulse: &Pulse) -> Self {
+        match (self.of_state(), pulse.fault()) {
+            (Some(StateFault::Closed), Some(first)) => Self::State(first),
+            _ => self,
+        }
+    }
+}
+
 /// What a watcher may look at while the line runs.
 #[derive(Clone, Debug)]
 pub struct View {
@@ -65,6 +92,8 @@ pub struct View {
     pub spans: Option<Arc<SpanCounts>>,
     /// What has been published of the dead letters, if they are.
     pub letters: Option<Arc<PublishCounts>>,
+    /// Tells of a fault that ends the run.
+    pub pulse: Pulse,
 }
 
 /// Runs the line that `config` describes until its source ends or `stop` is asked. `started` is given a view into it.
@@ -103,29 +132,68 @@ pub async fn run_reloading(
     let outcome = outcome.await;
     // Whoever waits for a reload is told that there is none.
     drop(requests);
-    // While it can still be asked how that goes.
-    let unpublished = match publisher {
-        Some(publisher) => Some(publisher.finish(&mut at_once).await),
-        None => None,
+    let pulse = parts.ledger.pulse().clone();
+    let (report, fault) = match outcome {
+        Ok(report) => (Some(report), None),
+        Err(fault) => (None, Some(fault)),
     };
-    // Before the state is closed, which it holds open.
-    if let Some(admin) = admin {
-        admin.end().await;
+    if fault.as_ref().and_then(RunFault::of_state).is_some_and(StateFault::keeps_open) {
+        parts.ledger.store().never_close();
     }
-    let summary = outcome.and_then(|report| {
-        let summary = Summary::new(&report, &parts.ack.tally(), &parts.brokers.all(), &parts.ledger)?;
-        Ok(Summary { unpublished, ..summary })
-    });
-    let Parts { ledger, thread, ack, telemetry, .. } = parts;
-    if let Some(telemetry) = telemetry {
-        telemetry.end().await;
+    let closing = Closing { parts, admin, publisher, at_once: &mut at_once };
+    let ended = tokio::select! {
+        ended = closing.end(report) => ended,
+        late = given_up(&pulse, fault.is_some()) => Err(late.into()),
+    };
+    fault.map_or(ended, Err).map_err(|fault| fault.caused_by(&pulse))
+}
+
+/// Returns once nothing is waited for any more after a fault; never while there is none.
+async fn given_up(pulse: &Pulse, failed: bool) -> StateFault {
+    if !failed {
+        pulse.failed().await;
     }
-    drop((ledger, ack));
-    // The thread ends when the last handle on the ledger is gone: all of them were the line's or are dropped above.
-    let ended = tokio::task::spawn_blocking(|| thread.join()).await;
-    let summary = summary?;
-    ended.map_err(|_| StateFault::Closed)??;
-    Ok(summary)
+    sleep(PATIENCE).await;
+    pulse.fault().unwrap_or(StateFault::Closed)
+}
+
+/// What is left when the line has ended.
+struct Closing<'r> {
+    parts: Parts,
+    admin: Option<Admin>,
+    publisher: Option<Publisher>,
+    at_once: &'r mut Stop,
+}
+
+impl Closing<'_> {
+    /// Publishes, answers and writes what is left, closes the state, and sums up. Without a report, which is after a fault,
+    /// there is nothing to sum up, and the next run publishes what is left.
+    async fn end(self, report: Option<LineReport>) -> Result<Summary, RunFault> {
+        let Self { parts, admin, publisher, at_once } = self;
+        // While it can still be asked how that goes.
+        let unpublished = match publisher.filter(|_| report.is_some()) {
+            Some(publisher) => Some(publisher.finish(at_once).await),
+            None => None,
+        };
+        // Before the state is closed, which it holds open.
+        if let Some(admin) = admin {
+            admin.end().await;
+        }
+        let summary = report.map(|report| {
+            Summary::new(&report, &parts.ack.tally(), &parts.brokers.all(), &parts.ledger)
+                .map(|summary| Summary { unpublished, ..summary })
+        });
+        let Parts { ledger, thread, ack, telemetry, .. } = parts;
+        if let Some(telemetry) = telemetry {
+            telemetry.end().await;
+        }
+        drop((ledger, ack));
+        // The thread ends when the last handle on the ledger is gone: all of them were the line's or are dropped above.
+        let ended = tokio::task::spawn_blocking(|| thread.join()).await;
+        ended.map_err(StateFault::interrupted)??;
+        // Only a fault leaves no report, and that one is told.
+        Ok(summary.ok_or(StateFault::Closed)??)
+    }
 }
 
 /// A run whose parts are made.
@@ -188,7 +256,9 @@ impl Run<'_> {
                     never = growth => match never {},
                 };
                 // What was settled since they last spoke, while what was on the wire came to its end too.
-                join_all(last_words).await;
+                if report.is_ok() {
+                    join_all(last_words).await;
+                }
                 report
             }
         }
@@ -213,7 +283,8 @@ impl Run<'_> {
         let listener = Listener::bind(http.listen).await?;
         let intake = EmbeddedLog::new(&self.parts.ledger, http.intake());
         let token = http.token.as_ref().map(|token| Token::new(token.expose()));
-        let limits = http.posts(self.config.source.record_max);
+        let mut limits = http.posts(self.config.source.record_max);
+        limits.connections_max = limits.connections_max.min(self.parts.connections_max);
         let (line_ended, ended) = oneshot::channel::<()>();
         let source = HttpSource::new(intake.clone(), Clock::System);
         let (addr, resumed_at) = (listener.addr(), Some(intake.settled().offset));
@@ -227,7 +298,18 @@ impl Run<'_> {
             drop(line_ended);
             report
         };
-        let (report, ()) = tokio::join!(line, serving);
+        let (mut line, mut serving) = (pin!(line), pin!(serving));
+        let report = tokio::select! {
+            report = &mut line => report,
+            // It goes on until the line has ended.
+            () = &mut serving => return line.await,
+        };
+        if report.is_ok() {
+            serving.await;
+        } else {
+            // Posts that are being committed are waited for; a ledger that does not answer is not.
+            let _late = timeout(PATIENCE, serving).await.is_err();
+        }
         report
     }
 
@@ -241,12 +323,12 @@ impl Run<'_> {
         let Self { config, parts, requests, letters, stop, .. } = self;
         let records = records(source, others, &parts.ledger, config.limits.unsettled_max)?;
         let (brokers, tally) = (parts.brokers.clone(), parts.ack.tally());
-        let spans = parts.telemetry.as_ref().map(Telemetry::counts);
+        let (spans, pulse) = (parts.telemetry.as_ref().map(Telemetry::counts), parts.ledger.pulse().clone());
         let (watched, watch) = oneshot::channel::<Watch>();
         let line = parts.line(config).run(records, stop, |line| {
             // The one that waits for it is below.
             drop(watched.send(line.clone()));
-            started(View { line, brokers, tally, resumed_at, listening, partitions, spans, letters });
+            started(View { line, brokers, tally, resumed_at, listening, partitions, spans, letters, pulse });
         });
         let reloads = async {
             match watch.await {

@@ -10,6 +10,7 @@ pub mod commands;
 pub mod config;
 pub mod dead;
 pub mod demo;
+mod descriptors;
 pub mod engine;
 pub mod legacy;
 pub mod line;

@@ -5,6 +5,7 @@
 use std::{
     env,
     io::{self, Write},
+    panic,
     process::ExitCode,
 };
 
@@ -22,12 +23,18 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(exit) => return exit.into(),
     };
-    match commands::execute(cli) {
-        Ok(exit) => exit.into(),
-        Err(error) => {
-            // Nothing is left to do if stderr is gone as well.
-            let _gone = writeln!(io::stderr().lock(), "loadline: {error:#}");
-            Exit::Failed.into()
-        }
+    match panic::catch_unwind(|| commands::execute(cli)) {
+        Ok(Ok(exit)) => exit.into(),
+        Ok(Err(error)) => failed(&format!("{error:#}")),
+        // What it was stands above, as the panic told it.
+        Err(_) => failed(
+            "ended unexpectedly: this is a defect of Loadline, please report it with what stands above",
+        ),
     }
+}
+
+fn failed(why: &str) -> ExitCode {
+    // Nothing is left to do if stderr is gone as well.
+    let _gone = writeln!(io::stderr().lock(), "loadline: {why}");
+    Exit::Failed.into()
 }

@@ -192,7 +192,7 @@ impl Desk {
             let _alone = acting.lock().await;
             act::on_running(&ledger, &broker, act).await
         });
-        let state = acted.await.map_err(|_| state::StateFault::Closed)??;
+        let state = acted.await.map_err(state::StateFault::interrupted)??;
         Ok(response(
             StatusCode::OK,
             JSON,

@@ -29,9 +29,14 @@ mod samples;
 mod serve;
 mod trend;
 
-use std::{path::PathBuf, sync::Arc, thread};
+use std::{
+    panic::{self, AssertUnwindSafe},
+    path::PathBuf,
+    sync::Arc,
+    thread,
+};
 
-use state::Clock;
+use state::{Clock, StateFault};
 use tokio::sync::oneshot;
 
 pub use act::Act;
@@ -95,8 +100,15 @@ impl Admin {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(fault)?;
         let (end, ended) = oneshot::channel();
         let serving = serve::serve(bound, desk.clone(), ended);
-        let thread = thread::Builder::new().name("admin".to_owned());
-        let thread = thread.spawn(move || runtime.block_on(serving)).map_err(fault)?;
+        let pulse = parts.ledger.pulse().clone();
+        let body = move || {
+            // A run that nobody can ask or steer any more is no healthy one.
+            let served = panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(serving)));
+            if let Err(payload) = served {
+                pulse.fail(StateFault::panicked("the admin endpoint", &*payload));
+            }
+        };
+        let thread = thread::Builder::new().name("admin".to_owned()).spawn(body).map_err(fault)?;
         tracing::info!(at = %listen, "the admin endpoint answers");
         Ok(Some(Self { desk, end, thread, socket }))
     }
@@ -110,7 +122,7 @@ impl Admin {
     pub async fn end(self) {
         let Self { desk, end, thread, socket } = self;
         drop((desk, end));
-        // A thread that panicked has said so.
+        // It catches its own panics.
         let _joined = tokio::task::spawn_blocking(move || thread.join()).await;
         if let Some(path) = socket {
             // The next run removes what is left.

@@ -6,6 +6,8 @@ mod broker;
 mod dead;
 mod demo;
 mod directory;
+mod last_resort;
+mod leave;
 mod legacy;
 mod produce;
 mod progress;

@@ -5,7 +5,7 @@ use std::{io::Write, path::Path};
 use state::{Clock, StateFault, Store, UnixMillis};
 use tokio::task::JoinSet;
 
-use super::{Answer, progress, runtime, signals, status_lines, tell};
+use super::{Answer, last_resort, progress, runtime, signals, status_lines, tell};
 use crate::{
     assemble::store_options,
     cli::{ConfigFile, Exit, RunArgs},
@@ -22,7 +22,6 @@ const LISTED_MAX: usize = 20;
 pub(super) fn run(config: &Config, args: &RunArgs, answer: Answer) -> anyhow::Result<Exit> {
     let file = args.config.file();
     logging::init_as(config.log.format, &config.log.level, answer.quiet)?;
-    log_start(config, file.path());
     let began = Clock::System.now();
     let requests = Requests::of(file.path().to_owned());
     let Ended { summary, asked } = deliver(config, requests, Some(args), answer)?;
@@ -73,14 +72,20 @@ pub(super) fn deliver(
     answer: Answer,
 ) -> anyhow::Result<Ended> {
     let fail_fast = args.is_some_and(|args| args.fail_fast);
-    runtime()?.block_on(async {
+    let runtime = runtime()?;
+    let delivered = runtime.block_on(async {
         let (stopper, stop) = stop();
+        // First, so that a second one ends the process whatever else hangs, be it the log's reader.
         signals::follow(stopper.clone())?;
+        if let Some(args) = args {
+            log_start(config, args.config.file().path());
+        }
         if requests.path().is_some() {
             signals::reload(requests.handle())?;
         }
-        let (mut watching, asked) = (JoinSet::new(), stop.clone());
+        let (mut watching, asked, mut guarded) = (JoinSet::new(), stop.clone(), Ok(()));
         let summary = engine::run_reloading(config, requests, fail_fast, stop, |view| {
+            guarded = last_resort::watch(view.pulse.clone());
             if let Some(every) = args.and_then(|args| args.status_every) {
                 watching.spawn(status_lines::print(view.clone(), every, stopper));
             }
@@ -90,8 +95,11 @@ pub(super) fn deliver(
         });
         let summary = summary.await;
         watching.shutdown().await;
-        Ok(Ended { summary: summary?, asked: asked.level() > Level::Run })
-    })
+        guarded.and(Ok(Ended { summary: summary?, asked: asked.level() > Level::Run }))
+    });
+    // What still reads, be it a disk that does not answer, is not waited for.
+    runtime.shutdown_background();
+    delivered
 }
 
 /// Lists the dead letters of this run.

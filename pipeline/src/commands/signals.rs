@@ -1,28 +1,43 @@
 //! Signals: the first SIGTERM or SIGINT asks the line to stop in good order, the second ends the process at once; SIGHUP
 //! has a run read its config again.
 
+use std::thread;
+
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::{
+    leave::{aside, leave},
+    runtime,
+};
 use crate::{
     reload::{By, Reload},
     stop::{Level, Stopper},
 };
 
-/// Follows the signals in the background of the current runtime.
+/// Follows the signals on a thread of its own, so that the second one ends the process also while everything else hangs.
 ///
 /// The second signal leaves without any cleaning up, and may: whatever was recorded is durable, and whatever was not
 /// is read again by the next run.
 pub(super) fn follow(stopper: Stopper) -> anyhow::Result<()> {
-    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-    tokio::spawn(async move {
+    let runtime = runtime()?;
+    let (mut terminate, mut interrupt) = {
+        let _context = runtime.enter();
+        (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?)
+    };
+    let follow = async move {
         either(&mut terminate, &mut interrupt).await;
-        tracing::info!("stopping: intake stops, what is on the wire finishes; once more ends at once");
         stopper.ask(Level::Drain);
+        aside(|| {
+            tracing::info!("stopping: intake stops, what is on the wire finishes; once more ends at once");
+        });
         either(&mut terminate, &mut interrupt).await;
-        tracing::warn!("ended at once: what was on the wire may repeat");
-        std::process::exit(1);
-    });
+        leave(|| tracing::warn!("ended at once: what was on the wire may repeat"));
+    };
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || runtime.block_on(follow))
+        .context("thread signals")?;
     Ok(())
 }
 

@@ -30,6 +30,9 @@ pub struct StateConfig {
     pub commit_max: usize,
     /// How long a commit waits for company (default 5 ms, 0 to 1 s).
     pub linger: Duration,
+    /// How long one commit may take (default 30 s, 1 s to 1 h): a disk that does not answer gives no error, and a run
+    /// that waits for it delivers nothing.
+    pub commit_timeout: Duration,
 }
 
 impl StateConfig {
@@ -48,6 +51,7 @@ impl StateConfig {
             cache: s.ranged("cache", 40 << 20, 8 << 20..=64 << 30, &size()),
             commit_max: s.ranged("commit_max", 512, 1..=8192, &count()),
             linger: s.ranged("linger", 5 * MILLI, Duration::ZERO..=SECOND, &DURATION),
+            commit_timeout: s.ranged("commit_timeout", 30 * SECOND, SECOND..=3_600 * SECOND, &DURATION),
         }
     }
 }

@@ -135,7 +135,7 @@ pub async fn read_page(
 ) -> Result<Page, StateFault> {
     let store = store.clone();
     let read = tokio::task::spawn_blocking(move || page(&store, &selection, after.as_ref(), bounds));
-    read.await.unwrap_or(Err(StateFault::Closed))
+    read.await.unwrap_or_else(|error| Err(StateFault::interrupted(error)))
 }
 
 /// A letter and its fate.

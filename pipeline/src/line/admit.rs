@@ -59,7 +59,7 @@ impl Watch {
             let usage = store.spill().usage_of(&of.id)?;
             Newcomer::new(of, usage, &store)
         });
-        let newcomer = newcomer.await.map_err(|_| StateFault::Closed)??;
+        let newcomer = newcomer.await.map_err(StateFault::interrupted)??;
         let shard = broker.shard;
         let commands = self.commands(shard).ok_or(LineFault::ShardLost { shard })?;
         let (reply, told) = oneshot::channel();

@@ -56,7 +56,7 @@ pub(super) async fn load(ledger: &Ledger, request: Request) -> Result<Loaded, Fa
             (ledger.store().spill().clone(), broker.clone(), range.clone(), places.len());
         // A read may wait for the disk, which must not hold up the shard's other brokers.
         let read = tokio::task::spawn_blocking(move || read(&spill, &name, numbers, most, room));
-        let read = read.await.map_err(|_| StateFault::Closed)??;
+        let read = read.await.map_err(StateFault::interrupted)??;
         match read.too_large {
             // Everything has been given back: whoever waits for much must hold nothing meanwhile.
             Some(body) => least = body,

@@ -1,12 +1,14 @@
 //! Runs a whole line: one intake, one thread per shard, one checkpoint behind the watermark.
 //!
 //! Guarantees: when this returns without a fault, every record read is settled, or on disk, or below nothing the
-//! checkpoint has passed; the horizons are removed only if nothing was on the wire.
+//! checkpoint has passed; the horizons are removed only if nothing was on the wire. A fault ends it within [`PATIENCE`],
+//! whatever still waits for a disk that does not answer.
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, atomic::Ordering},
     thread,
+    time::Duration,
 };
 
 use futures::{Stream, StreamExt, stream::FuturesUnordered};
@@ -14,8 +16,11 @@ use stages::{
     Ack, Stage,
     models::{Broker, Delivery, Fault, RawRecord, Receipt},
 };
-use state::SpillUsage;
-use tokio::sync::{mpsc, oneshot};
+use state::{SpillUsage, StateFault};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep_until},
+};
 
 use super::{
     PerBroker, Settling,
@@ -31,6 +36,9 @@ use super::{
     slot::Slot,
 };
 use crate::stop::{Level, Stop, stop};
+
+/// How long the line waits for its threads after a fault. Each of them ends at once, unless it waits for the disk.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a run did, as a whole; each broker's part is in its tally.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -136,16 +144,22 @@ where
         };
         let Started { inboxes, commands, ends: mut shards } = plan.start(&brokers)?;
         started(Watch { shared: shared.clone(), commands: commands.into() });
-        let mut checkpoint = Follow::new(ack.ledger().clone(), &partitions);
+        let (mut checkpoint, pulse) =
+            (Follow::new(ack.ledger().clone(), &partitions), ack.ledger().pulse().clone());
         let intake = Intake { stages: intake, ack, shared: shared.clone(), shards: inboxes };
         let mut intake = Box::pin(intake.run(stream, inner));
-        let mut run = Progress { reading: true, abandoned: 0, fault: None };
+        let mut run = Progress { reading: true, abandoned: 0, fault: None, leave: Instant::now() };
         while run.reading || !shards.is_empty() {
             tokio::select! {
                 level = stop_asked.changed() => { partitions.stopping(); stopper.ask(level) }
                 read = &mut intake, if run.reading => run.end_of_input(read),
                 Some(end) = shards.next(), if !shards.is_empty() => run.end_of_shard(end),
                 followed = checkpoint.step() => run.note(followed),
+                fault = pulse.failed(), if run.fault.is_none() => run.note(Err(fault.into())),
+                () = sleep_until(run.leave), if run.fault.is_some() => {
+                    tracing::error!(shards = shards.len(), "the line ends without its threads: they do not answer");
+                    break;
+                }
             }
             if run.fault.is_some() {
                 partitions.stopping();
@@ -160,7 +174,11 @@ where
         if count > 0 {
             return Err(LineFault::Unsettled { count });
         }
-        checkpoint.finish(run.abandoned == 0, &shared.admitted()).await?;
+        let admitted = shared.admitted();
+        tokio::select! {
+            finished = checkpoint.finish(run.abandoned == 0, &admitted) => finished?,
+            fault = pulse.failed() => return Err(fault.into()),
+        }
         let spilled = shared.spill_deliveries.load(Ordering::Relaxed);
         Ok(LineReport {
             records: partitions.issued(),
@@ -176,6 +194,8 @@ struct Progress {
     reading: bool,
     abandoned: usize,
     fault: Option<LineFault>,
+    /// When the threads are waited for no longer, once there is a fault.
+    leave: Instant,
 }
 
 impl Progress {
@@ -192,11 +212,17 @@ impl Progress {
         }
     }
 
-    /// Keeps the first fault: what follows is its consequence. That a shard is lost is seen before the shard's own
-    /// report of why, so any other fault takes that one's place.
+    /// Keeps the first fault: what follows is its consequence. That a shard is lost, or the ledger closed, is seen before
+    /// the report of why, so any other fault takes that one's place.
     fn note(&mut self, result: Result<(), LineFault>) {
         let Err(fault) = result else { return };
-        if matches!(self.fault, None | Some(LineFault::ShardLost { .. })) {
+        if self.fault.is_none() {
+            self.leave = Instant::now() + PATIENCE;
+        }
+        if matches!(
+            self.fault,
+            None | Some(LineFault::ShardLost { .. } | LineFault::State(StateFault::Closed))
+        ) {
             self.fault = Some(fault);
         }
     }

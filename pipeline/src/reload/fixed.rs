@@ -47,7 +47,7 @@ pub(super) fn differences(old: &Config, new: &Config) -> Vec<Problem> {
         "state",
         &old.state,
         &new.state,
-        StateConfig { dir, durability, dedupe_window, cache, commit_max, linger }
+        StateConfig { dir, durability, dedupe_window, cache, commit_max, linger, commit_timeout }
     );
     admin(&mut found, old, new);
     compare!(

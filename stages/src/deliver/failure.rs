@@ -3,7 +3,7 @@
 //! `may_have_arrived` is false only where the event cannot have been taken: nothing was written, or the receiver said
 //! no. A cause never holds the URL, a header or anything of the answer but its status.
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, io, time::Duration};
 
 use http::StatusCode;
 use hyper_util::client::legacy;
@@ -48,6 +48,11 @@ pub(super) fn broken(error: &(dyn Error + 'static), status: Option<StatusCode>) 
         let failure = transient(&refused.to_string(), status, false);
         return Failure { kind: FailureKind::AddressRefused, ..failure };
     }
+    if sources(error).filter_map(|source| source.downcast_ref()).any(is_shortage) {
+        // The broker is left alone for a moment, and the event is no nearer to its dead letter: it is nobody's failure.
+        let cause = format!("no connection can be made on this machine: {}", words(error));
+        return Failure { kind: FailureKind::Throttled, ..transient(&cause, status, false) };
+    }
     let unconnected = source_of(error).is_some_and(legacy::Error::is_connect);
     let unwritten = source_of(error).is_some_and(is_unwritten);
     transient(&words(error), status, !(unconnected || unwritten))
@@ -66,6 +71,17 @@ fn transient(cause: &str, status: Option<StatusCode>, may_have_arrived: bool) ->
         retry_after: None,
         may_have_arrived,
     }
+}
+
+/// Whether this machine has nothing left to make a connection with: file descriptors, of the process or the system, memory
+/// for a socket, or ports.
+fn is_shortage(error: &io::Error) -> bool {
+    const EMFILE: i32 = 24;
+    const ENFILE: i32 = 23;
+    const ENOBUFS: i32 = 105;
+    const ENOMEM: i32 = 12;
+    const EADDRNOTAVAIL: i32 = 99;
+    matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS | ENOMEM | EADDRNOTAVAIL))
 }
 
 /// Hyper cancels a request only before it writes its first byte: the connection had closed meanwhile.
@@ -141,6 +157,22 @@ mod tests {
                 (failure.kind, failure.may_have_arrived, failure.status),
                 (kind, may_have_arrived, Some(code))
             );
+        }
+    }
+
+    #[test]
+    fn a_shortage_of_this_machine_is_neither_the_brokers_failure_nor_the_events() {
+        for (errno, kind) in [
+            (24, FailureKind::Throttled),
+            (23, FailureKind::Throttled),
+            (99, FailureKind::Throttled),
+            (111, FailureKind::Transient),
+        ] {
+            // As the client wraps what connecting gave it.
+            let error = io::Error::other(io::Error::from_raw_os_error(errno));
+            let failure = broken(&error, None);
+            assert_eq!(failure.kind, kind, "{failure:?}");
+            assert_eq!(failure.may_have_arrived, kind == FailureKind::Transient, "{failure:?}");
         }
     }
 

@@ -1,7 +1,8 @@
 //! Publishing from a run's beginning to its end: the config enters, how many letters are left unpublished leaves.
 
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
+use futures::FutureExt;
 use state::{Ledger, StateFault};
 use tokio::{
     sync::watch,
@@ -62,12 +63,17 @@ impl Publisher {
         };
         let backoff = Backoff::new(config.backoff_min, config.backoff_max);
         let work = Work::new(topic, ledger.clone(), pace, backoff, Arc::clone(&counts), watched);
-        let (mut tasks, told) = (JoinSet::new(), Arc::clone(&counts));
+        let (mut tasks, told, pulse) = (JoinSet::new(), Arc::clone(&counts), ledger.pulse().clone());
         tasks.spawn(async move {
-            let ended = work.run().await;
+            let ended = AssertUnwindSafe(work.run()).catch_unwind().await;
+            let ended = ended.unwrap_or_else(|payload| {
+                Err(StateFault::panicked("the task that publishes dead letters", &*payload))
+            });
             told.connected(false);
             if let Err(fault) = &ended {
                 tracing::error!(%fault, "publishing dead letters has ended; they stay in the state directory");
+                // The run ends with it: letters that nobody publishes any more would be missed by nobody.
+                pulse.fail(fault.clone());
             }
             ended
         });

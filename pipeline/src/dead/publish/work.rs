@@ -141,7 +141,7 @@ impl<T: Topic> Work<T> {
         let (store, bounds) = (self.ledger.store().clone(), self.pace.bounds);
         // Letters are as long as records may be: reading a page can take a while.
         let read = tokio::task::spawn_blocking(move || Page::read(&store, after, to, bounds));
-        let page = read.await.map_err(|_| StateFault::Closed)??;
+        let page = read.await.map_err(StateFault::interrupted)??;
         let count = u32::try_from(self.lanes.len()).unwrap_or(u32::MAX);
         self.on_way = Some((spread(&page.values, count), page.values.len() as u64, page.to));
         Ok(())
