@@ -27,7 +27,11 @@ pub struct Paused {
 
 impl Brokers {
     pub(crate) fn new(table: Table) -> Self {
-        Self(table)
+        Self(table.accounted(|_| &[]))
+    }
+
+    pub(crate) fn table(&self) -> &Table {
+        &self.0
     }
 
     /// Whether and why `broker` is disabled.
@@ -76,7 +80,7 @@ impl Brokers {
     }
 }
 
-fn key(kind: u8, broker: &str) -> Vec<u8> {
+pub(crate) fn key(kind: u8, broker: &str) -> Vec<u8> {
     let mut key = vec![kind];
     key.extend_from_slice(broker.as_bytes());
     key

@@ -8,7 +8,14 @@
 //! a look-up that misses costs few. An entry lives at least one window and at most one and a half
 //! windows and the time to the next rotation.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+};
 
 use parking_lot::RwLock;
 
@@ -16,8 +23,11 @@ use crate::{
     clock::UnixMillis,
     envelope,
     fault::StateFault,
+    guard::{guarded, guarded_items, unpanicked},
+    seal::{AllKept, tally_key},
     seen::{Room, Seen},
     store::sled_fault,
+    table::Table,
 };
 
 const PREFIX: &str = "ledger-";
@@ -34,26 +44,62 @@ struct Bucket {
     start: UnixMillis,
     tree: sled::Tree,
     seen: Arc<Seen>,
+    count: Arc<Count>,
+}
+
+/// How many entries a tree has at least: what the last commit of a crashed process has added is not counted.
+struct Count {
+    /// When the tree was opened; none if it was not kept, as by an earlier release.
+    opened: Option<u64>,
+    now: AtomicU64,
+    changed: AtomicBool,
+    /// Whether the tree has been dropped, or is about to be.
+    dropped: AtomicBool,
 }
 
 impl Bucket {
-    /// Opens the tree of `start`, which may hold about `expected` entries.
-    fn open(db: &sled::Db, path: &Path, start: UnixMillis, expected: usize) -> Result<Self, StateFault> {
-        let tree = db.open_tree(format!("{PREFIX}{start}")).map_err(|error| sled_fault(path, error))?;
-        let seen = Arc::new(if tree.is_empty() { Seen::nothing() } else { Seen::expecting(expected) });
-        Ok(Self { start, tree, seen })
+    /// Opens the tree of `start`, which may hold about `expected` entries, and holds `kept` at least.
+    fn open(
+        db: &sled::Db,
+        path: &Path,
+        start: UnixMillis,
+        expected: usize,
+        kept: Option<u64>,
+    ) -> Result<Self, StateFault> {
+        let tree = guarded(path, || db.open_tree(format!("{PREFIX}{start}")))?;
+        let empty = guarded(path, || tree.first())?.is_none();
+        let opened = kept.or(empty.then_some(0));
+        if empty && let Some(kept) = kept.filter(|kept| *kept > 0) {
+            return Err(missing(path, kept, 0));
+        }
+        let (changed, dropped) = (AtomicBool::new(false), AtomicBool::new(false));
+        let count = Count { opened, now: AtomicU64::new(opened.unwrap_or(0)), changed, dropped };
+        let seen = Arc::new(if empty { Seen::nothing() } else { Seen::expecting(expected) });
+        Ok(Self { start, tree, seen, count: Arc::new(count) })
+    }
+
+    /// Notes that there is one entry more, or one less.
+    fn counts(&self, more: bool) {
+        let _before =
+            if more { self.count.now.fetch_add(1, Relaxed) } else { self.count.now.fetch_sub(1, Relaxed) };
+        self.count.changed.store(true, Relaxed);
     }
 
     fn insert(&self, path: &Path, room: &Room, key: &[u8], value: &[u8]) -> Result<(), StateFault> {
         self.seen.add(key, room);
         let value = envelope::seal(TREE, key, value);
-        self.tree.insert(key, value).map(drop).map_err(|error| sled_fault(path, error))
+        if guarded(path, || self.tree.insert(key, value))?.is_none() {
+            self.counts(true);
+        }
+        Ok(())
     }
 }
 
 /// The ledger's trees, newest first.
 pub(crate) struct Buckets {
     path: Arc<Path>,
+    /// Where the counts are kept.
+    meta: Table,
     window: u64,
     trees: RwLock<Arc<[Bucket]>>,
     /// For what is known of all trees' keys.
@@ -61,24 +107,40 @@ pub(crate) struct Buckets {
 }
 
 impl Buckets {
-    /// Opens the trees there are, and one for `now`; what is known of their keys takes at most `filter_max` bytes.
+    /// Opens the trees there are, and one for `now`; what is known of their keys takes at most `filter_max` bytes. What
+    /// each has to hold stands in `kept`.
     pub(crate) fn open(
         db: &sled::Db,
-        path: &Arc<Path>,
-        window: u64,
+        meta: Table,
+        (path, window): (&Arc<Path>, u64),
         filter_max: u64,
+        kept: &AllKept,
         now: UnixMillis,
     ) -> Result<Self, StateFault> {
+        let kept: BTreeMap<UnixMillis, u64> = kept
+            .iter()
+            .filter(|((tree, _), _)| tree == TREE)
+            .filter_map(|((_, start), kept)| {
+                Some((std::str::from_utf8(start).ok()?.parse().ok()?, kept.tally.entries))
+            })
+            .collect();
         let start = |name: sled::IVec| std::str::from_utf8(&name).ok()?.strip_prefix(PREFIX)?.parse().ok();
         let starts: Vec<UnixMillis> = db.tree_names().into_iter().filter_map(start).collect();
         // To count them would be to visit each one. What is not the ledger's only makes this too much.
-        let bytes = db.size_on_disk().map_err(|error| sled_fault(path, error))?;
+        let bytes = guarded(path, || db.size_on_disk())?;
+        if let Some((_, entries)) =
+            kept.iter().find(|(start, entries)| **entries > 0 && !starts.contains(start))
+        {
+            return Err(missing(path, *entries, 0));
+        }
         let expected = usize::try_from(bytes / ENTRY_BYTES).unwrap_or_default() / starts.len().max(1);
-        let found = starts.into_iter().map(|start| Bucket::open(db, path, start, expected));
+        let found = starts
+            .into_iter()
+            .map(|start| Bucket::open(db, path, start, expected, kept.get(&start).copied()));
         let mut found = found.collect::<Result<Vec<_>, _>>()?;
         found.sort_by_key(|bucket| std::cmp::Reverse(bucket.start));
         let (trees, room) = (RwLock::new(found.into()), Arc::new(Room::new(filter_max)));
-        let buckets = Self { path: path.clone(), window, trees, room };
+        let buckets = Self { path: path.clone(), meta, window, trees, room };
         buckets.rotate(db, now)?;
         Ok(buckets)
     }
@@ -87,7 +149,7 @@ impl Buckets {
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>, StateFault> {
         let trees = self.trees.read().clone();
         for bucket in trees.iter().filter(|bucket| bucket.seen.may_hold(key)) {
-            match bucket.tree.get(key) {
+            match unpanicked(&self.path, || bucket.tree.get(key))? {
                 Ok(Some(stored)) => return bare(key, &stored).map(Some),
                 // It has expired since the list was read.
                 Ok(None) | Err(sled::Error::CollectionNotFound(_)) => {}
@@ -131,7 +193,7 @@ impl Buckets {
 
     /// Adds a tree among the others.
     fn add(&self, db: &sled::Db, start: UnixMillis) -> Result<Bucket, StateFault> {
-        let bucket = Bucket::open(db, &self.path, start, 0)?;
+        let bucket = Bucket::open(db, &self.path, start, 0, None)?;
         let mut trees = self.trees.write();
         let mut all = trees.to_vec();
         all.push(bucket.clone());
@@ -144,9 +206,12 @@ impl Buckets {
     pub(crate) fn remove_newer(&self, key: &[u8], start: Option<UnixMillis>) -> Result<(), StateFault> {
         let trees = self.trees.read().clone();
         let newer = trees.iter().filter(|bucket| start.is_none_or(|start| bucket.start > start));
-        newer
-            .map(|bucket| bucket.tree.remove(key).map(drop))
-            .try_for_each(|removed| removed.map_err(|error| sled_fault(&self.path, error)))
+        for bucket in newer {
+            if guarded(&self.path, || bucket.tree.remove(key))?.is_some() {
+                bucket.counts(false);
+            }
+        }
+        Ok(())
     }
 
     /// The newest value of every key, in the order of the keys, read one at a time.
@@ -154,7 +219,8 @@ impl Buckets {
         &self,
     ) -> impl Iterator<Item = Result<(sled::IVec, sled::IVec), StateFault>> + use<'_> {
         let trees = self.trees.read().clone();
-        let mut trees: Vec<_> = trees.iter().map(|bucket| bucket.tree.iter().peekable()).collect();
+        let mut trees: Vec<_> =
+            trees.iter().map(|bucket| guarded_items(&self.path, bucket.tree.iter()).peekable()).collect();
         std::iter::from_fn(move || {
             // A fault comes before any key.
             let heads = trees.iter_mut().enumerate().filter_map(|(index, tree)| {
@@ -167,7 +233,6 @@ impl Buckets {
                 let _older =
                     tree.next_if(|head| head.as_ref().is_ok_and(|(other, _)| Some(other) == key.as_ref()));
             }
-            let item = item.map_err(|error| sled_fault(&self.path, error));
             Some(item.and_then(|(key, stored)| Ok((key.clone(), bare(&key, &stored)?))))
         })
     }
@@ -178,9 +243,19 @@ impl Buckets {
         Unknown { trees, path: self.path.clone(), room: self.room.clone() }
     }
 
+    /// How many entries the trees hold that have changed since they were last taken, as far as that is known.
+    pub(crate) fn take_changed(&self) -> Vec<(UnixMillis, u64)> {
+        let trees = self.trees.read();
+        let changed = trees.iter().filter(|bucket| bucket.count.changed.swap(false, Relaxed));
+        let known = changed.filter(|bucket| bucket.count.opened.is_some());
+        known.map(|bucket| (bucket.start, bucket.count.now.load(Relaxed))).collect()
+    }
+
     /// How many entries there are; visits every one.
     pub(crate) fn len(&self) -> usize {
-        self.trees.read().iter().map(|bucket| bucket.tree.len()).sum()
+        let entries =
+            |bucket: &Bucket| guarded_items(&self.path, bucket.tree.iter()).filter(Result::is_ok).count();
+        self.trees.read().iter().map(entries).sum()
     }
 
     /// Starts a new tree when the newest has covered half a window, and drops those whose every entry is older than a
@@ -196,12 +271,15 @@ impl Buckets {
         }
         let mut kept: Vec<Bucket> = Vec::with_capacity(4);
         if due {
-            kept.push(Bucket::open(db, &self.path, now, 0)?);
+            kept.push(Bucket::open(db, &self.path, now, 0, None)?);
         }
         kept.extend(old.iter().filter(|bucket| !expired(bucket)).cloned());
         *self.trees.write() = kept.into();
         for bucket in old.iter().filter(|bucket| expired(bucket)) {
-            db.drop_tree(bucket.tree.name()).map_err(|error| sled_fault(&self.path, error))?;
+            bucket.count.dropped.store(true, Relaxed);
+            // Before the tree, so that no count without its tree is left by a crash.
+            self.meta.remove(&tally_key(TREE, bucket.start.to_string().as_bytes()))?;
+            guarded(&self.path, || db.drop_tree(bucket.tree.name()))?;
             bucket.seen.forget(&self.room);
             tracing::info!(from = bucket.start, "dropped an expired part of the ledger");
         }
@@ -221,22 +299,33 @@ impl Unknown {
         self.trees.is_empty()
     }
 
-    /// Goes through the trees, `step` keys at a time; `go_on` is asked in between, and whether it went through all of them
-    /// comes back. What is written meanwhile is noted by whoever writes it.
+    /// Goes through the trees, `step` entries at a time; `go_on` is asked in between, and whether it went through all of
+    /// them comes back. What is written meanwhile is noted by whoever writes it.
+    ///
+    /// # Errors
+    /// A fault of the store; [`StateFault::Damaged`] if a tree holds fewer entries than it did when it was opened,
+    /// [`StateFault::Undecodable`] for a value that has changed.
     pub(crate) fn learn(self, step: usize, mut go_on: impl FnMut() -> bool) -> Result<bool, StateFault> {
         for bucket in &self.trees {
-            let mut keys = bucket.tree.iter().keys();
+            let (mut entries, mut visited) = (bucket.tree.iter(), 0);
             loop {
                 let mut some = 0;
-                for key in keys.by_ref().take(step) {
-                    match key {
-                        Ok(key) => bucket.seen.add(&key, &self.room),
+                while some < step
+                    && let Some(entry) = unpanicked(&self.path, || entries.next())?
+                {
+                    match entry {
+                        Ok((key, stored)) => {
+                            envelope::open(TREE, &key, &stored)?;
+                            bucket.seen.add(&key, &self.room);
+                        }
                         // It has expired meanwhile.
                         Err(sled::Error::CollectionNotFound(_)) => break,
                         Err(error) => return Err(sled_fault(&self.path, error)),
                     }
                     some += 1;
                 }
+                visited += some as u64;
+                // An expired tree ends early, and so does one whose keys find no room.
                 if some < step || bucket.seen.is_overfull() {
                     break;
                 }
@@ -244,10 +333,19 @@ impl Unknown {
                     return Ok(false);
                 }
             }
+            let whole = !bucket.seen.is_overfull() && !bucket.count.dropped.load(Relaxed);
+            if let Some(expected) = bucket.count.opened.filter(|opened| whole && *opened > visited) {
+                return Err(missing(&self.path, expected, visited));
+            }
             bucket.seen.completed();
         }
         Ok(true)
     }
+}
+
+fn missing(path: &Path, written: u64, there: u64) -> StateFault {
+    let detail = format!("of {written} entries of a part of the ledger {there} are there");
+    StateFault::Damaged { path: path.to_owned(), detail }
 }
 
 /// The value without its envelope.
@@ -264,7 +362,10 @@ mod tests {
     fn open(dir: &Path, now: UnixMillis) -> (sled::Db, Buckets) {
         // Not sled's own `open`: its helper threads may still hold what a test has just dropped.
         let db = open_database(dir, dir, 8 << 20).unwrap();
-        let buckets = Buckets::open(&db, &Arc::from(dir), 1_000, 1 << 20, now).unwrap();
+        let path = Arc::from(dir);
+        let meta = Table::open(&db, "meta", &path).unwrap();
+        let kept = crate::seal::kept(&meta).unwrap();
+        let buckets = Buckets::open(&db, meta, (&path, 1_000), 1 << 20, &kept, now).unwrap();
         (db, buckets)
     }
 

@@ -23,11 +23,12 @@ use tokio::{
 use crate::{
     durability::Syncer,
     fault::StateFault,
+    guard::guarded,
     histogram::{Histogram, Latency},
     learn::Learner,
     pulse::{Doing, Pulse},
     record::Record,
-    store::{Store, io_fault, sled_fault},
+    store::{Store, io_fault},
     watchdog::Watchdog,
 };
 
@@ -116,6 +117,15 @@ pub(crate) enum Records {
 /// The ledger thread's name in faults.
 const LEDGER: &str = "the ledger thread";
 
+impl Records {
+    fn as_slice(&self) -> &[Record] {
+        match self {
+            Self::One(record) => std::slice::from_ref(record),
+            Self::Many(many) => many,
+        }
+    }
+}
+
 /// The ledger thread; ends when the last [`Ledger`](crate::Ledger) is gone.
 #[derive(Debug)]
 pub struct LedgerThread(thread::JoinHandle<Result<(), StateFault>>);
@@ -139,6 +149,13 @@ pub(crate) struct Start {
     pub(crate) pulse: Pulse,
 }
 
+/// How long the ledger is gone through before anything is delivered: time for about a million entries. What is missing in
+/// it can cost a repeat, and no delivery, so a start need not wait for a larger one.
+const VERIFY_MAX: Duration = Duration::from_secs(1);
+
+/// How many of its entries are read between two looks at the clock.
+const VERIFY_STEP: usize = 1_024;
+
 pub(crate) fn start(
     store: Store,
     Start { options, limit, stats, pulse }: Start,
@@ -148,6 +165,9 @@ pub(crate) fn start(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.map_err(|error| io_fault(&path, &error))?;
     let (inbox, commits) = mpsc::channel(options.inbox_max);
+    let started = Instant::now();
+    // What is not gone through by then is gone through beside the deliveries.
+    store.buckets.unknown().learn(VERIFY_STEP, || started.elapsed() < VERIFY_MAX)?;
     let learner = Learner::start(&store, pulse.clone()).map_err(|error| io_fault(&path, &error))?;
     let watchdog =
         Watchdog::start(store.clone(), pulse.clone(), limit).map_err(|error| io_fault(&path, &error))?;
@@ -239,20 +259,16 @@ impl Writer {
         self.store.buckets.rotate(&self.store.db, now)?;
         self.store.intake.trim(&self.store.db, now)?;
         self.pulse.turn_to(Doing::Commit);
-        self.store.seal().begin()?;
+        let all = batch.iter().flat_map(|commit| commit.records.as_slice());
+        let touched = self.store.touched(all)?;
+        self.store.seal().begin(touched)?;
         let mut records = 0;
         for commit in batch.iter() {
-            match &commit.records {
-                Records::One(record) => {
-                    record.write(&self.store, now)?;
-                    records += 1;
-                }
-                Records::Many(many) => {
-                    many.iter().try_for_each(|record| record.write(&self.store, now))?;
-                    records += many.len() as u64;
-                }
-            }
+            let these = commit.records.as_slice();
+            these.iter().try_for_each(|record| record.write(&self.store, now))?;
+            records += these.len() as u64;
         }
+        self.store.close()?;
         self.flush()?;
         self.store.seal().finish().map_err(|error| io_fault(&self.store.path, &error))?;
         self.store.intake.flushed();
@@ -273,7 +289,7 @@ impl Writer {
     }
 
     fn flush(&mut self) -> Result<(), StateFault> {
-        self.store.db.flush().map_err(|error| sled_fault(&self.store.path, error))?;
+        guarded(&self.store.path, || self.store.db.flush())?;
         self.syncer.sync().map_err(|error| io_fault(&self.store.path, &error))
     }
 

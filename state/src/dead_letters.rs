@@ -61,7 +61,12 @@ struct Tally {
 
 impl DeadLetters {
     pub(crate) fn new(table: Table, order: DeadOrder) -> Self {
+        let table = table.accounted(|_| &[]);
         Self { table, order: Arc::new(order), tally: Arc::default() }
+    }
+
+    pub(crate) fn table(&self) -> &Table {
+        &self.table
     }
 
     /// Gives letters a place in the order that were written before there was one: by their positions, for when they
@@ -173,7 +178,7 @@ impl DeadLetters {
     }
 
     pub(crate) fn put(&self, letter: &DeadLetter) -> Result<(), StateFault> {
-        let key = key(&letter.position, letter.broker.as_deref());
+        let key = key_of(letter);
         // Held while writing: a count under way sees the letter either here or there.
         let mut tally = self.tally.lock();
         self.order.give(&key)?;
@@ -192,7 +197,7 @@ impl DeadLetters {
     /// Removes `letter`, unless another stands in its place by now: a delivery that was sent again may have failed
     /// again meanwhile.
     pub(crate) fn remove(&self, letter: &DeadLetter) -> Result<(), StateFault> {
-        let key = key(&letter.position, letter.broker.as_deref());
+        let key = key_of(letter);
         let mut tally = self.tally.lock();
         if self.table.get::<DeadLetter>(&key)?.as_ref() != Some(letter) {
             return Ok(());
@@ -234,6 +239,11 @@ impl Tally {
             }
         }
     }
+}
+
+/// The key of `letter`.
+pub(crate) fn key_of(letter: &DeadLetter) -> Vec<u8> {
+    key(&letter.position, letter.broker.as_deref())
 }
 
 fn key(position: &Position, broker: Option<&str>) -> Vec<u8> {

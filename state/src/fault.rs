@@ -29,7 +29,7 @@ pub enum StateFault {
     },
     /// The store is damaged.
     #[error(
-        "state directory {path} is damaged: {detail}; keep a copy of it, then restore it from a backup or start with a new `state.dir`"
+        "state directory {path} is damaged: {detail}; nothing is delivered from it: keep a copy, let `loadline state check` say what is damaged, then save what is whole with `loadline state repair` or restore a backup"
     )]
     Damaged {
         /// The directory.
@@ -51,7 +51,7 @@ pub enum StateFault {
     },
     /// A value in the store cannot be read.
     #[error(
-        "a value in {tree} cannot be read: {detail}; the state directory is damaged or was written by another program"
+        "the state directory is damaged: a value in {tree} cannot be read: {detail}; nothing is delivered from it: keep a copy, let `loadline state check` say what is damaged, then save what is whole with `loadline state repair` or restore a backup"
     )]
     Undecodable {
         /// The tree the value stands in.

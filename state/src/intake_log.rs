@@ -23,8 +23,12 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 use crate::{
-    checkpoint::Checkpoint, clock::UnixMillis, codec, envelope, fault::StateFault, intake_place::IntakePlace,
-    store::sled_fault,
+    checkpoint::Checkpoint,
+    clock::UnixMillis,
+    codec, envelope,
+    fault::StateFault,
+    guard::{guarded, guarded_items},
+    intake_place::IntakePlace,
 };
 
 const TREE: &str = "intake";
@@ -35,6 +39,9 @@ const SEGMENT_BYTES: u64 = 16 << 20;
 
 /// When a segment is full, in milliseconds: with few records, an hour's are kept together.
 const SEGMENT_MILLIS: u64 = 3_600_000;
+
+/// How many bytes are read at a time when the log is verified.
+const STEP_BYTES: u64 = 4 << 20;
 
 /// A record of the intake log, as it is read back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +101,8 @@ pub(crate) struct IntakeLog {
     /// The offset behind the last record flushed.
     pub(crate) durable: watch::Sender<u64>,
     keep: Mutex<Keep>,
+    /// The end as it was last kept with the seal.
+    kept_end: AtomicU64,
 }
 
 /// How long settled records are kept, and how much of them at most; nothing is removed before this is known.
@@ -105,19 +114,18 @@ pub(crate) struct Keep {
 
 impl IntakeLog {
     /// Opens the trees there are, none in a store that has never had a producer, and cuts off a post that a crash left
-    /// incomplete. `settled` is the log's checkpoint.
+    /// incomplete. `settled` is the log's checkpoint, `kept_end` the end as it was last kept with the seal.
     pub(crate) fn open(
         db: &sled::Db,
         path: &Arc<Path>,
         settled: Option<&Checkpoint>,
+        kept_end: u64,
     ) -> Result<Self, StateFault> {
         let settled = settled.map(IntakePlace::try_from).transpose()?;
         let mut trees = Vec::new();
         for name in db.tree_names() {
-            let start =
-                std::str::from_utf8(&name).ok().and_then(|name| name.strip_prefix(PREFIX)?.parse().ok());
-            if let Some(start) = start {
-                trees.push((start, db.open_tree(&name).map_err(|error| sled_fault(path, error))?));
+            if let Some(start) = segment_start(&name) {
+                trees.push((start, guarded(path, || db.open_tree(&name))?));
             }
         }
         trees.sort_by_key(|(start, _)| *start);
@@ -125,11 +133,15 @@ impl IntakeLog {
         let mut segments: Vec<Segment> = Vec::with_capacity(trees.len());
         for (offset, tree) in trees {
             cut_incomplete(&tree, path)?;
-            let (first, last) = (end(tree.first(), path)?, end(tree.last(), path)?);
+            let (first, last) = (end(guarded(path, || tree.first())?)?, end(guarded(path, || tree.last())?)?);
             let start =
                 IntakePlace { offset, bytes: first.as_ref().map_or(next.bytes, |first| first.begin()) };
             next = last.as_ref().map_or(next, |last| last.next).max(next).max(start);
             segments.push(Segment { start, first_at: first.map_or(u64::MAX, |first| first.at), tree });
+        }
+        if next.offset < kept_end {
+            let detail = format!("the intake log ends at {}, and {kept_end} had been accepted", next.offset);
+            return Err(StateFault::Damaged { path: path.to_path_buf(), detail });
         }
         let settled = settled.unwrap_or_default();
         if let Some(oldest) = segments.first().filter(|oldest| oldest.start.offset > settled.offset) {
@@ -145,7 +157,26 @@ impl IntakeLog {
             written: AtomicU64::new(next.offset),
             durable: watch::Sender::new(next.offset),
             keep: Mutex::new(Keep { millis: u64::MAX, bytes: u64::MAX }),
+            kept_end: AtomicU64::new(kept_end),
         })
+    }
+
+    /// Reads what is not settled.
+    ///
+    /// # Errors
+    /// [`StateFault::Damaged`] or [`StateFault::Undecodable`] for the first record that is missing or has changed.
+    pub(crate) fn verify(&self) -> Result<(), StateFault> {
+        let (end, mut from) = (*self.durable.borrow(), self.ends.lock().settled.offset);
+        while from < end {
+            from += self.read(from, STEP_BYTES)?.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// The end, if it has moved since it was last taken.
+    pub(crate) fn take_changed(&self) -> Option<u64> {
+        let end = self.written.load(Relaxed);
+        (self.kept_end.swap(end, Relaxed) != end).then_some(end)
     }
 
     /// From now on settled records are removed.
@@ -163,7 +194,7 @@ impl IntakeLog {
             let stored = Stored { at: post.at, left, begin: place.bytes, body: &body[..] };
             let key = place.offset.to_be_bytes();
             let value = envelope::seal(TREE, &key, &codec::encode(TREE, &stored)?);
-            tree.insert(key, value).map_err(|error| sled_fault(&self.path, error))?;
+            guarded(&self.path, || tree.insert(key, value))?;
             place = place.after(body.len());
         }
         self.written.store(place.offset, Relaxed);
@@ -182,7 +213,7 @@ impl IntakeLog {
             return Ok(newest.tree.clone());
         }
         let name = format!("{PREFIX}{:020}", post.first.offset);
-        let tree = db.open_tree(name).map_err(|error| sled_fault(&self.path, error))?;
+        let tree = guarded(&self.path, || db.open_tree(name))?;
         let segment = Segment { start: post.first, first_at: post.at, tree: tree.clone() };
         *self.segments.write() = segments.iter().cloned().chain([segment]).collect();
         Ok(tree)
@@ -218,7 +249,7 @@ impl IntakeLog {
         }
         *self.segments.write() = segments[done..].into();
         for segment in &segments[..done] {
-            db.drop_tree(segment.tree.name()).map_err(|error| sled_fault(&self.path, error))?;
+            guarded(&self.path, || db.drop_tree(segment.tree.name()))?;
             tracing::debug!(from = segment.start.offset, "dropped a settled part of the intake log");
         }
         Ok(())
@@ -234,8 +265,9 @@ impl IntakeLog {
             if next >= end {
                 break;
             }
-            for item in segment.tree.range(next.to_be_bytes()..end.to_be_bytes()) {
-                let record = decode(item.map_err(|error| sled_fault(&self.path, error))?)?;
+            let range = segment.tree.range(next.to_be_bytes()..end.to_be_bytes());
+            for item in guarded_items(&self.path, range) {
+                let record = decode(item?)?;
                 if record.offset != next {
                     return Err(self.missing(next));
                 }
@@ -264,11 +296,11 @@ impl IntakeLog {
 /// sled recovers a beginning of what was written, so only the last post can be cut, and only at its end.
 fn cut_incomplete(tree: &sled::Tree, path: &Path) -> Result<(), StateFault> {
     let mut cut = 0;
-    while let Some((key, value)) = tree.last().map_err(|error| sled_fault(path, error))? {
+    while let Some((key, value)) = guarded(path, || tree.last())? {
         if stored(&key, &value)?.left == 0 {
             break;
         }
-        tree.remove(key).map_err(|error| sled_fault(path, error))?;
+        guarded(path, || tree.remove(key))?;
         cut += 1;
     }
     if cut > 0 {
@@ -280,17 +312,24 @@ fn cut_incomplete(tree: &sled::Tree, path: &Path) -> Result<(), StateFault> {
     Ok(())
 }
 
-fn end(
-    item: sled::Result<Option<(sled::IVec, sled::IVec)>>,
-    path: &Path,
-) -> Result<Option<IntakeRecord>, StateFault> {
-    item.map_err(|error| sled_fault(path, error))?.map(decode).transpose()
+fn end(item: Option<(sled::IVec, sled::IVec)>) -> Result<Option<IntakeRecord>, StateFault> {
+    item.map(decode).transpose()
 }
 
 fn decode((key, value): (sled::IVec, sled::IVec)) -> Result<IntakeRecord, StateFault> {
+    decode_bare(&key, &value[envelope::open(TREE, &key, &value)?..])
+}
+
+/// The offset at which the segment of this tree begins; none if it is no segment.
+pub(crate) fn segment_start(tree: &[u8]) -> Option<u64> {
+    std::str::from_utf8(tree).ok()?.strip_prefix(PREFIX)?.parse().ok()
+}
+
+/// The record under `key`, from its value without its envelope.
+pub(crate) fn decode_bare(key: &[u8], value: &[u8]) -> Result<IntakeRecord, StateFault> {
     let undecodable = |_| StateFault::Undecodable { tree: TREE, detail: format!("key {key:?}") };
-    let offset = u64::from_be_bytes(key.as_ref().try_into().map_err(undecodable)?);
-    let stored = stored(&key, &value)?;
+    let offset = u64::from_be_bytes(key.try_into().map_err(undecodable)?);
+    let stored: Stored<Vec<u8>> = codec::decode(TREE, value)?;
     let next = IntakePlace { offset, bytes: stored.begin }.after(stored.body.len());
     Ok(IntakeRecord { offset, next, at: stored.at, body: Bytes::from(stored.body) })
 }
@@ -300,6 +339,11 @@ fn stored(key: &[u8], value: &[u8]) -> Result<Stored<Vec<u8>>, StateFault> {
 }
 
 impl IntakeRecord {
+    /// The place where it stands.
+    pub(crate) fn place(&self) -> IntakePlace {
+        IntakePlace { offset: self.offset, bytes: self.begin() }
+    }
+
     fn begin(&self) -> u64 {
         self.next.bytes - IntakePlace::default().after(self.body.len()).bytes
     }

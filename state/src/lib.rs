@@ -1,6 +1,9 @@
 //! What Loadline remembers, in an embedded sled store: who has been given what, what waits, what failed, how far each
 //! source has been settled, and what producers have handed over. Knows no HTTP and no broker's URL.
 
+mod account;
+#[cfg(test)]
+mod account_tests;
 mod attempt;
 mod brokers;
 mod buckets;
@@ -9,7 +12,9 @@ mod claims;
 mod clock;
 mod codec;
 mod commit;
+mod copy;
 mod custody;
+mod dangling;
 mod dead;
 mod dead_letters;
 mod dead_order;
@@ -19,6 +24,7 @@ mod event;
 mod fault;
 #[cfg(test)]
 mod fault_tests;
+mod guard;
 mod hand_over;
 mod histogram;
 mod intake;
@@ -30,13 +36,16 @@ mod outcome;
 mod position;
 mod pulse;
 mod record;
+mod salvage;
 mod seal;
 mod seen;
 mod sources;
 mod spill;
 mod spilled;
 mod store;
+mod survey;
 mod table;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod trace_parent;
@@ -51,6 +60,7 @@ pub use claims::Claim;
 pub use clock::{Clock, UnixMillis};
 pub use commit::{CommitOptions, CommitStats, LedgerThread, Recorded};
 pub use custody::{Custody, Holding};
+pub use dangling::Missing;
 pub use dead::{DeadLetter, StageName};
 pub use dead_letters::{DeadCounts, DeadLetters, RecordedLetter};
 pub use durability::Durability;
@@ -70,4 +80,5 @@ pub use sources::Sources;
 pub use spill::{Spill, SpillUsage};
 pub use spilled::{SpillSeq, SpilledDelivery};
 pub use store::{Store, StoreOptions};
+pub use survey::Survey;
 pub use trace_parent::TraceParent;

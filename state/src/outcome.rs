@@ -67,6 +67,17 @@ impl LedgerKey {
         Self(key.into())
     }
 
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
+        Self(bytes.into())
+    }
+
+    /// The event's id and the broker's name, as text.
+    pub(crate) fn parts(&self) -> (String, String) {
+        let end = self.0.iter().rposition(|byte| *byte == 0).unwrap_or(self.0.len());
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (text(&self.0[..end]), text(self.0.get(end + 1..).unwrap_or_default()))
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }

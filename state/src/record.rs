@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use crate::{
-    brokers::{Disabled, Paused},
+    account::{BROKERS, DEAD, SOURCES, SPILL},
+    brokers::{self, Disabled, Paused},
     checkpoint::{Checkpoint, Horizon},
     clock::UnixMillis,
     dead::DeadLetter,
+    dead_letters,
     event::BodyDigest,
     fault::StateFault,
     intake::EmbeddedLog,
     intake_log::IntakePost,
     outcome::{LedgerEntry, LedgerKey, Outcome},
+    sources, spill,
     spilled::{SpillSeq, SpilledDelivery},
     store::Store,
 };
@@ -75,6 +78,32 @@ pub enum Record {
 }
 
 impl Record {
+    /// Names every key that [`write`](Self::write) may change in a tree that is accounted for, by the tree's number.
+    pub(crate) fn touches(&self, touched: &mut Vec<(u8, Vec<u8>)>) {
+        let waiting = |spilled: &Option<SpillRef>| {
+            spilled.as_ref().map(|(broker, seq)| (SPILL, spill::key(broker, *seq)))
+        };
+        match self {
+            Self::Delivered { spilled, .. } | Self::Noted { spilled } => touched.extend(waiting(spilled)),
+            Self::DeadLettered { letter, spilled, .. } => {
+                touched.push((DEAD, dead_letters::key_of(letter)));
+                touched.extend(waiting(spilled));
+            }
+            Self::Spilled(delivery) => touched.push((SPILL, spill::key(&delivery.broker, delivery.seq))),
+            Self::Replayed { delivery, letter } => {
+                touched.push((SPILL, spill::key(&delivery.broker, delivery.seq)));
+                touched.extend(letter.as_ref().map(|letter| (DEAD, dead_letters::key_of(letter))));
+            }
+            Self::LetterRemoved(letter) => touched.push((DEAD, dead_letters::key_of(letter))),
+            Self::Checkpoint(source, _) => touched.push((SOURCES, sources::key(b'c', source))),
+            Self::Horizon(source, _) => touched.push((SOURCES, sources::key(b'h', source))),
+            Self::DrainHorizon(broker, _) => touched.push((BROKERS, brokers::key(b'h', broker))),
+            Self::Disabled(broker, _) => touched.push((BROKERS, brokers::key(b'd', broker))),
+            Self::Paused(broker, _) => touched.push((BROKERS, brokers::key(b'p', broker))),
+            Self::LettersPublished(_) | Self::Accepted(_) => {}
+        }
+    }
+
     /// Writes the record's parts. What makes a delivery reappear (a spilled value) is written before what makes it
     /// look taken care of (a ledger entry), and removed only after what replaces it is written.
     pub(crate) fn write(&self, store: &Store, now: UnixMillis) -> Result<(), StateFault> {

@@ -1,21 +1,61 @@
-//! Notices a database that has lost its past: the number of the last commit is kept inside the database and, written
-//! after the flush, in a file beside it; a database behind that file has been cut or replaced.
+//! Notices a database that has lost something: the number of the last commit is kept inside the database and, written
+//! after the flush, in a file beside it; and with each commit what the trees amount to by then.
 //!
 //! sled opens a log whose tail is missing as if it had never been written (it can't tell a torn write from a lost
-//! one), and would thereby forget what was delivered. With this seal such a directory is refused.
+//! one), and one whose middle is damaged often without what stood there: it would forget what was delivered, and what
+//! waits. With this seal such a directory is refused ([`crate::account`] compares).
+//!
+//! What a crash leaves of a commit is a beginning of it, in the order of its writes: its number, what it is going to
+//! change, the changes, what the trees amount to. So whatever that commit was not going to change is known exactly.
 
-use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
+use std::{collections::BTreeMap, fs::File, io, os::unix::fs::FileExt, path::Path};
 
-use crate::{durability::Durability, fault::StateFault, store::io_fault, table::Table};
+use bincode::{Decode, Encode};
+
+use crate::{durability::Durability, fault::StateFault, store::io_fault, table::Table, tally::Tally};
 
 const KEY: &[u8] = b"commits";
+const TOUCHED: &[u8] = b"touched";
+const TALLY: &[u8] = b"tally-";
 
-/// The commit counter, inside and beside the database.
+/// What a commit is going to change.
+#[derive(Debug, Default)]
+pub(crate) enum Touched {
+    /// Nothing that is accounted for.
+    #[default]
+    Nothing,
+    /// These keys: the number of the tree, the key, and the fingerprint of what stands there before.
+    Keys(Vec<(u8, Vec<u8>, Option<u64>)>),
+    /// It is not known before.
+    Anything,
+}
+
+/// The same, as it is kept until the next commit that changes something.
+#[derive(Debug, Default, Encode, Decode)]
+pub(crate) struct Begun {
+    pub(crate) commit: u64,
+    pub(crate) anything: bool,
+    pub(crate) keys: Vec<(u8, Vec<u8>, Option<u64>)>,
+}
+
+/// What a group of entries amounted to at the end of this commit, the last that changed it.
+#[derive(Clone, Copy, Debug, Default, Encode, Decode)]
+pub(crate) struct Kept {
+    pub(crate) commit: u64,
+    pub(crate) tally: Tally,
+}
+
+/// All that was kept, by the tree's name and the group.
+pub(crate) type AllKept = BTreeMap<(String, Box<[u8]>), Kept>;
+
+/// The commit counter, inside and beside the database, and what is kept with it.
 #[derive(Debug)]
 pub(crate) struct Seal {
     meta: Table,
     beside: File,
     commits: u64,
+    /// Whether the commit under way may change anything.
+    anything: bool,
 }
 
 impl Seal {
@@ -42,19 +82,87 @@ impl Seal {
                 "commits are missing, as after a loss of power: their events can repeat"
             );
         }
-        Ok(Self { meta, beside, commits })
+        Ok(Self { meta, beside, commits, anything: false })
     }
 
-    /// Notes, before the flush, that one more commit is being written.
-    pub(crate) fn begin(&mut self) -> Result<(), StateFault> {
+    /// Notes, before its first write, that one more commit is being written, and what it is going to change.
+    pub(crate) fn begin(&mut self, touched: Touched) -> Result<(), StateFault> {
         self.commits += 1;
-        self.meta.put(KEY, &self.commits)
+        self.meta.put(KEY, &self.commits)?;
+        self.anything = matches!(touched, Touched::Anything);
+        match touched {
+            Touched::Nothing => Ok(()),
+            Touched::Anything => self.note_begun(true, Vec::new()),
+            Touched::Keys(keys) => self.note_begun(false, keys),
+        }
     }
 
-    /// Notes, after the flush, that it was written.
+    /// Notes, after its last write and before the flush, what has come of it.
+    pub(crate) fn close(
+        &mut self,
+        changed: impl IntoIterator<Item = (&'static str, Box<[u8]>, Tally)>,
+    ) -> Result<(), StateFault> {
+        for (tree, group, tally) in changed {
+            self.keep(tree, &group, tally)?;
+        }
+        if self.anything { self.note_begun(false, Vec::new()) } else { Ok(()) }
+    }
+
+    /// Keeps what this group amounts to now.
+    pub(crate) fn keep(&self, tree: &str, group: &[u8], tally: Tally) -> Result<(), StateFault> {
+        self.meta.put(&tally_key(tree, group), &Kept { commit: self.commits, tally })
+    }
+
+    /// Notes, after the flush, that the commit was written.
     pub(crate) fn finish(&self) -> io::Result<()> {
         self.beside.write_all_at(&self.commits.to_be_bytes(), 0)
     }
+
+    fn note_begun(&self, anything: bool, keys: Vec<(u8, Vec<u8>, Option<u64>)>) -> Result<(), StateFault> {
+        self.meta.put(TOUCHED, &Begun { commit: self.commits, anything, keys })
+    }
+
+    /// The last commit that changed something that is accounted for.
+    pub(crate) fn begun(&self) -> Result<Begun, StateFault> {
+        begun(&self.meta)
+    }
+}
+
+/// The last commit in `meta` that changed something that is accounted for.
+pub(crate) fn begun(meta: &Table) -> Result<Begun, StateFault> {
+    Ok(meta.get(TOUCHED)?.unwrap_or_default())
+}
+
+/// The last commit in `meta` and the last that had been written, if that is a later one.
+pub(crate) fn behind(meta: &Table, path: &Path) -> Result<Option<(u64, u64)>, StateFault> {
+    let file = path.join("commits");
+    let expected = match File::open(&file).and_then(|file| read(&file)) {
+        Ok(expected) => expected,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(io_fault(&file, &error)),
+    };
+    let commits = meta.get::<u64>(KEY)?.unwrap_or(0);
+    Ok((commits < expected).then_some((commits, expected)))
+}
+
+/// All that was kept in `meta`.
+pub(crate) fn kept(meta: &Table) -> Result<AllKept, StateFault> {
+    let behind = [&TALLY[..TALLY.len() - 1], &[TALLY[TALLY.len() - 1] + 1]].concat();
+    let mut all = AllKept::new();
+    for item in meta.range(TALLY.to_vec()..behind) {
+        let (key, value) = item?;
+        let name = &key[TALLY.len()..];
+        let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+        let tree = String::from_utf8_lossy(&name[..end]).into_owned();
+        let group = name.get(end + 1..).unwrap_or_default().into();
+        all.insert((tree, group), meta.decode(&key, &value)?);
+    }
+    Ok(all)
+}
+
+/// The key in `meta` of what this group amounts to.
+pub(crate) fn tally_key(tree: &str, group: &[u8]) -> Vec<u8> {
+    [TALLY, tree.as_bytes(), &[0], group].concat()
 }
 
 /// The counter in the file; zero if the file is new or was cut while it was first written.

@@ -7,7 +7,7 @@ use crate::{
     checkpoint::{Checkpoint, Horizon},
     custody::Custody,
     fault::StateFault,
-    table::Table,
+    table::{Change, Table},
 };
 
 /// The checkpoints and horizons of all sources.
@@ -16,7 +16,11 @@ pub struct Sources(Table);
 
 impl Sources {
     pub(crate) fn new(table: Table) -> Self {
-        Self(table)
+        Self(table.accounted(|_| &[]))
+    }
+
+    pub(crate) fn table(&self) -> &Table {
+        &self.0
     }
 
     /// Where `source` resumes; none if it has never been settled anywhere.
@@ -77,11 +81,8 @@ impl Sources {
 
     /// In one: `source` is in other hands, and cannot be resumed here.
     pub(crate) fn give_away(&self, source: &str, custody: &Custody) -> Result<(), StateFault> {
-        let mut changes = sled::Batch::default();
-        self.set(&mut changes, key(b'm', source), custody)?;
-        changes.remove(key(b'c', source));
-        changes.remove(key(b'h', source));
-        self.0.apply(changes)
+        let moved = self.put_of(key(b'm', source), custody)?;
+        self.0.apply(&[moved, (key(b'c', source), None), (key(b'h', source), None)])
     }
 
     /// In one: `source` is in these hands, and is resumed here.
@@ -92,19 +93,17 @@ impl Sources {
         checkpoint: &Checkpoint,
         horizon: Option<&Horizon>,
     ) -> Result<(), StateFault> {
-        let mut changes = sled::Batch::default();
-        self.set(&mut changes, key(b'm', source), custody)?;
-        self.set(&mut changes, key(b'c', source), checkpoint)?;
+        let mut changes =
+            vec![self.put_of(key(b'm', source), custody)?, self.put_of(key(b'c', source), checkpoint)?];
         if let Some(horizon) = horizon {
-            self.set(&mut changes, key(b'h', source), horizon)?;
+            changes.push(self.put_of(key(b'h', source), horizon)?);
         }
-        self.0.apply(changes)
+        self.0.apply(&changes)
     }
 
-    fn set<T: Encode>(&self, changes: &mut sled::Batch, key: Vec<u8>, value: &T) -> Result<(), StateFault> {
+    fn put_of<T: Encode>(&self, key: Vec<u8>, value: &T) -> Result<Change, StateFault> {
         let value = self.0.encode(&key, value)?;
-        changes.insert(key, value);
-        Ok(())
+        Ok((key, Some(value)))
     }
 
     pub(crate) fn put_checkpoint(&self, source: &str, checkpoint: &Checkpoint) -> Result<(), StateFault> {
@@ -120,7 +119,7 @@ impl Sources {
     }
 }
 
-fn key(kind: u8, source: &str) -> Vec<u8> {
+pub(crate) fn key(kind: u8, source: &str) -> Vec<u8> {
     let mut key = vec![kind];
     key.extend_from_slice(source.as_bytes());
     key

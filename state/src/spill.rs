@@ -62,7 +62,11 @@ type Traced = (Stored, TraceParent);
 
 impl Spill {
     pub(crate) fn new(table: Table) -> Self {
-        Self(table)
+        Self(table.accounted(broker_part))
+    }
+
+    pub(crate) fn table(&self) -> &Table {
+        &self.0
     }
 
     /// Up to `max` deliveries of `broker` whose numbers are in `range`, oldest first.
@@ -200,6 +204,12 @@ impl Spill {
         self.decode(broker, seq, self.0.bare(key, value)?)
     }
 
+    /// The delivery under `key`, from its value without its envelope.
+    pub(crate) fn decode_item_bare(&self, key: &[u8], value: &[u8]) -> Result<SpilledDelivery, StateFault> {
+        let (broker, seq) = split_key(key)?;
+        self.decode(&Arc::from(broker), seq, value)
+    }
+
     /// The delivery that [`encode`](Self::encode) has made bytes of, for this broker and with this number.
     ///
     /// # Errors
@@ -239,12 +249,17 @@ impl Spill {
     }
 }
 
-fn key(broker: &str, seq: SpillSeq) -> Vec<u8> {
+pub(crate) fn key(broker: &str, seq: SpillSeq) -> Vec<u8> {
     let mut key = Vec::with_capacity(broker.len() + 9);
     key.extend_from_slice(broker.as_bytes());
     key.push(0);
     key.extend_from_slice(&seq.to_be_bytes());
     key
+}
+
+/// The part of a key that says whose delivery it is.
+fn broker_part(key: &[u8]) -> &[u8] {
+    &key[..key.len().saturating_sub(9)]
 }
 
 fn split_key(key: &[u8]) -> Result<(&str, SpillSeq), StateFault> {

@@ -8,7 +8,6 @@ use std::{
     fs::{self, File, TryLockError},
     io,
     os::unix::fs::DirBuilderExt,
-    panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
     sync::Arc,
     thread,
@@ -25,12 +24,13 @@ use crate::{
     dead_order::DeadOrder,
     durability::{Durability, Syncer},
     fault::StateFault,
+    guard::guarded,
     hand_over,
     intake::EmbeddedLog,
     intake_log::IntakeLog,
     outcome::{LedgerEntry, LedgerKey},
     record::Record,
-    seal::Seal,
+    seal::{Seal, Touched, kept},
     sources::Sources,
     spill::Spill,
     table::Table,
@@ -41,7 +41,7 @@ use crate::{
 /// format 3 nobody knew in which order dead letters were recorded; they are put in one when the directory is opened. With
 /// the first source that was given away it became 4, for a version that knows no fences would read that source. Since
 /// format 5 values stand in envelopes; those from before are read as they are, and get one when they are next written.
-const FORMAT: u32 = 5;
+pub(crate) const FORMAT: u32 = 5;
 
 /// How large a share of the cache's size the ledger's filter may take beside it: the store needs some hundred bytes for
 /// an entry that the filter needs two for.
@@ -106,22 +106,30 @@ impl Store {
         let open = |name| Table::open(&db, name, &path);
         let meta = open("meta")?;
         let dead = DeadLetters::new(open("dead")?, DeadOrder::open(open("dead-order")?)?);
-        check_format(&meta, &path, &dead)?;
-        let seal = Seal::open(meta, &path, options.durability)?;
+        let format = found_format(&meta, &path)?;
+        if matches!(format, Some(1 | 2)) {
+            dead.put_in_order()?;
+            // What is on disk already was flushed by the version that wrote it.
+            dead.flushed();
+        }
+        let seal = Seal::open(meta.clone(), &path, options.durability)?;
+        let kept = kept(&meta)?;
+        let accepted = kept.get(&("intake".to_owned(), Box::default())).map_or(0, |kept| kept.tally.entries);
         let sources = Sources::new(open("sources")?);
         let settled = sources.checkpoint(EmbeddedLog::SOURCE)?;
         let filter_max = options.cache / FILTER_SHARE;
         let store = Self {
             buckets: Arc::new(Buckets::open(
                 &db,
-                &path,
-                options.dedupe_window,
+                meta.clone(),
+                (&path, options.dedupe_window),
                 filter_max,
+                &kept,
                 options.clock.now(),
             )?),
             spill: Spill::new(open("spill")?),
             dead,
-            intake: Arc::new(IntakeLog::open(&db, &path, settled.as_ref())?),
+            intake: Arc::new(IntakeLog::open(&db, &path, settled.as_ref(), accepted)?),
             sources,
             brokers: Brokers::new(open("brokers")?),
             path: path.clone(),
@@ -130,6 +138,7 @@ impl Store {
             seal: Arc::new(Mutex::new(seal)),
             _lock: Arc::new(lock),
         };
+        store.verify(format, &meta)?;
         hand_over::recover(&store)?;
         Ok(store)
     }
@@ -177,7 +186,8 @@ impl Store {
     /// # Errors
     /// A fault of the store; then some of them may be written.
     pub fn put_all(&self, records: &[Record]) -> Result<(), StateFault> {
-        self.commit(|now| records.iter().try_for_each(|record| record.write(self, now)))
+        let touched = self.touched(records.iter())?;
+        self.commit_of(touched, |now| records.iter().try_for_each(|record| record.write(self, now)))
     }
 
     /// Lets `write` write, given the time, and returns once that is durable; never beside a ledger thread.
@@ -188,7 +198,16 @@ impl Store {
         &self,
         write: impl FnOnce(UnixMillis) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        self.commit_once(write).inspect_err(|fault| {
+        self.commit_of(Touched::Anything, write)
+    }
+
+    /// The same, of which it is known before what it touches.
+    fn commit_of<Fault: Ending>(
+        &self,
+        touched: Touched,
+        write: impl FnOnce(UnixMillis) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        self.commit_once(touched, write).inspect_err(|fault| {
             if fault.keeps_open() {
                 self.never_close();
             }
@@ -197,15 +216,16 @@ impl Store {
 
     fn commit_once<Fault: Ending>(
         &self,
+        touched: Touched,
         write: impl FnOnce(UnixMillis) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        let mut seal = self.seal();
-        seal.begin()?;
+        self.seal().begin(touched)?;
         write(self.options.clock.now())?;
-        self.db.flush().map_err(|error| sled_fault(&self.path, error))?;
+        self.close()?;
+        guarded(&self.path, || self.db.flush())?;
         self.syncer()?.sync().map_err(|error| io_fault(&self.path, &error))?;
         self.dead.flushed();
-        Ok(seal.finish().map_err(|error| io_fault(&self.path, &error))?)
+        Ok(self.seal().finish().map_err(|error| io_fault(&self.path, &error))?)
     }
 
     /// Keeps the database open until the process ends: after a failed write, closing it waits for a flush that may never
@@ -251,20 +271,12 @@ pub(crate) fn open_database(path: &Path, database: &Path, cache: u64) -> Result<
     try_open_database(path, database, cache)
 }
 
-/// sled reports most damage as an error, but panics on some of it; both mean the same to the caller.
-fn try_open_database(path: &Path, database: &Path, cache: u64) -> Result<sled::Db, StateFault> {
+pub(crate) fn try_open_database(path: &Path, database: &Path, cache: u64) -> Result<sled::Db, StateFault> {
     let config = sled::Config::new().path(database).cache_capacity(cache).flush_every_ms(None);
-    match panic::catch_unwind(AssertUnwindSafe(|| config.open())) {
-        Ok(opened) => opened.map_err(|error| sled_fault(path, error)),
-        Err(payload) => {
-            let detail =
-                payload.downcast_ref::<String>().map_or("the database cannot be opened", String::as_str);
-            Err(StateFault::Damaged { path: path.to_owned(), detail: detail.to_owned() })
-        }
-    }
+    guarded(path, || config.open())
 }
 
-fn lock(path: &Path) -> Result<File, StateFault> {
+pub(crate) fn lock(path: &Path) -> Result<File, StateFault> {
     let file = path.join("lock");
     let lock = File::options().create(true).truncate(false).write(true).open(&file);
     let lock = lock.map_err(|error| io_fault(&file, &error))?;
@@ -294,22 +306,14 @@ fn remove_unfinished_snapshots(database: &Path) -> Result<(), StateFault> {
     Ok(())
 }
 
-fn check_format(meta: &Table, path: &Path, dead: &DeadLetters) -> Result<(), StateFault> {
+/// The format of the directory, if it has one yet.
+fn found_format(meta: &Table, path: &Path) -> Result<Option<u32>, StateFault> {
     match meta.get::<u32>(b"format")? {
-        None => meta.put_bare(b"format", &FORMAT),
-        Some(1 | 2) => {
-            dead.put_in_order()?;
-            // What is on disk already was flushed by the version that wrote it.
-            dead.flushed();
-            meta.put_bare(b"format", &FORMAT)
-        }
-        // Bare, so that an earlier release can tell that it is too old.
-        Some(3 | 4) => meta.put_bare(b"format", &FORMAT),
-        Some(FORMAT) => Ok(()),
         Some(found) if found > FORMAT => {
             Err(StateFault::TooNew { path: path.to_owned(), found, known: FORMAT })
         }
-        Some(found) => Err(StateFault::Damaged { path: path.to_owned(), detail: format!("format {found}") }),
+        Some(0) => Err(StateFault::Damaged { path: path.to_owned(), detail: "format 0".to_owned() }),
+        found => Ok(found),
     }
 }
 

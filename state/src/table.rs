@@ -1,12 +1,22 @@
-//! A sled tree that knows its name and its directory: every value stands in its [`envelope`], every error leaves as a
-//! [`StateFault`], and nothing prints the tree's contents.
+//! A sled tree that knows its name and its directory: every value stands in its [`envelope`], every error and every panic
+//! leaves as a [`StateFault`], what is written is accounted for in its [`Tallies`] if it has some, and nothing prints the
+//! tree's contents.
 
 use std::{fmt, ops::RangeBounds, path::Path, sync::Arc};
 
 use bincode::{Decode, Encode};
 use sled::IVec;
 
-use crate::{codec, envelope, fault::StateFault, store::sled_fault};
+use crate::{
+    codec, envelope,
+    fault::StateFault,
+    guard::{guarded, guarded_items},
+    survey::each,
+    tally::{Groups, Tallies},
+};
+
+/// A key, and the value that is to stand there in its envelope; none if nothing is to.
+pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
 
 /// One named tree of the store.
 #[derive(Clone)]
@@ -14,18 +24,39 @@ pub(crate) struct Table {
     tree: sled::Tree,
     name: &'static str,
     path: Arc<Path>,
+    tallies: Option<Arc<Tallies>>,
 }
 
 impl Table {
     /// Opens the tree `name`, creating it if need be; `path` is the state directory, for errors.
     pub(crate) fn open(db: &sled::Db, name: &'static str, path: &Arc<Path>) -> Result<Self, StateFault> {
-        let tree = db.open_tree(name).map_err(|error| sled_fault(path, error))?;
-        Ok(Self { tree, name, path: path.clone() })
+        let tree = guarded(path, || db.open_tree(name))?;
+        Ok(Self { tree, name, path: path.clone(), tallies: None })
+    }
+
+    /// The same, with every entry accounted for, by the group that `group` finds in its key.
+    pub(crate) fn accounted(self, group: fn(&[u8]) -> &[u8]) -> Self {
+        Self { tallies: Some(Arc::new(Tallies::new(group))), ..self }
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// What has been written since it was opened, if that is accounted for.
+    pub(crate) fn tallies(&self) -> Option<&Tallies> {
+        self.tallies.as_deref()
     }
 
     pub(crate) fn get<T: Decode<()>>(&self, key: &[u8]) -> Result<Option<T>, StateFault> {
-        let value = self.tree.get(key).map_err(|error| sled_fault(&self.path, error))?;
+        let value = guarded(&self.path, || self.tree.get(key))?;
         value.map(|value| self.decode(key, &value)).transpose()
+    }
+
+    /// What tells the entry under `key` from others; none if there is none.
+    pub(crate) fn fingerprint(&self, key: &[u8]) -> Result<Option<u64>, StateFault> {
+        let value = guarded(&self.path, || self.tree.get(key))?;
+        Ok(value.map(|value| envelope::fingerprint(self.name, key, &value)))
     }
 
     pub(crate) fn put<T: Encode>(&self, key: &[u8], value: &T) -> Result<(), StateFault> {
@@ -43,12 +74,34 @@ impl Table {
     }
 
     fn insert(&self, key: &[u8], stored: Vec<u8>) -> Result<Option<IVec>, StateFault> {
-        self.tree.insert(key, stored).map_err(|error| sled_fault(&self.path, error))
+        let stored = IVec::from(stored);
+        let old = guarded(&self.path, || self.tree.insert(key, stored.clone()))?;
+        self.note(key, old.as_deref(), Some(&stored));
+        Ok(old)
     }
 
-    /// Changes several keys in one: after a crash all of them are changed, or none.
-    pub(crate) fn apply(&self, changes: sled::Batch) -> Result<(), StateFault> {
-        self.tree.apply_batch(changes).map_err(|error| sled_fault(&self.path, error))
+    fn note(&self, key: &[u8], old: Option<&[u8]>, new: Option<&[u8]>) {
+        if let Some(tallies) = &self.tallies {
+            tallies.note(self.name, key, old, new);
+        }
+    }
+
+    /// Puts or removes what stands under several keys, in one: after a crash all of them are changed, or none.
+    pub(crate) fn apply(&self, changes: &[Change]) -> Result<(), StateFault> {
+        let mut batch = sled::Batch::default();
+        let mut before = Vec::with_capacity(changes.len());
+        for (key, value) in changes {
+            before.push(guarded(&self.path, || self.tree.get(key))?);
+            match value {
+                Some(value) => batch.insert(key.as_slice(), value.as_slice()),
+                None => batch.remove(key.as_slice()),
+            }
+        }
+        guarded(&self.path, || self.tree.apply_batch(batch))?;
+        for ((key, value), before) in changes.iter().zip(before) {
+            self.note(key, before.as_deref(), value.as_deref());
+        }
+        Ok(())
     }
 
     /// `value` as it stands under `key` in this tree.
@@ -67,7 +120,9 @@ impl Table {
     }
 
     pub(crate) fn remove(&self, key: &[u8]) -> Result<(), StateFault> {
-        self.tree.remove(key).map(drop).map_err(|error| sled_fault(&self.path, error))
+        let old = guarded(&self.path, || self.tree.remove(key))?;
+        self.note(key, old.as_deref(), None);
+        Ok(())
     }
 
     /// Keys and values in key order, read one at a time.
@@ -75,7 +130,7 @@ impl Table {
         &self,
         keys: R,
     ) -> impl DoubleEndedIterator<Item = Result<(IVec, IVec), StateFault>> + use<'_, R> {
-        self.tree.range(keys).map(|item| item.map_err(|error| sled_fault(&self.path, error)))
+        guarded_items(&self.path, self.tree.range(keys))
     }
 
     /// The value that these bytes under `key` hold.
@@ -90,7 +145,32 @@ impl Table {
 
     /// How many entries there are; visits every one.
     pub(crate) fn len(&self) -> usize {
-        self.tree.len()
+        self.range(..).filter(Result::is_ok).count()
+    }
+
+    /// Gives every entry that can be read to `on`, without its envelope; gives what could not be read, or used.
+    pub(crate) fn each(&self, on: impl FnMut(&[u8], &[u8]) -> Result<(), StateFault>) -> Vec<StateFault> {
+        each(&self.path, &self.tree, self.name, on)
+    }
+
+    /// What is there, by group; reads every value and checks it against its checksum. Without groups, all is one.
+    ///
+    /// # Errors
+    /// A fault of the store, or [`StateFault::Undecodable`] for the first value that has changed.
+    pub(crate) fn tally(&self) -> Result<Groups, StateFault> {
+        let mut found = Groups::new();
+        for item in self.range(..) {
+            let (key, stored) = item?;
+            self.bare(&key, &stored)?;
+            let group = self.tallies.as_ref().map_or(&[][..], |tallies| tallies.group_of(&key));
+            if !found.contains_key(group) {
+                found.insert(group.into(), Default::default());
+            }
+            if let Some(tally) = found.get_mut(group) {
+                tally.add(envelope::fingerprint(self.name, &key, &stored));
+            }
+        }
+        Ok(found)
     }
 }
 

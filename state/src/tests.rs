@@ -393,8 +393,7 @@ async fn a_place_in_a_trace_survives_on_disk() {
     traced.event.traceparent = TraceParent::new([7; 16], [8; 8], true);
     {
         let store = Store::open(directory.path(), options(Durability::Process)).unwrap();
-        store.spill().put(&traced).unwrap();
-        store.db.flush().unwrap();
+        store.put_all(&[Record::Spilled(Box::new(traced.clone()))]).unwrap();
     }
     let store = Store::open(directory.path(), options(Durability::Process)).unwrap();
     assert_eq!(store.spill().read(&Arc::from("a"), 0..8, 9).unwrap(), [traced]);

@@ -1,0 +1,74 @@
+//! A copy of a database, for whoever must not change the original: it is made anew, for its owner alone, and removed when
+//! it is dropped.
+
+use std::{
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
+
+use crate::{fault::StateFault, store::io_fault};
+
+/// The copy.
+#[derive(Debug)]
+pub(crate) struct Copy {
+    of: PathBuf,
+    path: PathBuf,
+}
+
+impl Copy {
+    /// Copies the database directory `of` to `path`, which must not exist.
+    pub(crate) fn of(of: &Path, path: &Path) -> Result<Self, StateFault> {
+        DirBuilder::new().mode(0o700).create(path).map_err(|error| io_fault(path, &error))?;
+        let copy = Self { of: of.to_owned(), path: path.to_owned() };
+        copy.make().map_err(|error| io_fault(path, &error))?;
+        Ok(copy)
+    }
+
+    fn make(&self) -> io::Result<()> {
+        copy_files(&self.of, &self.path)?;
+        let blobs = self.of.join("blobs");
+        if blobs.exists() {
+            DirBuilder::new().recursive(true).mode(0o700).create(self.path.join("blobs"))?;
+            copy_files(&blobs, &self.path.join("blobs"))?;
+        }
+        Ok(())
+    }
+
+    /// Makes it anew, without the snapshot.
+    pub(crate) fn again_without_snapshot(&self) -> Result<(), StateFault> {
+        let again = self.make().and_then(|()| {
+            for entry in fs::read_dir(&self.path)? {
+                let entry = entry?;
+                if entry.file_name().to_string_lossy().starts_with("snap.") {
+                    fs::remove_file(entry.path())?;
+                }
+            }
+            Ok(())
+        });
+        again.map_err(|error| io_fault(&self.path, &error))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "the copy could not be removed");
+        }
+    }
+}
+
+fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            fs::copy(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}
