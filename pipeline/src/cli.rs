@@ -28,7 +28,7 @@ pub use bench::{BenchArgs, BenchPart};
 pub use config::{ConfigArgs, ConfigFile, ConfigOption};
 pub use dead::{DeadChangeArgs, DeadCommand, DeadExportArgs, DeadListArgs, DeadShowArgs, SelectArgs, When};
 pub use produce::ProduceArgs;
-pub use state::{StateCommand, StateExportArgs, StateImportArgs, StateSeekArgs};
+pub use state::{StateCommand, StateExportArgs, StateImportArgs, StateRepairArgs, StateSeekArgs};
 pub use surge::{OnlySystem, SurgeArgs};
 
 /// Moves shipment events from a log to brokers' webhooks: once, in order, at each broker's pace.
@@ -73,7 +73,7 @@ pub enum Command {
     /// Work with what could not be delivered: list, show, replay, export, purge.
     #[command(subcommand)]
     Dead(DeadCommand),
-    /// Give a partition of a topic to another process, or have it go on elsewhere in its log.
+    /// Check or repair a state directory; give a partition of a topic to another process, or go on elsewhere in its log.
     #[command(subcommand)]
     State(StateCommand),
     /// Be the delivery service of INC-4471: what the surge simulator runs beside the line. Wrong on purpose.

@@ -1,14 +1,19 @@
-//! What `loadline state` is told: which partition goes into which file, or which file is taken in.
+//! What `loadline state` is told: which directory is looked at or saved, which partition goes into which file, or which
+//! file is taken in.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{ConfigFile, ConfigOption, Form};
+use super::{ConfigArg, ConfigArgs, ConfigFile, ConfigOption, Form};
 
-/// What a state directory knows of a topic's partitions: move one to another process, or go on elsewhere in its log.
+/// Look at a state directory, save what is whole of a damaged one, or move what it knows of a topic's partitions.
 #[derive(Clone, Debug, Subcommand)]
 pub enum StateCommand {
+    /// Read the whole state directory of a process that does not run, and say what is damaged. Changes nothing.
+    Check(ConfigArg),
+    /// Save what is whole in a damaged state directory to a new one, and say what is not. Leaves the damaged one as it is.
+    Repair(StateRepairArgs),
     /// Give a partition away: what is remembered of it goes into a file, and it is not read here any more.
     Export(StateExportArgs),
     /// Take a partition in that another process has given away.
@@ -21,7 +26,9 @@ impl StateCommand {
     /// How to answer.
     pub(super) fn form(&self) -> Form {
         match self {
-            Self::Export(StateExportArgs { form, .. })
+            Self::Check(ConfigArg { form, .. })
+            | Self::Repair(StateRepairArgs { form, .. })
+            | Self::Export(StateExportArgs { form, .. })
             | Self::Import(StateImportArgs { form, .. })
             | Self::Seek(StateSeekArgs { form, .. }) => *form,
         }
@@ -31,11 +38,28 @@ impl StateCommand {
     #[must_use]
     pub fn config(&self) -> ConfigFile {
         match self {
+            Self::Check(ConfigArg { config, .. }) | Self::Repair(StateRepairArgs { config, .. }) => {
+                config.file()
+            }
             Self::Export(StateExportArgs { config, .. })
             | Self::Import(StateImportArgs { config, .. })
             | Self::Seek(StateSeekArgs { config, .. }) => config.file(),
         }
     }
+}
+
+/// What to save, and where to.
+#[derive(Clone, Debug, Args)]
+pub struct StateRepairArgs {
+    /// The config file of the process whose directory is damaged; the process must not run.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// The new state directory, which must not exist.
+    #[arg(long, value_name = "DIR")]
+    pub to: PathBuf,
+    /// How to answer.
+    #[command(flatten)]
+    pub form: Form,
 }
 
 /// What to give away.

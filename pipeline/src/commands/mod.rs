@@ -19,6 +19,7 @@ mod state;
 mod status;
 mod status_lines;
 mod surge;
+mod survey;
 
 use std::{
     io::{self, IsTerminal, Write},

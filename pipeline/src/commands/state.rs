@@ -1,4 +1,4 @@
-//! `loadline state export|import|seek`: gives one partition of a topic from one process's state directory to another's, or
+//! `loadline state`: looks at a directory and saves it ([`survey`]); gives one partition of a topic from one process's state directory to another's, or
 //! has it go on elsewhere in its log. All need the directory for themselves.
 
 use std::{
@@ -12,7 +12,7 @@ use bytesize::ByteSize;
 use serde_json::json;
 use state::{Arrival, Checkpoint, Durability, HandOver, Record, StateFault, Store, StoreOptions};
 
-use super::Answer;
+use super::{Answer, survey};
 use crate::{
     assemble::store_options,
     cli::{Exit, StateCommand, StateExportArgs, StateImportArgs, StateSeekArgs},
@@ -21,12 +21,17 @@ use crate::{
 };
 
 pub(super) fn state(command: &StateCommand, answer: Answer) -> anyhow::Result<Exit> {
-    let config = command.config();
-    let config = config.path();
+    let file = command.config();
+    let config = file.path();
     let keeping = match Keeping::load(config) {
         Ok(keeping) => keeping,
         Err(errors) => return refuse(answer, &json!(errors.problems), config, &errors.to_string()),
     };
+    match command {
+        StateCommand::Check(_) => return survey::check(&keeping.state, &file, answer),
+        StateCommand::Repair(args) => return survey::repair(&keeping.state, &args.to, &file, answer),
+        StateCommand::Export(_) | StateCommand::Import(_) | StateCommand::Seek(_) => {}
+    }
     let SourceKind::Fluvio(fluvio) = &keeping.source.kind else {
         let problem = format!(
             "{}: source.kind is not \"fluvio\": only a partition of a topic can be moved alone; to move the whole, move \
@@ -39,6 +44,7 @@ pub(super) fn state(command: &StateCommand, answer: Answer) -> anyhow::Result<Ex
         StateCommand::Export(args) => export(&keeping, fluvio, args, answer),
         StateCommand::Import(args) => import(&keeping, fluvio, args, answer),
         StateCommand::Seek(args) => seek(&keeping, fluvio, args, answer),
+        StateCommand::Check(_) | StateCommand::Repair(_) => Ok(Exit::Usage),
     }
 }
 
