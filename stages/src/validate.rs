@@ -4,10 +4,10 @@
 //! body the record's own bytes with their digest. Guaranteed: one function per rule, each asked of every event; a
 //! rule sees one value and the rules, never another rule's answer.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use state::{BodyDigest, Clock, Event, StageName, UnixMillis};
 
 use crate::{
@@ -30,18 +30,18 @@ pub struct Validate {
 enum Breach {
     #[error("{field} is empty")]
     EmptyId { field: Field },
-    #[error("{field} has {len} bytes, {max} are allowed")]
+    #[error("{field} has {len} bytes, {max} are allowed by rules.id_max")]
     LongId { field: Field, len: usize, max: usize },
     #[error("{field} {id} has a control character")]
     ControlInId { field: Field, id: String },
     #[error("{field} {id} begins or ends with white space")]
     UntrimmedId { field: Field, id: String },
-    #[error("status {status} is not known: add it to the statuses, or as an alias of one")]
+    #[error("status {status} is not known: add it to schema.statuses, or as an alias of one there")]
     UnknownStatus { status: String },
-    #[error("occurred_at {at} is more than {max:#} ahead of the clock, which reads {now}")]
-    AheadOfTime { at: Moment, now: Moment, max: SignedDuration },
-    #[error("occurred_at {at} is more than {max:#} before the clock, which reads {now}")]
-    TooOld { at: Moment, now: Moment, max: SignedDuration },
+    #[error("occurred_at {at} is more than {max} ahead of the clock, which reads {now}: see rules.ahead_max")]
+    AheadOfTime { at: Moment, now: Moment, max: Span },
+    #[error("occurred_at {at} is more than {max} before the clock, which reads {now}: see rules.age_max")]
+    TooOld { at: Moment, now: Moment, max: Span },
 }
 
 impl Breach {
@@ -67,6 +67,21 @@ impl std::fmt::Display for Moment {
         match i64::try_from(self.0).ok().and_then(|millis| Timestamp::from_millisecond(millis).ok()) {
             Some(moment) => moment.fmt(f),
             None => write!(f, "{} ms after 1970", self.0),
+        }
+    }
+}
+
+/// A duration in a message, as it stands in a config: in the largest unit that divides it.
+#[derive(Debug)]
+struct Span(Duration);
+
+impl std::fmt::Display for Span {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let millis = self.0.as_millis();
+        let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
+        match units.into_iter().find(|(_, unit)| millis > 0 && millis.is_multiple_of(*unit)) {
+            Some((name, unit)) => write!(f, "{}{name}", millis / unit),
+            None => write!(f, "{millis}ms"),
         }
     }
 }
@@ -171,25 +186,25 @@ fn status_is_known(rules: &Rules, status: &str) -> Result<Arc<str>, Breach> {
 }
 
 fn time_is_not_ahead(rules: &Rules, now: UnixMillis, at: UnixMillis) -> Option<Breach> {
-    let max = SignedDuration::try_from(rules.ahead_max).unwrap_or(SignedDuration::MAX);
     let ahead = u128::from(at.saturating_sub(now));
     (ahead > rules.ahead_max.as_millis()).then_some(Breach::AheadOfTime {
         at: Moment(at),
         now: Moment(now),
-        max,
+        max: Span(rules.ahead_max),
     })
 }
 
 fn time_is_not_too_old(rules: &Rules, now: UnixMillis, at: UnixMillis) -> Option<Breach> {
-    let max = SignedDuration::try_from(rules.age_max).unwrap_or(SignedDuration::MAX);
     let age = u128::from(now.saturating_sub(at));
-    (age > rules.age_max.as_millis()).then_some(Breach::TooOld { at: Moment(at), now: Moment(now), max })
+    (age > rules.age_max.as_millis()).then_some(Breach::TooOld {
+        at: Moment(at),
+        now: Moment(now),
+        max: Span(rules.age_max),
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use bytes::Bytes;
     use proptest::prelude::*;
     use state::Position;
@@ -329,8 +344,9 @@ mod tests {
         let rejection = validate(wrong).await.unwrap_err();
         let told = "event_id is empty; load_id \" \\t\" has a control character; \
             load_id \" \\t\" begins or ends with white space; \
-            status \"lost\" is not known: add it to the statuses, or as an alias of one; \
-            occurred_at 2026-03-02T09:30:00Z is more than 24h ahead of the clock, which reads 2026-03-01T08:30:00Z";
+            status \"lost\" is not known: add it to schema.statuses, or as an alias of one there; \
+            occurred_at 2026-03-02T09:30:00Z is more than 1d ahead of the clock, which reads 2026-03-01T08:30:00Z: \
+            see rules.ahead_max";
         assert_eq!(rejection.detail, told);
         assert_eq!((rejection.stage, rejection.cause), (StageName::Validate, "empty-id"));
         let read = (rejection.event_id.unwrap(), rejection.load_id.unwrap(), rejection.status.unwrap());

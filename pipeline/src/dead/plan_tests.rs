@@ -171,7 +171,10 @@ async fn a_record_refused_again_keeps_what_was_said_before_and_does_not_grow_for
         (anew.cause.as_str(), anew.event_id.as_deref(), anew.at),
         ("unknown-status", Some("e-9"), lost.at)
     );
-    assert_eq!(anew.detail, "status \"lost\" is not known: add it to the statuses, or as an alias of one");
+    assert_eq!(
+        anew.detail,
+        "status \"lost\" is not known: add it to schema.statuses, or as an alias of one there"
+    );
     assert_eq!(again(anew.clone()).await, anew, "the same reason changes nothing");
 
     let torn = DeadLetter { body: b"{".to_vec(), body_len: 1, ..anew.clone() };

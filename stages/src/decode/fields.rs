@@ -40,7 +40,6 @@ pub(super) fn fields(schema: &Schema, reads: &mut Reads<'_>, problems: &mut Vec<
         check.text(field as usize, &reads.slots[field as usize]);
     }
     let occurred_at = check.time(&reads.slots[Field::OccurredAt as usize]);
-    let sequence = check.sequence(&reads.slots[Field::Sequence as usize]);
     if !problems.is_empty() {
         return None;
     }
@@ -49,9 +48,23 @@ pub(super) fn fields(schema: &Schema, reads: &mut Reads<'_>, problems: &mut Vec<
         load_id: take(reads, Field::LoadId)?,
         status: take(reads, Field::Status)?,
         occurred_at: occurred_at?,
-        sequence,
+        sequence: sequence(&reads.slots[Field::Sequence as usize]),
         traceparent: traceparent(&reads.slots[Field::TraceParent as usize]),
     })
+}
+
+/// The producer's count. Nothing is ordered by it, so that a mistake in it costs no event its delivery.
+fn sequence(read: &Read<'_>) -> Option<u64> {
+    let found = match read {
+        Read::Missing | Read::Other(Kind::Null) => return None,
+        Read::Integer(sequence) => Some(*sequence),
+        Read::Text(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok(),
+        _ => None,
+    };
+    if found.is_none() {
+        tracing::debug!("an event's sequence is no unsigned integer below 2^64 and left out");
+    }
+    found
 }
 
 /// The event's place in a trace. A producer's mistake here costs the trace its thread, and no event its delivery.
@@ -113,21 +126,12 @@ impl<'a> Check<'_, 'a> {
             .ok()
     }
 
-    fn sequence(&mut self, read: &Read<'a>) -> Option<u64> {
-        match read {
-            Read::Integer(sequence) => return Some(*sequence),
-            Read::Missing | Read::Other(Kind::Null) => {}
-            _ => self.wrong(Field::Sequence as usize, "an unsigned integer below 2^64", read),
-        }
-        None
-    }
-
     fn wrong(&mut self, slot: usize, wanted: &'static str, read: &Read<'a>) {
         let pointer = self.pointer(slot);
         self.problems.push(match read {
             Read::Missing => Problem::Missing { pointer },
             Read::Text(_) => Problem::WrongType { pointer, wanted, found: Kind::String },
-            Read::Integer(_) => Problem::WrongType { pointer, wanted, found: Kind::Number },
+            Read::Integer(value) => Problem::IsNumber { pointer, wanted, value: *value },
             // No field that may be wrong is read like this.
             Read::Json(_) => return,
             Read::Other(found) => Problem::WrongType { pointer, wanted, found: *found },

@@ -35,6 +35,8 @@ pub(super) enum Problem {
     Missing { pointer: String },
     #[error("{pointer} must be {wanted}, not {found}")]
     WrongType { pointer: String, wanted: &'static str, found: Kind },
+    #[error("{pointer} must be {wanted}, not the number {value}")]
+    IsNumber { pointer: String, wanted: &'static str, value: u64 },
     #[error("{pointer} {text} {why}")]
     Time { pointer: String, text: String, why: BadTime },
     #[error("{pointer} must be \"1.0\", not {text}")]
@@ -57,7 +59,7 @@ impl Problem {
             Self::NotAnObject { .. } => "not-an-object",
             Self::DuplicateKey { .. } => "duplicate-key",
             Self::Missing { .. } => "missing-field",
-            Self::WrongType { .. } => "wrong-type",
+            Self::WrongType { .. } | Self::IsNumber { .. } => "wrong-type",
             Self::Time { .. } => "bad-time",
             Self::SpecVersion { .. } => "unknown-specversion",
         }
