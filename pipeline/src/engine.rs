@@ -4,7 +4,7 @@
 use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use futures::future::join_all;
-use stages::Tally;
+use stages::{Ack, Tally};
 use state::{Clock, EmbeddedLog, Pulse, StateFault};
 use tokio::{
     sync::oneshot,
@@ -13,14 +13,14 @@ use tokio::{
 
 use crate::{
     admin::{Admin, AdminFault},
-    assemble::{self, AssembleFault, Parts},
+    assemble::{self, AssembleFault, Front, Parts},
     config::{Config, HttpConfig, SourceConfig, SourceKind},
     dead::{PublishCounts, Publisher},
     line::{LineFault, LineReport, Watch, records},
     reload::{Reloader, Requests},
     roster::Roster,
     source::{
-        Connected, FileOptions, FileSource, FluvioOptions, FluvioSource, HttpSource, Listener,
+        Connected, Door, FileOptions, FileSource, FluvioOptions, FluvioSource, HttpSource, Listener,
         PartitionClient, PartitionCounts, ReadLimits, Source, SourceFault, StdinSource, Token,
         connect_fluvio, refuse_moved,
     },
@@ -31,6 +31,8 @@ use crate::{
 
 /// How long, after a fault, is waited for what still has to be said or closed.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often the log is told of dead letters that had no line of their own, if a minute has passed for them.
+const LETTERS_TOLD: Duration = Duration::from_secs(5);
 
 /// Why a run failed.
 #[derive(Debug, thiserror::Error)]
@@ -130,6 +132,7 @@ pub async fn run_reloading(
         started(view);
     });
     let outcome = outcome.await;
+    parts.ack.tell_letters(true);
     // Whoever waits for a reload is told that there is none.
     drop(requests);
     let pulse = parts.ledger.pulse().clone();
@@ -280,7 +283,11 @@ impl Run<'_> {
 
     /// Runs the line over what producers post; they are answered until it has ended.
     async fn posted(self, http: &HttpConfig, started: impl FnOnce(View)) -> Result<LineReport, RunFault> {
-        let listener = Listener::bind(http.listen).await?;
+        let mut listener = Listener::bind(http.listen).await?;
+        if http.strict {
+            let Front { decode, validate, .. } = &self.parts.front;
+            listener = listener.strict(Door::new(decode.clone(), validate.clone(), Clock::System));
+        }
         let intake = EmbeddedLog::new(&self.parts.ledger, http.intake());
         let token = http.token.as_ref().map(|token| Token::new(token.expose()));
         let mut limits = http.posts(self.config.source.record_max);
@@ -340,6 +347,15 @@ impl Run<'_> {
         tokio::select! {
             report = line => Ok(report?),
             never = reloads => match never {},
+            never = tell_letters(&parts.ack) => match never {},
         }
+    }
+}
+
+/// Keeps the log told of dead letters.
+async fn tell_letters(ack: &Ack) -> Infallible {
+    loop {
+        sleep(LETTERS_TOLD).await;
+        ack.tell_letters(false);
     }
 }

@@ -1,6 +1,7 @@
 //! A verdict enters with what it is about; it leaves as the proof that it is on record, durably.
 //!
-//! Every verdict passes here exactly once, gets one log line and is counted. The record takes its place in the ledger's
+//! Every verdict passes here exactly once, gets one log line and is counted. A dead letter's line is a warning only if it
+//! is the first of its kind. The record takes its place in the ledger's
 //! order of writes when the method is called, not when its answer is awaited.
 
 use std::{future::Future, sync::Arc, time::Duration};
@@ -11,6 +12,7 @@ use state::{
 use tokio::time::Instant;
 
 use crate::{
+    letter_log::{LetterLog, Untold},
     models::{Delivery, Fault, RawRecord, Receipt, Rejection, Undeliverable, Verdict},
     tally::Tally,
 };
@@ -52,13 +54,15 @@ struct Parts {
     ledger: Ledger,
     clock: Clock,
     tally: Arc<Tally>,
+    letters: LetterLog,
 }
 
 impl Ack {
     /// Records in `ledger`.
     #[must_use]
     pub fn new(ledger: &Ledger, clock: Clock) -> Self {
-        Self(Arc::new(Parts { ledger: ledger.clone(), clock, tally: Arc::default() }))
+        let (tally, letters) = (Arc::default(), LetterLog::default());
+        Self(Arc::new(Parts { ledger: ledger.clone(), clock, tally, letters }))
     }
 
     /// What has been counted for records that never became deliveries.
@@ -96,8 +100,7 @@ impl Ack {
             }
             Some(rejection) => {
                 self.0.tally.rejected.add(1);
-                tracing::warn!(position = %raw.position, verdict = "rejected", stage = rejection.stage.as_str(),
-                    cause = rejection.cause, detail = %rejection.detail);
+                self.log_rejected(&raw, &rejection);
                 Record::DeadLettered {
                     letter: Box::new(self.rejected(raw, rejection)),
                     key: None,
@@ -193,7 +196,7 @@ impl Ack {
     ) -> impl Future<Output = Result<Vec<Recorded>, Fault>> + Send + use<> {
         let records = deliveries.into_iter().map(|(delivery, letter)| {
             let event = &delivery.event;
-            tracing::info!(position = %event.position, broker = %delivery.broker, event = %event.event_id,
+            tracing::debug!(position = %event.position, broker = %delivery.broker, event = %event.event_id,
                 load = %event.load_id, verdict = "replayed", attempts = delivery.history.attempts);
             Record::Replayed { delivery: Box::new(delivery), letter: letter.map(Box::new) }
         });
@@ -204,8 +207,7 @@ impl Ack {
     fn undeliverable(&self, delivery: &Delivery, why: &Undeliverable, history: History) -> Vec<Record> {
         let (event, broker) = (delivery.event(), &delivery.broker);
         broker.tally.dead_letters.add(1);
-        tracing::warn!(position = %event.position, broker = %broker.id, event = %event.event_id,
-            load = %event.load_id, verdict = "undeliverable", cause = why.cause(), attempts = history.attempts);
+        self.log_undeliverable(delivery, why, &history);
         let conflict = matches!(why, Undeliverable::Conflict { .. });
         broker.tally.conflicts.add(u64::from(conflict));
         let key = delivery.ledger_key();
@@ -220,6 +222,39 @@ impl Ack {
             spilled: delivery.begin_recording(),
         });
         records
+    }
+
+    /// The first of a kind is a warning, the others are for whoever looks closely.
+    fn log_rejected(&self, raw: &RawRecord, rejection: &Rejection) {
+        let Rejection { stage, cause, detail, .. } = rejection;
+        let (position, verdict, stage) = (&raw.position, "rejected", stage.as_str());
+        if self.0.letters.is_news(None, cause) {
+            tracing::warn!(%position, verdict, stage, cause, %detail);
+        } else {
+            tracing::debug!(%position, verdict, stage, cause, %detail);
+        }
+    }
+
+    fn log_undeliverable(&self, delivery: &Delivery, why: &Undeliverable, history: &History) {
+        let (event, broker) = (delivery.event(), &delivery.broker.id);
+        let (position, load, verdict) = (&event.position, &event.load_id, "undeliverable");
+        let (event, cause, attempts) = (&event.event_id, why.cause(), history.attempts);
+        if self.0.letters.is_news(Some(broker), cause) {
+            tracing::warn!(%position, %broker, %event, %load, verdict, cause, attempts);
+        } else {
+            tracing::debug!(%position, %broker, %event, %load, verdict, cause, attempts);
+        }
+    }
+
+    /// Tells the log of dead letters that had no line of their own: of kinds that were quiet for a minute, or, at the end
+    /// of a run, of all. To be called every few seconds.
+    pub fn tell_letters(&self, all: bool) {
+        for Untold { broker, cause, letters } in self.0.letters.untold(all) {
+            match broker {
+                Some(broker) => tracing::warn!(%broker, cause, letters, "more dead letters"),
+                None => tracing::warn!(cause, letters, "more records became dead letters"),
+            }
+        }
     }
 
     /// The record that keeps a broker disabled across restarts, the first time it is seen disabled.

@@ -21,7 +21,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const TOKEN_MIN: usize = 16;
 
 /// The keys that only this kind has.
-pub(super) const HTTP_KEYS: [&str; 10] = [
+pub(super) const HTTP_KEYS: [&str; 11] = [
     "listen",
     "token",
     "body_max",
@@ -32,6 +32,7 @@ pub(super) const HTTP_KEYS: [&str; 10] = [
     "connections_max",
     "idle_timeout",
     "body_timeout",
+    "strict",
 ];
 
 /// Where producers post events.
@@ -59,6 +60,9 @@ pub struct HttpConfig {
     pub idle_timeout: Duration,
     /// How long a body may take to come (default 30 s, 100 ms to 10 min).
     pub body_timeout: Duration,
+    /// Whether a body with a record that can never be an event is refused as a whole (default no: such a record is
+    /// accepted, and becomes a dead letter).
+    pub strict: bool,
 }
 
 impl HttpConfig {
@@ -107,6 +111,7 @@ impl HttpConfig {
             connections_max: s.ranged("connections_max", 256, 1..=65_536, &count()),
             idle_timeout: s.ranged("idle_timeout", MINUTE, SECOND..=HOUR, &DURATION),
             body_timeout: s.ranged("body_timeout", 30 * SECOND, SECOND / 10..=10 * MINUTE, &DURATION),
+            strict: s.flag("strict", false),
         }
     }
 }

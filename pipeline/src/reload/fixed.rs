@@ -134,6 +134,7 @@ fn http(found: &mut Differences, old: &HttpConfig, new: &HttpConfig) {
             connections_max,
             idle_timeout,
             body_timeout,
+            strict,
             ..token
         }
     );

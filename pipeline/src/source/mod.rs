@@ -34,7 +34,7 @@ pub(crate) mod cluster {
         Backoff, Controller, Leader, answered, controller, is_topic_name, partition_of_name,
     };
 }
-pub use http::{BLOCK_BYTES, HttpSource, Listener, PostLimits, Token};
+pub use http::{BLOCK_BYTES, Door, HttpSource, Listener, PostLimits, Token};
 pub use lines::{Line, Lines};
 pub use stdin::StdinSource;
 

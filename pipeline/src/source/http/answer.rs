@@ -7,7 +7,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde_json::json;
 
-use super::{body::BodyFault, gather::GatherFault};
+use super::{body::BodyFault, door::Unfit, gather::GatherFault};
 
 /// After how many seconds a producer may try again: a full backlog of a line that moves has room again within one.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
@@ -29,6 +29,8 @@ pub(super) enum Refusal {
     Gather(#[from] GatherFault),
     #[error(transparent)]
     Body(#[from] BodyFault),
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     #[error("the body alone is more than the backlog may hold; post it in parts")]
     NeverFits,
     #[error("too many events wait to be delivered; nothing was accepted, post again later")]
@@ -57,6 +59,7 @@ impl Refusal {
             Self::Gather(GatherFault::Cut(_) | GatherFault::NotGzip(_)) | Self::Body(_) => {
                 StatusCode::BAD_REQUEST
             }
+            Self::Unfit(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Busy | Self::Stopping | Self::Unknown => StatusCode::SERVICE_UNAVAILABLE,
         }
     }

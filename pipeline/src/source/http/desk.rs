@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 use super::{
     answer::{Refusal, accepted, refused},
     body::{RecordLimits, records},
+    door::Door,
     gather::{discard, encoding, gather},
     serve::PostLimits,
     token::Token,
@@ -32,6 +33,7 @@ const PATH: &str = "/events";
 pub(super) struct Desk {
     intake: EmbeddedLog,
     token: Option<Token>,
+    door: Option<Door>,
     limits: PostLimits,
     stop: Stop,
     /// A place for each post that is being committed, held although its poster may have gone: no more of them can be
@@ -43,7 +45,13 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn new(intake: EmbeddedLog, token: Option<Token>, limits: PostLimits, stop: Stop) -> Self {
         let commits = Arc::new(Semaphore::new(limits.connections_max));
-        Self { intake, token, limits, stop, commits, full: AtomicBool::new(false) }
+        Self { intake, token, door: None, limits, stop, commits, full: AtomicBool::new(false) }
+    }
+
+    /// Lets in only what passes `door`.
+    pub(super) fn behind(mut self, door: Option<Door>) -> Self {
+        self.door = door;
+        self
     }
 
     /// Answers one request.
@@ -71,6 +79,9 @@ impl Desk {
         let PostLimits { body_max, records_max, record_max, body_timeout, .. } = self.limits;
         let body = gather(body, encoding, body_max, body_timeout).await?;
         let records = records(&body, says_lines(head), RecordLimits { records_max, record_max })?;
+        if let Some(door) = &self.door {
+            door.admit(&records).await?;
+        }
         self.is_open()?;
         self.commit(records).await
     }

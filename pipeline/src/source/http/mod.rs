@@ -10,6 +10,7 @@
 mod answer;
 mod body;
 mod desk;
+mod door;
 mod gather;
 mod serve;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use stages::models::RawRecord;
 use state::{Clock, EmbeddedLog, IntakeRecord, Position};
 use tokio::{sync::watch, task::spawn_blocking};
 
+pub use door::Door;
 pub use serve::{Listener, PostLimits};
 pub use token::Token;
 

@@ -14,7 +14,7 @@ use tokio::{
     time,
 };
 
-use super::{desk::Desk, token::Token};
+use super::{desk::Desk, door::Door, token::Token};
 use crate::{source::SourceFault, stop::Stop};
 
 /// The pause after a failed accept, which is mostly a lack of file handles.
@@ -46,6 +46,7 @@ pub struct PostLimits {
 pub struct Listener {
     listener: TcpListener,
     addr: SocketAddr,
+    door: Option<Door>,
 }
 
 impl Listener {
@@ -62,7 +63,14 @@ impl Listener {
         let listener = TcpListener::bind(addr).await.map_err(fault)?;
         let addr = listener.local_addr().map_err(fault)?;
         tracing::info!(%addr, "listening");
-        Ok(Self { listener, addr })
+        Ok(Self { listener, addr, door: None })
+    }
+
+    /// Refuses a post with a record that `door` does not let in.
+    #[must_use]
+    pub fn strict(mut self, door: Door) -> Self {
+        self.door = Some(door);
+        self
     }
 
     /// The address, with the port the system chose.
@@ -81,7 +89,7 @@ impl Listener {
         stop: Stop,
         ended: impl Future<Output = ()>,
     ) {
-        let desk = Arc::new(Desk::new(intake, token, limits, stop));
+        let desk = Arc::new(Desk::new(intake, token, limits, stop).behind(self.door));
         let (end, ending) = watch::channel(false);
         let mut connections = JoinSet::new();
         let mut ended = pin!(ended);
