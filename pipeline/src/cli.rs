@@ -15,7 +15,7 @@ use std::{
 use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 use serde_json::json;
 
-use crate::config::{Config, SecretFault, SecretRef, Summary};
+use crate::config::{Config, SecretFault, SecretRef, Summary, notes};
 
 mod bench;
 mod config;
@@ -388,7 +388,7 @@ fn share(text: &str) -> Result<f64, &'static str> {
 pub fn check(path: &Path, json: bool, quiet: bool, out: &mut impl Write) -> Exit {
     let (exit, written) = match Config::load(path) {
         Ok(_) if quiet => (Exit::Done, Ok(())),
-        Ok(config) => (Exit::Done, fine(path, &Summary::from(&config), json, out)),
+        Ok(config) => (Exit::Done, fine(path, &config, json, out)),
         Err(errors) if json => {
             let answer = json!({ "config": path, "fine": false, "problems": errors.problems });
             (Exit::Usage, writeln!(out, "{answer}"))
@@ -402,12 +402,17 @@ pub fn check(path: &Path, json: bool, quiet: bool, out: &mut impl Write) -> Exit
     }
 }
 
-fn fine(path: &Path, summary: &Summary, json: bool, out: &mut impl Write) -> io::Result<()> {
+fn fine(path: &Path, config: &Config, json: bool, out: &mut impl Write) -> io::Result<()> {
+    let (summary, notes) = (Summary::from(config), notes(config));
     if json {
-        writeln!(out, "{}", json!({ "config": path, "fine": true, "summary": summary }))
-    } else {
-        writeln!(out, "{}: fine: {summary}", path.display())
+        return writeln!(
+            out,
+            "{}",
+            json!({ "config": path, "fine": true, "summary": summary, "notes": notes })
+        );
     }
+    writeln!(out, "{}: fine: {summary}", path.display())?;
+    notes.iter().try_for_each(|note| writeln!(out, "note      {note}"))
 }
 
 #[cfg(test)]

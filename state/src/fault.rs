@@ -16,9 +16,7 @@ pub enum StateFault {
         path: PathBuf,
     },
     /// The directory cannot be read or written.
-    #[error(
-        "state directory {path}: {kind}: {detail}; {}", remedy(*kind, detail)
-    )]
+    #[error("state directory {path}: {detail}; {}", remedy(*kind, detail))]
     Io {
         /// The directory or the file in it.
         path: PathBuf,
@@ -127,6 +125,11 @@ fn remedy(kind: io::ErrorKind, detail: &str) -> &'static str {
         _ if no_descriptor => {
             "no file descriptor is left: raise the limit (`ulimit -n`, or `LimitNOFILE=` of the service) and run again"
         }
+        io::ErrorKind::PermissionDenied => "run this as its owner, or give it to who runs this",
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+            "something that is no directory has this name: name another `state.dir`"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "its file system is mounted read-only",
         _ => "check its owner, its permissions and the free space of its disk",
     }
 }
@@ -141,9 +144,13 @@ mod tests {
     #[test]
     fn a_failed_write_names_the_way_out_of_its_own_cause() {
         let told = |errno| io_fault(Path::new("/s"), &io::Error::from_raw_os_error(errno)).to_string();
-        for (errno, words) in
-            [(28, "disk is full"), (27, "disk is full"), (24, "ulimit -n"), (13, "permissions")]
-        {
+        for (errno, words) in [
+            (28, "disk is full"),
+            (27, "disk is full"),
+            (24, "ulimit -n"),
+            (13, "as its owner"),
+            (17, "no directory"),
+        ] {
             assert!(told(errno).contains(words) && told(errno).contains("/s"), "{}", told(errno));
         }
     }
@@ -157,5 +164,18 @@ mod tests {
                     && fault.to_string().contains("the ledger thread ended unexpectedly: broken")
             );
         }
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_used_is_told_once_and_with_the_way_out() {
+        let told = |error: io::Error| {
+            let (kind, detail) = (error.kind(), error.to_string());
+            StateFault::Io { path: "state".into(), kind, detail }.to_string()
+        };
+        let denied = told(io::Error::from_raw_os_error(13));
+        assert_eq!(denied.to_lowercase().matches("permission denied").count(), 1, "{denied}");
+        assert!(denied.contains("as its owner"), "{denied}");
+        let file = told(io::Error::from_raw_os_error(17));
+        assert!(file.contains("no directory") && !file.contains("free space"), "{file}");
     }
 }

@@ -32,6 +32,14 @@ pub enum AskFault {
         /// Where.
         place: String,
     },
+    /// Its socket is another user's.
+    #[error("the process at {place} may only be asked by its owner: {error}; run this as that user")]
+    NotOwner {
+        /// Where.
+        place: String,
+        /// The system's words.
+        error: io::Error,
+    },
     /// Someone may listen but could not be asked.
     #[error("the process at {place} cannot be asked: {error}")]
     Io {
@@ -107,9 +115,11 @@ pub async fn ask_within(
 
 fn unreached(place: String, error: io::Error) -> AskFault {
     match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::InvalidInput => {
-            AskFault::Nobody { place }
-        }
+        io::ErrorKind::NotFound
+        | io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::InvalidInput
+        | io::ErrorKind::NotADirectory => AskFault::Nobody { place },
+        io::ErrorKind::PermissionDenied => AskFault::NotOwner { place, error },
         _ => AskFault::Io { place, error },
     }
 }

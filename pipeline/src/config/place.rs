@@ -2,9 +2,12 @@
 //! are not fetched, so that whoever is called at night can ask from a shell that has none of them; other sections may be
 //! wrong.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{AdminConfig, ConfigErrors, Reading, Refusal, StateConfig, part, section::Section};
+use super::{
+    AdminConfig, ConfigErrors, Reading, Refusal, SourceConfig, SourceKind, StateConfig, part,
+    section::Section,
+};
 
 /// What must be right.
 const SECTIONS: [&str; 2] = ["state", "admin"];
@@ -16,6 +19,8 @@ pub struct Place {
     pub admin: AdminConfig,
     /// What it remembers, and where.
     pub state: StateConfig,
+    /// The file it reads, if it reads one.
+    pub file: Option<PathBuf>,
     /// The ids of its brokers, in the file's order.
     pub brokers: Vec<String>,
 }
@@ -32,7 +37,11 @@ impl Place {
     fn read(root: &mut Section<'_, '_>) -> Option<Self> {
         let state = root.section("state", StateConfig::read);
         let admin = root.section("admin", |section| AdminConfig::read(section, &state.dir));
-        Some(Self { admin, state, brokers: part::broker_ids(root) })
+        let file = match root.section("source", SourceConfig::read).map(|source| source.kind) {
+            Some(SourceKind::File { path, .. }) => Some(path),
+            _ => None,
+        };
+        Some(Self { admin, state, file, brokers: part::broker_ids(root) })
     }
 }
 
@@ -69,7 +78,9 @@ mod tests {
         );
         let place = place.unwrap();
         assert_eq!(place.admin.listen, AdminListen::Socket("/var/state/admin.sock".into()));
-        assert_eq!(place.brokers, ["acme"]);
+        assert_eq!((place.brokers, place.file), (vec!["acme".to_owned()], None));
+        let file = read("source.path = \"events.ndjson\"\n").unwrap().file;
+        assert_eq!(file, Some("/etc/loadline/events.ndjson".into()));
     }
 
     #[test]

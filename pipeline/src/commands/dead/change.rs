@@ -8,6 +8,7 @@ use state::{Clock, Store};
 
 use super::{
     super::Answer,
+    ends,
     reach::{Reach, path, understood},
 };
 use crate::{
@@ -37,8 +38,10 @@ pub(super) async fn purge(place: &Place, args: &DeadChangeArgs, answer: Answer) 
     let mut groups = Groups::default();
     let purged = pages(&reach, &selection, args, &mut groups).await;
     // Also after a fault: what was removed is gone.
-    tell(&reach, args, &groups.into_sorted(), answer)?;
-    purged.map(|()| Exit::Done)
+    let groups = groups.into_sorted();
+    tell(&reach, args, &groups, answer)?;
+    purged?;
+    ends(groups.iter().map(|group| group.count).sum(), &selection, place)
 }
 
 async fn pages(

@@ -12,7 +12,7 @@ use anyhow::Context;
 use serde_json::json;
 use state::Clock;
 
-use super::{super::Answer, reach::Reach};
+use super::{super::Answer, ends, reach::Reach};
 use crate::{
     cli::{DeadExportArgs, Exit},
     config::Place,
@@ -30,7 +30,7 @@ pub(super) async fn export(place: &Place, args: &DeadExportArgs, answer: Answer)
         let mut out = io::stdout().lock();
         let count = write(&reach, &selection, &mut out).await?;
         reach.say(&format!("{} from before {}", counted(count), moment::text(until)), answer)?;
-        return Ok(Exit::Done);
+        return ends(count, &selection, place);
     };
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let file = file.with_context(|| {
@@ -58,7 +58,7 @@ pub(super) async fn export(place: &Place, args: &DeadExportArgs, answer: Answer)
             "to remove these and none that came later, purge with the same conditions and --until {until}"
         )?;
     }
-    Ok(Exit::Done)
+    ends(count, &selection, place)
 }
 
 async fn write_file(reach: &Reach, selection: &Selection, file: File, path: &Path) -> anyhow::Result<u64> {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde_json::json;
 use state::Clock;
 
-use super::{super::Answer, reach::Reach};
+use super::{super::Answer, ends, reach::Reach};
 use crate::{
     cli::{DeadListArgs, DeadShowArgs, Exit},
     config::Place,
@@ -36,7 +36,7 @@ pub(super) async fn list(place: &Place, args: &DeadListArgs, answer: Answer) -> 
             io::stdout().lock().flush()?;
             let more = if next.is_some() { ", and there may be more" } else { "" };
             reach.say(&format!("{}{more}", counted(listed)), answer)?;
-            return Ok(Exit::Done);
+            return ends(listed, &selection, place);
         }
         after = next;
     }
@@ -56,7 +56,7 @@ pub(super) async fn summary(place: &Place, args: &DeadListArgs, answer: Answer) 
             write_groups(&mut out, &groups)?;
         }
     }
-    Ok(Exit::Done)
+    ends(total, &selection, place)
 }
 
 pub(super) async fn show(place: &Place, args: &DeadShowArgs, answer: Answer) -> anyhow::Result<Exit> {

@@ -15,6 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind};
 use super::{
     super::{Answer, signals},
     change::meant,
+    ends,
     reach::{Reach, path, understood},
 };
 use crate::{
@@ -53,7 +54,7 @@ pub(super) async fn replay(place: &Place, args: &DeadChangeArgs, answer: Answer)
     let replayed = match &reach {
         Reach::Process(admin) => in_process(admin, args, &selection, began, answer, &mut course).await,
         Reach::Directory(store) => match Config::load(args.config.file().path()) {
-            Ok(config) => in_directory(store, &config, args, selection, began, &mut course).await,
+            Ok(config) => in_directory(store, &config, args, selection.clone(), began, &mut course).await,
             // What is sent to whom, and what is an event, the whole config says.
             Err(_) => {
                 let config = args.config.file();
@@ -64,7 +65,10 @@ pub(super) async fn replay(place: &Place, args: &DeadChangeArgs, answer: Answer)
     // Also after a fault: what was replayed is.
     tell(&reach, args, &course, answer)?;
     replayed?;
-    Ok(if course.ended.is_none() { Exit::Done } else { Exit::Failed })
+    if course.ended.is_some() {
+        return Ok(Exit::Failed);
+    }
+    ends(course.counts.letters, &selection, place)
 }
 
 async fn in_process(
