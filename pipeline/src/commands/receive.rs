@@ -31,7 +31,7 @@ pub(super) fn receive(args: &ReceiveArgs, answer: Answer) -> anyhow::Result<Exit
         limits: Limits::default(),
         seed: 0,
         run_for: args.run_for,
-        style: Style::for_stdout(answer.json),
+        style: if answer.quiet && !answer.json { Style::Brief } else { Style::for_stdout(answer.json) },
     };
     let interrupted = async {
         if tokio::signal::ctrl_c().await.is_err() {

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, BufWriter, IsTerminal, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::Context;
@@ -39,7 +39,7 @@ pub(super) fn surge(args: &SurgeArgs, answer: Answer) -> anyhow::Result<Exit> {
     if args.show {
         return show(&args.profile);
     }
-    logging::init(LogFormat::Text, "warn")?;
+    logging::init_as(LogFormat::Text, "warn", answer.quiet)?;
     let profile = match adjusted(profile, args) {
         Ok(profile) => profile,
         Err(fault) => return refuse(&fault),
@@ -52,6 +52,7 @@ pub(super) fn surge(args: &SurgeArgs, answer: Answer) -> anyhow::Result<Exit> {
             return Ok(Exit::Usage);
         }
     };
+    let outputs = Outputs::open(args)?;
     let mut directory = Directory::make("surge", args.keep.as_deref(), "--keep")?;
     let report: anyhow::Result<Report> = runtime()?.block_on(async {
         let (stopper, stop) = stop();
@@ -64,7 +65,7 @@ pub(super) fn surge(args: &SurgeArgs, answer: Answer) -> anyhow::Result<Exit> {
     // What went wrong with a system is in its log, which the fault may name.
     directory.keep |=
         matches!(&report, Err(error) if matches!(error.downcast_ref(), Some(SurgeFault::System(_))));
-    tell(&report?, args, answer)
+    tell(&report?, args, outputs, answer)
 }
 
 /// Puts each of the two systems through the profile, one after the other.
@@ -221,26 +222,52 @@ fn refuse(fault: &ProfileFault) -> anyhow::Result<Exit> {
     Ok(Exit::Usage)
 }
 
-/// Writes what came of it to the files it was asked for.
-fn write_files(report: &Report, args: &SurgeArgs) -> anyhow::Result<()> {
-    if let Some(path) = &args.json {
-        let file = File::create(path).with_context(|| path.display().to_string())?;
-        serde_json::to_writer(BufWriter::new(file), report).with_context(|| path.display().to_string())?;
+/// The files that the outcome goes to. They are opened before anything runs: what cannot be written is known at once.
+struct Outputs<'a> {
+    json: Option<(&'a Path, File)>,
+    page: Option<(&'a Path, File)>,
+}
+
+impl<'a> Outputs<'a> {
+    fn open(args: &'a SurgeArgs) -> anyhow::Result<Self> {
+        let open = |path: &'a PathBuf| {
+            // What is there stays until there is something to put in its place.
+            let file = File::options().write(true).create(true).truncate(false).open(path);
+            let file =
+                file.with_context(|| format!("{} cannot be written: nothing was run", path.display()))?;
+            anyhow::Ok((path.as_path(), file))
+        };
+        let (json, page) = (args.json.as_ref().map(open), args.report.as_ref().map(open));
+        Ok(Self { json: json.transpose()?, page: page.transpose()? })
     }
-    if let Some(path) = &args.report {
-        let file = File::create(path).with_context(|| path.display().to_string())?;
-        let mut out = BufWriter::new(file);
-        write_html(&mut out, report)
-            .and_then(|()| out.flush())
-            .with_context(|| path.display().to_string())?;
+
+    fn write(self, report: &Report) -> anyhow::Result<()> {
+        let write = |(path, file): (&Path, File), to: &dyn Fn(&mut BufWriter<File>) -> io::Result<()>| {
+            let mut out = BufWriter::new(file);
+            let empty = match out.get_ref().set_len(0) {
+                // A pipe has no length.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+                emptied => emptied,
+            };
+            empty
+                .and_then(|()| to(&mut out))
+                .and_then(|()| out.flush())
+                .with_context(|| path.display().to_string())
+        };
+        if let Some(json) = self.json {
+            write(json, &|out| Ok(serde_json::to_writer(out, report)?))?;
+        }
+        match self.page {
+            Some(page) => write(page, &|out| write_html(out, report)),
+            None => Ok(()),
+        }
     }
-    Ok(())
 }
 
 /// Prints and writes what came of it.
-fn tell(report: &Report, args: &SurgeArgs, answer: Answer) -> anyhow::Result<Exit> {
+fn tell(report: &Report, args: &SurgeArgs, outputs: Outputs<'_>, answer: Answer) -> anyhow::Result<Exit> {
     // A file that cannot be written must not take the table with it, nor a reader that has gone the files.
-    let written = write_files(report, args);
+    let written = outputs.write(report);
     if !answer.quiet {
         write_table(&mut io::stdout().lock(), report)?;
     }

@@ -26,6 +26,8 @@ pub enum Style {
     Plain,
     /// Aligned text; what is not as usual stands out in colour.
     Colour,
+    /// Nothing but where it listens, and the counts at its end.
+    Brief,
     /// One JSON object a line, told apart by `kind`: `listening`, `event`, `refused`, `summary`.
     Json,
 }
@@ -84,7 +86,7 @@ impl<W: Write> Lines<W> {
     pub(crate) fn summary(&self, counts: &Counts) {
         self.line(&match self.style {
             Style::Json => summary_json(counts),
-            Style::Plain | Style::Colour => summary_text(counts),
+            Style::Plain | Style::Colour | Style::Brief => summary_text(counts),
         });
     }
 
@@ -106,6 +108,9 @@ impl<W: Write> Lines<W> {
 
 impl<W: Write + Send> Recorder for Lines<W> {
     fn taken(&self, taken: &Taken<'_>) {
+        if self.style == Style::Brief {
+            return;
+        }
         let (at, peek, times) = (timestamp(taken.at), taken.peek(), taken.times.as_str());
         if self.style == Style::Json {
             let event = json!({
@@ -126,6 +131,9 @@ impl<W: Write + Send> Recorder for Lines<W> {
     }
 
     fn turned_away(&self, at: UnixMillis, path: &str, why: Refusal) {
+        if self.style == Style::Brief {
+            return;
+        }
         let (at, status) = (timestamp(at), why.status().map(|status| status.as_u16()));
         if self.style == Style::Json {
             let refused = json!({
@@ -235,6 +243,11 @@ mod tests {
             })
         );
         assert!(text.lines().all(|line| line.starts_with(r#"{"#) && line.ends_with('}')));
+    }
+
+    #[test]
+    fn who_wants_it_brief_reads_nothing_of_a_request() {
+        assert_eq!(printed(Style::Brief, BODY, Times::First), "");
     }
 
     #[test]

@@ -31,16 +31,18 @@ pub(super) struct Cell {
     pub(super) text: String,
     /// Whether it breaks a promise.
     pub(super) broken: bool,
+    /// Whether it misses a goal.
+    pub(super) missed: bool,
 }
 
 impl Cell {
     fn plain(text: String) -> Self {
-        Self { text, broken: false }
+        Self { text, broken: false, missed: false }
     }
 
     /// A count that should be zero.
     fn none_of(number: u64) -> Self {
-        Self { text: count(number), broken: number > 0 }
+        Self { broken: number > 0, ..Self::plain(count(number)) }
     }
 }
 
@@ -64,6 +66,15 @@ fn row(report: &Report, label: &str, cell: impl Fn(&Figures) -> Cell) -> Row {
     Row { label: label.to_owned(), part: false, cells }
 }
 
+/// A row that a goal is about: a system that has missed it, which `word` in the goal's words tells, is marked.
+fn missing(report: &Report, label: &str, word: &str, text: impl Fn(&Figures) -> String) -> Row {
+    let cells = report.systems.iter().map(|system| {
+        let missed = system.missed_goals.iter().any(|goal| goal.contains(word));
+        Cell { missed, ..Cell::plain(text(&system.figures)) }
+    });
+    Row { label: label.to_owned(), part: false, cells: cells.collect() }
+}
+
 fn part(report: &Report, label: &str, cell: impl Fn(&Figures) -> Cell) -> Row {
     Row { part: true, ..row(report, label, cell) }
 }
@@ -71,7 +82,7 @@ fn part(report: &Report, label: &str, cell: impl Fn(&Figures) -> Cell) -> Row {
 fn lag(report: &Report) -> Vec<Row> {
     let drained = |figures: &Figures| match figures.drain_ms {
         Some(ms) => Cell::plain(duration(ms as f64)),
-        None => Cell { text: format!("never, {} left", count(figures.lag_at_end)), broken: true },
+        None => Cell { broken: true, ..Cell::plain(format!("never, {} left", count(figures.lag_at_end))) },
     };
     let label = if surges(report) { "time to drain after the surge" } else { "time to drain" };
     let mut rows = vec![
@@ -108,8 +119,8 @@ fn surges(report: &Report) -> bool {
 fn deliveries(report: &Report) -> Vec<Row> {
     let owed = report.issued.deliveries;
     let duplicates = |figures: &Figures| Cell {
-        text: count(figures.duplicates),
         broken: figures.duplicates > figures.explained_duplicates,
+        ..Cell::plain(count(figures.duplicates))
     };
     let mut rows = vec![
         row(report, "deliveries made / owed", |figures| Cell::plain(of(figures.delivered, owed))),
@@ -122,7 +133,7 @@ fn deliveries(report: &Report) -> Vec<Row> {
         row(report, "out of order", |figures| Cell::none_of(figures.out_of_order)),
         row(report, "lost", |figures| Cell::none_of(figures.lost)),
         row(report, "dead letters", |figures| Cell::plain(count(figures.dead_letters))),
-        row(report, "still waiting at the end", |figures| Cell::plain(count(figures.waiting))),
+        missing(report, "still waiting at the end", "still waited", |figures| count(figures.waiting)),
     ];
     if report.issued.faulty > 0 {
         let kept = |figures: &Figures| Cell::plain(count(figures.faulty_letters));
@@ -145,9 +156,9 @@ fn latencies(report: &Report) -> Vec<Row> {
         })
         .collect();
     if surges(report) {
-        rows.push(row(report, "p99 during / before", |figures| {
+        rows.push(missing(report, "p99 during / before", "p99", |figures| {
             let p99 = |name| p99_in(report, &figures.latency, name).unwrap_or(f64::NAN);
-            Cell::plain(ratio(p99("during"), p99("before")))
+            ratio(p99("during"), p99("before"))
         }));
     }
     rows

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use super::{
     BrokerFigures, BrokerInfo, Report,
-    figures::{comparison, hard_phase, p99_in, title},
+    figures::{Cell, comparison, hard_phase, p99_in, title},
     units::{NONE, count, duration},
     verdict::{verdict, violations},
 };
@@ -30,7 +30,7 @@ pub fn write_table(out: &mut impl Write, report: &Report) -> io::Result<()> {
     for group in comparison(report) {
         rows.extend(group.rows.into_iter().map(|row| {
             let label = if row.part { format!("  {}", row.label) } else { row.label };
-            [vec![shown_in(&label, 40)], row.cells.into_iter().map(|cell| cell.text).collect()].concat()
+            [vec![shown_in(&label, 40)], row.cells.into_iter().map(marked).collect()].concat()
         }));
     }
     write_columns(out, &rows, &right)?;
@@ -43,6 +43,11 @@ pub fn write_table(out: &mut impl Write, report: &Report) -> io::Result<()> {
     write_findings(out, report)?;
     writeln!(out)?;
     verdict(report).iter().try_for_each(|part| writeln!(out, "{}", shown_in(part, WIDTH_MAX)))
+}
+
+/// A number, with a mark if it misses a goal.
+fn marked(cell: Cell) -> String {
+    if cell.missed { format!("! {}", cell.text) } else { cell.text }
 }
 
 /// A number of each broker, by how it is headed.
@@ -190,11 +195,13 @@ Loadline: 9 violations
 Loadline: goals that were missed
 - p99 during is 1.7 times that before, not 1.5
 
-Loadline: 0 lost, 0 out of order, 0 unexplained duplicates, 9 violations, lag up to 103 events
+Loadline: 0 lost, 0 out of order, 0 unexplained duplicates, 9 violations, 1 goal missed
 ";
         let text = table(&report);
         assert!(text.ends_with(expected), "{text}");
         assert!(!text.contains("legacy"));
+        let row = text.lines().find(|line| line.starts_with("p99 during / before")).unwrap();
+        assert!(row.ends_with("! 1.2x"), "{row}");
     }
 
     #[test]

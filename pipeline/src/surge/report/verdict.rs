@@ -14,6 +14,11 @@ pub(super) fn kept(report: &Report) -> Option<bool> {
     })
 }
 
+/// How many goals Loadline missed.
+pub(super) fn missed(report: &Report) -> usize {
+    report.systems.iter().filter(|one| one.name == "loadline").map(|one| one.missed_goals.len()).sum()
+}
+
 /// A part of a sentence for each system.
 pub(super) fn verdict(report: &Report) -> Vec<String> {
     let (loadline, others): (Vec<_>, Vec<_>) =
@@ -30,10 +35,18 @@ fn sentence(system: &SystemReport) -> String {
         if system.violation_count > 0 {
             parts.push(violations(system.violation_count));
         }
+        match system.missed_goals.len() {
+            0 => {}
+            1 => parts.push("1 goal missed".to_owned()),
+            more => parts.push(format!("{more} goals missed")),
+        }
     } else {
         parts.insert(0, duplicates(figures.duplicates, ""));
     }
-    parts.push(format!("lag up to {}", events(figures.peak_lag)));
+    // A line has room for what went wrong, or for this.
+    if system.violation_count == 0 || system.missed_goals.is_empty() {
+        parts.push(format!("lag up to {}", events(figures.peak_lag)));
+    }
     format!("{}: {}", title(system), parts.join(", "))
 }
 

@@ -22,7 +22,7 @@ use self::{
 use super::{
     Report,
     units::count,
-    verdict::{kept, verdict},
+    verdict::{kept, missed, verdict},
 };
 
 const STYLE: &str = include_str!("page.css");
@@ -54,10 +54,12 @@ pub fn write_html(out: &mut impl Write, report: &Report) -> io::Result<()> {
 fn write_header(out: &mut impl Write, report: &Report) -> io::Result<()> {
     writeln!(out, "<header><p class=\"over\">Loadline under a surge</p><h1>{}</h1>", Text(&report.profile))?;
     writeln!(out, "<p class=\"about\">{}</p>", Text(&report.about))?;
-    let (class, word) = match kept(report) {
-        Some(true) => ("kept", "Every promise kept. "),
-        Some(false) => ("broken", "Promises broken. "),
-        None => ("open", ""),
+    let (class, word) = match (kept(report), missed(report)) {
+        (Some(true), 0) => ("kept", "Every promise kept. "),
+        (Some(true), 1) => ("missed", "Every promise kept, one goal missed. "),
+        (Some(true), _) => ("missed", "Every promise kept, some goals missed. "),
+        (Some(false), _) => ("broken", "Promises broken. "),
+        (None, _) => ("open", ""),
     };
     write!(out, "<p class=\"verdict {class}\"><strong>{word}</strong>")?;
     for part in verdict(report) {

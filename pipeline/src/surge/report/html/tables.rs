@@ -32,8 +32,12 @@ pub(super) fn write_comparison(out: &mut impl Write, report: &Report) -> io::Res
             let part = if row.part { " class=\"part\"" } else { "" };
             write!(out, "<tr{part}><th scope=\"row\">{}</th>", Text(&row.label))?;
             for cell in row.cells {
-                let broken = if cell.broken { " class=\"broken\"" } else { "" };
-                write!(out, "<td{broken}>{}</td>", Text(cell.text))?;
+                let class = match (cell.broken, cell.missed) {
+                    (true, _) => " class=\"broken\"",
+                    (false, true) => " class=\"missed\"",
+                    (false, false) => "",
+                };
+                write!(out, "<td{class}>{}</td>", Text(cell.text))?;
             }
             writeln!(out, "</tr>")?;
         }

@@ -207,6 +207,16 @@ fn text_from_outside_stays_text() {
 }
 
 #[test]
+fn a_goal_that_was_missed_is_said_first_and_marked_where_it_stands() {
+    let mut report = sample();
+    report.systems[1].missed_goals = vec!["the p99 of brokers that are well was 90 ms".to_owned()];
+    let page = sound(&report);
+    assert!(page.text.contains("Every promise kept, one goal missed."), "{}", page.text);
+    assert!(page.text.contains("1 goal missed") && !page.text.contains("Every promise kept. "));
+    assert_eq!((page.having("p", "verdict missed"), page.having("td", "missed")), (1, 1));
+}
+
+#[test]
 fn a_report_of_one_system_or_of_none_is_a_page() {
     let mut report = sample();
     report.systems.remove(0);
