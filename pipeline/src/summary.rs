@@ -10,6 +10,7 @@ use crate::{cli::ConfigFile, line::LineReport};
 
 /// The whole run.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub struct Summary {
     /// Records read from the source.
     pub records: u64,
@@ -25,6 +26,10 @@ pub struct Summary {
     pub duplicates: u64,
     /// Deliveries and records that became dead letters in this run.
     pub dead_letters: u64,
+    /// Dead letters in the state directory at the end: without those that were replayed or purged, with those of earlier
+    /// runs. None if they were not all counted yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_letters_kept: Option<u64>,
     /// Dead letters in the state directory that are not on their topic yet; none if they are not published.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unpublished: Option<u64>,
@@ -42,6 +47,7 @@ pub struct Summary {
 
 /// Attempts that may have repeated one the receiver had taken, by why.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub struct PossibleRepeats {
     /// A run that ended without notice may have sent it.
     pub crash: u64,
@@ -51,6 +57,7 @@ pub struct PossibleRepeats {
 
 /// One broker's part.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub struct BrokerSummary {
     /// The broker.
     pub id: String,
@@ -98,6 +105,7 @@ impl Summary {
             delivered: sum(|broker| broker.delivered),
             duplicates: sum(|broker| broker.duplicates),
             dead_letters: tally.rejected.get() + sum(|broker| broker.dead_letters),
+            dead_letters_kept: kept(ledger.store().dead_letters()),
             unpublished: None,
             spilled: usage.values().map(|usage| usage.deliveries).sum(),
             abandoned: report.abandoned as u64,
@@ -119,7 +127,10 @@ impl Summary {
         let Self { records, settled, delivered, duplicates, dead_letters, spilled, .. } = self;
         writeln!(out, "records       {records:>9} read, {settled} settled, {} for no broker", self.unrouted)?;
         writeln!(out, "deliveries    {delivered:>9} delivered, {duplicates} duplicates not sent again")?;
-        writeln!(out, "dead letters  {dead_letters:>9}")?;
+        match self.dead_letters_kept.filter(|kept| kept != dead_letters) {
+            Some(kept) => writeln!(out, "dead letters  {dead_letters:>9} in this run, {kept} kept in all")?,
+            None => writeln!(out, "dead letters  {dead_letters:>9}")?,
+        }
         if let Some(left) = self.unpublished.filter(|left| *left > 0) {
             writeln!(out, "unpublished   {left:>9} dead letters; the next run goes on with them")?;
         }
@@ -140,6 +151,11 @@ impl Summary {
         }
         Ok(())
     }
+}
+
+fn kept(letters: &state::DeadLetters) -> Option<u64> {
+    let counts = letters.counts();
+    counts.complete.then(|| counts.by_cause.values().sum())
 }
 
 impl BrokerSummary {

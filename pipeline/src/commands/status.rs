@@ -78,7 +78,9 @@ fn unseen(error: anyhow::Error) -> anyhow::Result<Exit> {
 async fn look(place: &Place) -> anyhow::Result<(Status, &'static str)> {
     Ok(match process_or_directory(place, Method::GET, "/status").await? {
         Answered::Process(told) => (serde_json::from_value(told)?, PROCESS),
-        Answered::Directory(store) => (directory::status(&store, &place.brokers)?, DIRECTORY),
+        Answered::Directory(store) => {
+            (directory::status(&store, place.file.as_deref(), &place.brokers)?, DIRECTORY)
+        }
     })
 }
 

@@ -38,6 +38,14 @@ fn in_words(partition: &PartitionStatus) -> String {
     format!("{about}{events} events of {name} wait in the log{oldest}{}", forecast(partition))
 }
 
+/// What no process reads while none runs.
+pub(super) fn unread(partitions: &[PartitionStatus]) -> Option<String> {
+    let lag = |one: &PartitionStatus| one.lag_events.filter(|events| *events > 0);
+    let worst = partitions.iter().max_by_key(|one| lag(one).unwrap_or(0))?;
+    let about = if worst.lag_estimated { "about " } else { "" };
+    Some(format!("{about}{} events of {} wait in the log", lag(worst)?, worst.name))
+}
+
 /// When it will be over; nothing if that cannot be told yet.
 pub(super) fn forecast(partition: &PartitionStatus) -> String {
     match (partition.lag_per_second, partition.drain_seconds) {
@@ -83,6 +91,13 @@ mod tests {
         assert_eq!(told(behind(Some(120.4), None)), format!("{start}, 120 more each second"));
         assert_eq!(told(behind(Some(0.1), None)), format!("{start}, neither more nor fewer of late"));
         assert_eq!(told(behind(None, None)), start);
+    }
+
+    #[test]
+    fn without_a_process_what_nobody_reads_is_told() {
+        let status = Status { partitions: vec![behind(None, None)], ..Status::default() };
+        let told = Verdict::new(&status, false).to_string();
+        assert_eq!(told, "no process runs; about 1402113 events of file:events.ndjson wait in the log");
     }
 
     #[test]

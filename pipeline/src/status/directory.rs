@@ -1,34 +1,47 @@
 //! What a state directory tells of a line that is not running: how far its source is settled, what waits for whom, who is
 //! disabled or paused, and the dead letters. Visits everything that waits, so it is for a tool.
 
-use std::sync::Arc;
+use std::{
+    fs::File,
+    io::{self, Read, Seek},
+    path::Path,
+    sync::Arc,
+};
 
 use state::{Clock, EmbeddedLog, StateFault, Store};
 
 use super::{BrokerStatus, DeadStatus, MovedStatus, PartitionStatus, Status, Verdict, age};
-use crate::source::cluster::{is_topic_name, partition_of_name};
+use crate::source::{
+    FileSource,
+    cluster::{is_topic_name, partition_of_name},
+};
 
 /// Dead letters counted in one step.
 const STEP: usize = 4_096;
+/// So much of what has not been read of a file is looked at for the mean length of its records, in bytes.
+const SAMPLE: u64 = 256 << 10;
 
-/// The status of the line whose state is in `store`, with these brokers.
+/// The status of the line whose state is in `store`, with these brokers, and with `file` as its source if it reads one.
 ///
 /// # Errors
 /// A fault of the store.
-pub fn status(store: &Store, brokers: &[String]) -> Result<Status, StateFault> {
+pub fn status(store: &Store, file: Option<&Path>, brokers: &[String]) -> Result<Status, StateFault> {
     while !store.dead_letters().count_on(STEP)? {}
     let usage = store.spill().usage()?;
     let of_sources = store.sources().checkpoints()?.into_iter().filter(|(name, _)| !is_topic_name(name));
     let partitions = of_sources.map(|(name, checkpoint)| {
         let is_log = name == EmbeddedLog::SOURCE;
         let end = is_log.then(|| store.intake_end());
-        PartitionStatus {
+        let partition = PartitionStatus {
             unit: unit(&name).to_owned(),
-            name,
             settled_to: Some(checkpoint.offset),
             end,
             lag_events: end.map(|end| end.saturating_sub(checkpoint.offset)),
             ..PartitionStatus::default()
+        };
+        match file.filter(|file| *FileSource::name_of(file) == *name) {
+            Some(file) => PartitionStatus { name, ..rest_of(file, partition) },
+            None => PartitionStatus { name, ..partition },
         }
     });
     let mut partitions: Vec<_> = partitions.collect();
@@ -63,6 +76,35 @@ pub fn status(store: &Store, brokers: &[String]) -> Result<Status, StateFault> {
     status.brokers.extend(stranded.map(|(id, usage)| BrokerStatus::stranded(id, *usage)));
     status.verdict = Some(Verdict::new(&status, false));
     Ok(status)
+}
+
+/// What of a file has not been settled: nothing of it can be told if it cannot be read, or is shorter than what was read.
+fn rest_of(file: &Path, partition: PartitionStatus) -> PartitionStatus {
+    let from = partition.settled_to.unwrap_or(0);
+    let rest = || -> io::Result<(u64, Vec<u8>)> {
+        let mut file = File::open(file)?;
+        let mut sample = Vec::new();
+        file.seek(io::SeekFrom::Start(from))?;
+        (&mut file).take(SAMPLE).read_to_end(&mut sample)?;
+        Ok((file.metadata()?.len(), sample))
+    };
+    let Ok((end, sample)) = rest() else { return partition };
+    let Some(bytes) = end.checked_sub(from) else { return partition };
+    let records = sample.iter().filter(|byte| **byte == b'\n').count() as u64;
+    let (events, estimated) = match (sample.len() as u64, sample.last()) {
+        // A last line that has no end yet.
+        (read, last) if read >= bytes => {
+            (records + u64::from(last.is_some_and(|last| *last != b'\n')), false)
+        }
+        (read, _) => (bytes / (read / records.max(1)).max(1), true),
+    };
+    PartitionStatus {
+        end: Some(end),
+        lag_bytes: Some(bytes),
+        lag_events: Some(events),
+        lag_estimated: estimated,
+        ..partition
+    }
 }
 
 /// How long the first delivery on disk for `broker` has waited since it was read, in seconds; none if there is none.
@@ -101,6 +143,23 @@ mod tests {
         ] {
             assert_eq!(unit(name), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn what_is_left_of_a_file_is_counted_and_of_a_long_one_estimated() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.ndjson");
+        let left = |content: &str, settled_to| {
+            std::fs::write(&path, content).unwrap();
+            let partition = PartitionStatus { settled_to: Some(settled_to), ..PartitionStatus::default() };
+            let rest = rest_of(&path, partition);
+            (rest.end, rest.lag_events, rest.lag_estimated, rest.lag_bytes)
+        };
+        assert_eq!(left("one\ntwo\nthree", 4), (Some(13), Some(2), false, Some(9)));
+        assert_eq!(left("one\n", 4), (Some(4), Some(0), false, Some(0)));
+        assert_eq!(left("on", 4), (None, None, false, None), "another file");
+        let long = "123456789\n".repeat(100_000);
+        assert_eq!(left(&long, 0), (Some(1_000_000), Some(100_000), true, Some(1_000_000)));
     }
 
     #[test]

@@ -5,6 +5,8 @@
 
 mod backlog;
 pub mod directory;
+#[cfg(test)]
+mod keys_tests;
 mod lag;
 mod moved;
 mod recent;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     BrokerStatus, PartitionStatus, Status,
-    backlog::backlog,
+    backlog::{backlog, unread},
     recent::{Failing, advice},
 };
 use crate::columns::shown_in;
@@ -87,7 +87,7 @@ impl Verdict {
         // First: what the log has is not even known.
         let away = out_of_reach(&status.partitions).into_iter();
         because.splice(0..0, away);
-        because.extend(backlog(&status.partitions));
+        because.extend(if running { backlog(&status.partitions) } else { unread(&status.partitions) });
         if !because.is_empty() {
             because.extend(at_their_rate(&status.brokers));
         }

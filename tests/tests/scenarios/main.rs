@@ -27,4 +27,5 @@ mod replays;
 mod rotation;
 mod stdin;
 mod stopping;
+mod told;
 mod traces;
