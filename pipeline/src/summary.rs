@@ -53,6 +53,8 @@ pub struct PossibleRepeats {
     pub crash: u64,
     /// An earlier attempt had no answer, or one that does not say whether it was taken.
     pub no_answer: u64,
+    /// An earlier attempt was refused: the receiver may have taken it before it said so.
+    pub refusal: u64,
 }
 
 /// One broker's part.
@@ -112,6 +114,7 @@ impl Summary {
             possible_repeats: PossibleRepeats {
                 crash: brokers.iter().map(|(_, counts)| counts.repeats_after_crash).sum(),
                 no_answer: brokers.iter().map(|(_, counts)| counts.repeats_after_no_answer).sum(),
+                refusal: brokers.iter().map(|(_, counts)| counts.repeats_after_refusal).sum(),
             },
             commits: ledger.stats().commits(),
             brokers: brokers.into_iter().map(|(summary, _)| summary).collect(),
@@ -135,12 +138,12 @@ impl Summary {
             writeln!(out, "unpublished   {left:>9} dead letters; the next run goes on with them")?;
         }
         writeln!(out, "on disk       {spilled:>9} waiting for their brokers")?;
-        let PossibleRepeats { crash, no_answer } = self.possible_repeats;
-        if crash + no_answer > 0 {
+        let PossibleRepeats { crash, no_answer, refusal } = self.possible_repeats;
+        let repeats = crash + no_answer + refusal;
+        if repeats > 0 {
             writeln!(
                 out,
-                "may repeat    {:>9} attempts: {crash} after a crash, {no_answer} after no clear answer",
-                crash + no_answer
+                "may repeat    {repeats:>9} attempts: {crash} after a crash, {no_answer} after no clear answer, {refusal} after a refusal"
             )?;
         }
         if self.abandoned > 0 {

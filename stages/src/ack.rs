@@ -7,7 +7,8 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use state::{
-    Clock, DeadLetter, Disabled, History, Ledger, Record, Recorded, SpilledDelivery, StageName, StateFault,
+    Clock, DeadLetter, Disabled, History, Ledger, Record, Recorded, SpillSeq, SpilledDelivery, StageName,
+    StateFault,
 };
 use tokio::time::Instant;
 
@@ -168,22 +169,30 @@ impl Ack {
         })
     }
 
-    /// Records that deliveries wait on disk, in this order and together.
+    /// Records that deliveries of one broker wait on disk, in this order and together; with `sent_below`, that those below
+    /// this number may be sent from memory meanwhile.
     ///
     /// # Errors
     /// The fault that keeps them from being recorded.
     pub fn settle_spilled(
         &self,
         deliveries: Vec<SpilledDelivery>,
+        sent_below: Option<SpillSeq>,
     ) -> impl Future<Output = Result<Vec<Recorded>, Fault>> + Send + use<> {
         for delivery in &deliveries {
             let event = &delivery.event;
             tracing::debug!(position = %event.position, broker = %delivery.broker, event = %event.event_id,
                 load = %event.load_id, verdict = "spilled", attempts = delivery.history.attempts);
         }
-        let records = deliveries.into_iter().map(|delivery| Record::Spilled(Box::new(delivery))).collect();
-        let recorded = self.0.ledger.record_all(records);
-        async move { Ok(recorded.await?) }
+        let broker = deliveries.first().map(|delivery| delivery.broker.clone());
+        let horizon = broker.zip(sent_below).map(|(broker, seq)| Record::DrainHorizon(broker, seq));
+        let first = usize::from(horizon.is_some());
+        let spilled = deliveries.into_iter().map(|delivery| Record::Spilled(Box::new(delivery)));
+        let recorded = self.0.ledger.record_all(horizon.into_iter().chain(spilled).collect());
+        async move {
+            let mut proofs = recorded.await?;
+            Ok(proofs.split_off(first))
+        }
     }
 
     /// Records that dead letters' deliveries wait on disk, in this order and together, and that their letters are gone.
@@ -286,8 +295,10 @@ impl Ack {
         }
     }
 
-    fn letter(&self, delivery: &Delivery, why: &Undeliverable, history: History) -> DeadLetter {
+    fn letter(&self, delivery: &Delivery, why: &Undeliverable, mut history: History) -> DeadLetter {
         let event = delivery.event();
+        // All that is left of it if it is sent again.
+        history.may_have_arrived |= delivery.may_have_arrived();
         let conflict = matches!(why, Undeliverable::Conflict { .. });
         DeadLetter {
             position: event.position.clone(),

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use crate::{
     endpoint::Endpoint,
     http_clients::HttpClients,
-    models::{Attempt, Delivery, Failure, Permitted, Receipt, Step},
+    models::{Attempt, Delivery, Failure, Ordinal, Permitted, Receipt, Step},
     retry_after::retry_after,
     stage::Stage,
 };
@@ -45,11 +45,11 @@ impl Deliver {
     }
 
     /// The status of the answer if it is 2xx.
-    async fn post(&self, delivery: &Delivery) -> Result<StatusCode, Failure> {
+    async fn post(&self, delivery: &Delivery, ordinal: Ordinal) -> Result<StatusCode, Failure> {
         // Read once: an attempt ends with what it began with.
         let (broker, terms) = (&delivery.broker, delivery.broker.terms());
         let endpoint = &terms.endpoint;
-        let request = self.request(delivery, endpoint)?;
+        let request = self.request(delivery, ordinal, endpoint)?;
         let mut answer = None;
         let exchange = async {
             let response = self.clients.of(broker.shard).request(request).await?;
@@ -70,10 +70,15 @@ impl Deliver {
         }
     }
 
-    fn request(&self, delivery: &Delivery, endpoint: &Endpoint) -> Result<Request<Full<Bytes>>, Failure> {
+    fn request(
+        &self,
+        delivery: &Delivery,
+        ordinal: Ordinal,
+        endpoint: &Endpoint,
+    ) -> Result<Request<Full<Bytes>>, Failure> {
         let event = delivery.event();
         let mut headers = endpoint
-            .headers(&event.event_id, self.clock.now() / 1_000, &event.body)
+            .headers(&event.event_id, self.clock.now() / 1_000, &event.body, ordinal)
             .map_err(|_| failure::unsendable())?;
         if let Some(parent) = delivery.traceparent {
             let parent = HeaderValue::try_from(parent.to_string()).map_err(|_| failure::unsendable())?;
@@ -92,8 +97,8 @@ impl Stage for Deliver {
     type Out = Attempt;
 
     async fn run(&self, permitted: Permitted) -> Step<Attempt> {
-        let fresh = permitted.spend();
-        Ok(match self.post(fresh.delivery()).await {
+        let (fresh, ordinal) = permitted.spend()?;
+        Ok(match self.post(fresh.delivery(), ordinal).await {
             Ok(status) => Attempt::Accepted(Receipt {
                 failed_attempts: fresh.delivery().history.attempts,
                 status: status.as_u16(),

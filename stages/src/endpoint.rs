@@ -20,7 +20,7 @@ use http::{
     uri::Authority,
 };
 
-use crate::{egress::Egress, sign::Signer, webhook_id::webhook_id};
+use crate::{egress::Egress, models::Ordinal, sign::Signer, webhook_id::webhook_id};
 
 pub use error::EndpointError;
 use url::uri_of;
@@ -35,6 +35,10 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!("loadline/", env!("C
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+/// Which attempt of a delivery a request is.
+const ATTEMPT: HeaderName = HeaderName::from_static("loadline-attempt");
+/// `true` if the receiver may have taken the event before; not there otherwise.
+const MAY_REPEAT: HeaderName = HeaderName::from_static("loadline-may-repeat");
 
 /// Headers that describe the connection or the message itself (RFC 9110, sections 7.2, 7.6.1, 8.6 and 10.1.1): the HTTP
 /// client sets them, a config must not. And those of W3C Trace Context, which belong to one event.
@@ -55,9 +59,9 @@ const RESERVED: [&str; 11] = [
 static USUAL_HEADERS: LazyLock<Arc<HeaderMap>> =
     LazyLock::new(|| Arc::new(with_usual(HeaderMap::with_capacity(USUAL_MAX))));
 /// How many headers there are besides those of the config.
-const USUAL_MAX: usize = 8;
+const USUAL_MAX: usize = 10;
 /// What the names of other reserved headers start with: Loadline's own, and those meant for a proxy.
-const RESERVED_PREFIXES: [&str; 2] = ["webhook-", "proxy-"];
+const RESERVED_PREFIXES: [&str; 3] = ["webhook-", "loadline-", "proxy-"];
 
 /// Whether a header is the HTTP client's or Loadline's to set, so that a config must not.
 #[must_use]
@@ -124,7 +128,7 @@ impl Endpoint {
     }
 
     /// All headers of the request that posts `body` for the event `event_id` at `timestamp`, in seconds since the Unix
-    /// epoch.
+    /// epoch, as this of the delivery's attempts.
     ///
     /// # Errors
     /// A value cannot stand in a header; by the make of ids and signatures that does not occur.
@@ -133,12 +137,20 @@ impl Endpoint {
         event_id: &str,
         timestamp: u64,
         body: &[u8],
+        ordinal: Ordinal,
     ) -> Result<HeaderMap, InvalidHeaderValue> {
         let id = webhook_id(event_id);
         let mut headers = (*self.headers).clone();
         headers.insert(WEBHOOK_SIGNATURE, HeaderValue::try_from(self.signer.sign(&id, timestamp, body))?);
         headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(timestamp));
         headers.insert(WEBHOOK_ID, HeaderValue::try_from(id.into_owned())?);
+        // Nearly always the first, whose value is there.
+        if ordinal.attempt > 1 {
+            headers.insert(ATTEMPT, HeaderValue::from(ordinal.attempt));
+        }
+        if ordinal.may_repeat {
+            headers.insert(MAY_REPEAT, HeaderValue::from_static("true"));
+        }
         Ok(headers)
     }
 }
@@ -184,6 +196,7 @@ fn with_usual(mut headers: HeaderMap) -> HeaderMap {
     for name in [WEBHOOK_ID, WEBHOOK_TIMESTAMP, WEBHOOK_SIGNATURE] {
         headers.insert(name, HeaderValue::from_static(""));
     }
+    headers.insert(ATTEMPT, HeaderValue::from_static("1"));
     headers
 }
 

@@ -290,6 +290,11 @@ impl Health {
         add(&self.counters.repeats_after_no_answer);
     }
 
+    /// An attempt begins that may repeat one the receiver has answered with no.
+    pub fn on_repeat_after_refusal(&self) {
+        add(&self.counters.repeats_after_refusal);
+    }
+
     /// A retry is put off because the retry budget is empty.
     pub fn on_deferred(&self) {
         add(&self.counters.deferred);

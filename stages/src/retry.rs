@@ -15,9 +15,7 @@ use tokio::time::Instant;
 use crate::{
     backoff::RetryPolicy,
     health::{AttemptMark, Gate, Health},
-    models::{
-        Attempt, Broker, Delivery, Exit, Failure, FailureKind, Fresh, Receipt, Step, Undeliverable, Verdict,
-    },
+    models::{Attempt, Broker, Exit, Failure, FailureKind, Fresh, Receipt, Step, Undeliverable, Verdict},
     stage::Stage,
 };
 
@@ -63,12 +61,9 @@ impl<A: Stage<In = Fresh, Out = Attempt>> Stage for Retry<A> {
         }
         // The gate is not asked before the first attempt: the scheduler has asked, and if this delivery is the probe
         // the gate is held on its account.
-        let mut first = true;
         loop {
             fresh = self.still_due(fresh)?;
-            count_repeat(fresh.delivery(), first);
             broker.tally.retries.add(u64::from(fresh.delivery().history.attempts > 0));
-            first = false;
             let mark = health.on_attempt();
             let failure = match self.attempt.run(fresh).await? {
                 Attempt::Accepted(receipt) => {
@@ -156,7 +151,15 @@ impl<A> Retry<A> {
         let counts = mark.breaker_was_closed() && failure.kind != FailureKind::Throttled;
         let Failure { status, cause, may_have_arrived, .. } = failure;
         let attempt = FailedAttempt { at: self.clock.now(), status, cause, may_have_arrived };
-        fresh.delivery_mut().history.push(attempt, counts);
+        let delivery = fresh.delivery_mut();
+        delivery.history.push(attempt, counts);
+        delivery.progress.note_failure(may_have_arrived);
+        if delivery.history.unclear().is_none()
+            && let Some(mark) = delivery.progress.take_mark()
+        {
+            // Nothing has been written yet: if the process ends now, nothing can be repeated.
+            mark.clear();
+        }
     }
 }
 
@@ -199,16 +202,6 @@ pub(crate) fn through_gate(fresh: Fresh, gate: Gate) -> Step<Fresh> {
         Gate::Open => Ok(fresh),
         Gate::Probe | Gate::HeldUntil(_) => Err(spilled(fresh, None)),
         Gate::Disabled => Err(undeliverable(fresh, Undeliverable::BrokerDisabled)),
-    }
-}
-
-/// Counts an attempt that may repeat one the receiver has taken. A crash is counted once for each delivery.
-fn count_repeat(delivery: &Delivery, first: bool) {
-    let health = &delivery.broker.health;
-    if first && delivery.may_repeat {
-        health.on_repeat_after_crash();
-    } else if delivery.history.may_have_arrived {
-        health.on_repeat_after_no_answer();
     }
 }
 

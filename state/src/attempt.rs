@@ -34,6 +34,15 @@ pub struct History {
     pub last: Vec<FailedAttempt>,
 }
 
+/// Why an attempt that failed may have reached the receiver all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unclear {
+    /// There was no answer, or one that does not say what became of the event: 5xx but 503.
+    NoAnswer,
+    /// The receiver said no: 3xx, 4xx or 503. It may have taken the event before it said so.
+    Refusal,
+}
+
 impl History {
     /// Adds a failed attempt; `counts` says whether it brings the delivery nearer to its dead letter.
     pub fn push(&mut self, attempt: FailedAttempt, counts: bool) {
@@ -44,6 +53,29 @@ impl History {
             self.last.remove(0);
         }
         self.last.push(attempt);
+    }
+
+    /// Whether the receiver may have taken the event, and why that is not clear; the less clear one of several. What an
+    /// earlier version wrote says of an answered attempt that it did not arrive.
+    #[must_use]
+    pub fn unclear(&self) -> Option<Unclear> {
+        if self.attempts == 0 && !self.may_have_arrived {
+            return None;
+        }
+        let (mut answered, mut unanswered) = (false, false);
+        for attempt in &self.last {
+            match attempt.status {
+                Some(300..=499 | 503) => answered = true,
+                Some(_) => unanswered = true,
+                None => unanswered |= attempt.may_have_arrived,
+            }
+        }
+        match (unanswered, answered) {
+            (true, _) => Some(Unclear::NoAnswer),
+            (false, true) => Some(Unclear::Refusal),
+            // One that has made room for others.
+            (false, false) => self.may_have_arrived.then_some(Unclear::NoAnswer),
+        }
     }
 
     /// The history of a delivery that an operator sends again: all that happened is kept, and none of it counts
@@ -72,5 +104,31 @@ mod tests {
         assert_eq!((history.attempts, history.counted), (HISTORY_MAX as u32 + 1, 1));
         assert_eq!((history.last.len(), history.last[0].at), (HISTORY_MAX, 1));
         assert!(history.may_have_arrived);
+        assert_eq!(history.unclear(), Some(Unclear::NoAnswer), "of the first, which is forgotten");
+    }
+
+    #[test]
+    fn whatever_was_answered_may_have_been_taken_and_what_was_never_written_was_not() {
+        let unclear = |attempts: &[(Option<u16>, bool)]| {
+            let mut history = History::default();
+            for (status, may_have_arrived) in attempts {
+                let attempt = FailedAttempt { status: *status, ..failed(0, *may_have_arrived) };
+                history.push(attempt, true);
+            }
+            history.unclear()
+        };
+        let refusal = Some(Unclear::Refusal);
+        for status in [302, 400, 401, 404, 408, 409, 410, 422, 429, 503] {
+            assert_eq!(unclear(&[(Some(status), true)]), refusal, "{status}");
+            assert_eq!(
+                unclear(&[(Some(status), false)]),
+                refusal,
+                "{status}, as an earlier version wrote it"
+            );
+        }
+        assert_eq!((unclear(&[]), unclear(&[(None, false), (None, false)])), (None, None));
+        for status in [None, Some(200), Some(500), Some(502), Some(504)] {
+            assert_eq!(unclear(&[(status, true), (Some(429), true)]), Some(Unclear::NoAnswer), "{status:?}");
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! What is remembered of a broker itself: whether it is disabled and why, whether it is paused, and how far its spill
-//! may have been sent.
+//! What is remembered of a broker itself: whether it is disabled and why, whether it is paused, and up to which number its
+//! deliveries on disk may have been sent.
 
 use bincode::{Decode, Encode};
 
@@ -50,13 +50,36 @@ impl Brokers {
         self.0.get(&key(b'p', broker))
     }
 
-    /// The number below which `broker`'s spilled deliveries may have been on the wire in a run that ended without
-    /// notice; zero after a run in good order.
+    /// The number below which the run under way may send `broker`'s deliveries on disk. When the directory is opened it
+    /// becomes a doubt, or is not needed because the attempts journal says more.
     ///
     /// # Errors
     /// A fault of the store.
     pub fn drain_horizon(&self, broker: &str) -> Result<SpillSeq, StateFault> {
         Ok(self.0.get(&key(b'h', broker))?.unwrap_or(0))
+    }
+
+    /// The number below which `broker`'s deliveries on disk may have been sent by a run that left nothing more exact
+    /// behind. New ones get numbers from there on.
+    ///
+    /// # Errors
+    /// A fault of the store.
+    pub fn doubt(&self, broker: &str) -> Result<SpillSeq, StateFault> {
+        Ok(self.0.get(&key(b'u', broker))?.unwrap_or(0))
+    }
+
+    /// Every broker with a drain horizon.
+    pub(crate) fn drain_horizons(&self) -> Result<Vec<(String, SpillSeq)>, StateFault> {
+        let mut found = Vec::new();
+        for item in self.0.range(vec![b'h']..vec![b'i']) {
+            let (key, value) = item?;
+            let horizon: SpillSeq = self.0.decode(&key, &value)?;
+            // What an earlier version left there after a run in good order.
+            if horizon > 0 {
+                found.push((String::from_utf8_lossy(&key[1..]).into_owned(), horizon));
+            }
+        }
+        Ok(found)
     }
 
     pub(crate) fn put_disabled(&self, broker: &str, disabled: Option<&Disabled>) -> Result<(), StateFault> {
@@ -75,8 +98,14 @@ impl Brokers {
         }
     }
 
+    /// Moves the horizon on, never back; zero takes it away.
     pub(crate) fn put_drain_horizon(&self, broker: &str, seq: SpillSeq) -> Result<(), StateFault> {
-        self.0.put(&key(b'h', broker), &seq)
+        let key = key(b'h', broker);
+        if seq == 0 { self.0.remove(&key) } else { self.0.put(&key, &seq.max(self.drain_horizon(broker)?)) }
+    }
+
+    pub(crate) fn put_doubt(&self, broker: &str, seq: SpillSeq) -> Result<(), StateFault> {
+        self.0.put(&key(b'u', broker), &seq)
     }
 }
 

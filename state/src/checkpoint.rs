@@ -20,10 +20,10 @@ pub struct Checkpoint {
     pub mark: Vec<u8>,
 }
 
-/// How far a source may have been read, as promised on disk before reading on.
+/// A place in a source: how far it may have been read, as promised on disk before reading on.
 ///
-/// After a run that ended without notice, a delivery read before the horizon and missing from the ledger may have
-/// been on the wire: its next attempt is counted as a possible repeat. A run that ends in good order removes it.
+/// After a run of which nothing more exact is known, a delivery read before the horizon and missing from the ledger may
+/// have been on the wire: its next attempt is counted as a possible repeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
 pub struct Horizon {
     /// The incarnation of the source.

@@ -25,6 +25,7 @@ use crate::{
     fault::StateFault,
     guard::guarded,
     histogram::{Histogram, Latency},
+    journal::Journal,
     learn::Learner,
     pulse::{Doing, Pulse},
     record::Record,
@@ -147,6 +148,7 @@ pub(crate) struct Start {
     pub(crate) limit: Duration,
     pub(crate) stats: Arc<CommitStats>,
     pub(crate) pulse: Pulse,
+    pub(crate) journal: Arc<Journal>,
 }
 
 /// How long the ledger is gone through before anything is delivered: time for about a million entries. What is missing in
@@ -158,7 +160,7 @@ const VERIFY_STEP: usize = 1_024;
 
 pub(crate) fn start(
     store: Store,
-    Start { options, limit, stats, pulse }: Start,
+    Start { options, limit, stats, pulse, journal }: Start,
 ) -> Result<(mpsc::Sender<Commit>, LedgerThread), StateFault> {
     let syncer = store.syncer()?;
     let path = store.path.clone();
@@ -174,7 +176,7 @@ pub(crate) fn start(
     let body = move || {
         // Outlives the writer, so that the database is still open when a fault has ended it.
         let kept = store.clone();
-        let writer = Writer { store, syncer, stats, pulse: pulse.clone() };
+        let writer = Writer { store, syncer, stats, pulse: pulse.clone(), journal };
         let ended = panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(run(commits, writer, options))));
         let ended = ended.unwrap_or_else(|payload| Err(StateFault::panicked(LEDGER, &*payload)));
         if let Err(fault) = &ended {
@@ -244,6 +246,7 @@ struct Writer {
     syncer: Syncer,
     stats: Arc<CommitStats>,
     pulse: Pulse,
+    journal: Arc<Journal>,
 }
 
 impl Writer {
@@ -296,6 +299,8 @@ impl Writer {
     fn finish(mut self) -> Result<(), StateFault> {
         self.pulse.turn_to(Doing::Commit);
         self.flush()?;
+        // Behind the outcomes: what they settle is no longer in it.
+        self.journal.close()?;
         self.pulse.turn_to(Doing::Nothing);
         Ok(())
     }

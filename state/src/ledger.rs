@@ -12,6 +12,7 @@ use crate::{
     claims::{Claim, Claims},
     commit::{self, Commit, CommitOptions, CommitStats, LedgerThread, Recorded, Records, Start},
     fault::StateFault,
+    journal::Journal,
     outcome::{LedgerEntry, LedgerKey},
     pulse::Pulse,
     record::Record,
@@ -24,6 +25,7 @@ pub struct Ledger {
     store: Store,
     inbox: mpsc::Sender<Commit>,
     claims: Arc<Claims>,
+    journal: Arc<Journal>,
     stats: Arc<CommitStats>,
     pulse: Pulse,
 }
@@ -50,9 +52,13 @@ impl Ledger {
         limit: Duration,
     ) -> Result<(Self, LedgerThread), StateFault> {
         let (stats, pulse) = (Arc::new(CommitStats::default()), Pulse::default());
-        let start = Start { options, limit, stats: stats.clone(), pulse: pulse.clone() };
+        // Each delivery in it is in memory, and of those there are fewer than records may wait.
+        let journal = Arc::new(Journal::begin(&store.path, options.inbox_max)?);
+        let claims = Arc::new(Claims::new(journal.clone(), store.unresolved.clone()));
+        let (stats_of, pulse_of) = (stats.clone(), pulse.clone());
+        let start = Start { options, limit, stats: stats_of, pulse: pulse_of, journal: journal.clone() };
         let (inbox, thread) = commit::start(store.clone(), start)?;
-        Ok((Self { store, inbox, claims: Arc::default(), stats, pulse }, thread))
+        Ok((Self { store, inbox, claims, journal, stats, pulse }, thread))
     }
 
     /// Claims the right to deliver `key`, waiting while another delivery of it is under way.
@@ -117,6 +123,12 @@ impl Ledger {
             Err(TrySendError::Full(_)) => Err(StateFault::Overrun { bound: self.inbox.max_capacity() }),
             Err(TrySendError::Closed(_)) => Err(closed(&self.pulse)),
         }
+    }
+
+    /// How many deliveries may have been sent without their outcome's being on record.
+    #[must_use]
+    pub fn attempts_open(&self) -> usize {
+        self.journal.held()
     }
 
     /// The store beneath.

@@ -18,6 +18,7 @@ mod dangling;
 mod dead;
 mod dead_letters;
 mod dead_order;
+mod doubt;
 mod durability;
 mod envelope;
 mod event;
@@ -30,6 +31,8 @@ mod histogram;
 mod intake;
 mod intake_log;
 mod intake_place;
+mod journal;
+mod journal_file;
 mod learn;
 mod ledger;
 mod outcome;
@@ -49,11 +52,12 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod trace_parent;
+mod unresolved;
 #[cfg(test)]
 mod upgrade_tests;
 mod watchdog;
 
-pub use attempt::{FailedAttempt, HISTORY_MAX, History};
+pub use attempt::{FailedAttempt, HISTORY_MAX, History, Unclear};
 pub use brokers::{Brokers, Disabled, Paused};
 pub use checkpoint::{Checkpoint, Horizon, MARK_MAX};
 pub use claims::Claim;
@@ -71,6 +75,7 @@ pub use histogram::{BUCKETS, Histogram, Latency};
 pub use intake::{EmbeddedLog, IntakeOptions, IntakeRefusal};
 pub use intake_log::{IntakePost, IntakeRecord};
 pub use intake_place::IntakePlace;
+pub use journal::Mark;
 pub use ledger::Ledger;
 pub use outcome::{LedgerEntry, LedgerKey, Outcome};
 pub use position::Position;

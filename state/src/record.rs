@@ -69,6 +69,8 @@ pub enum Record {
     Checkpoint(Arc<str>, Checkpoint),
     /// A source is going to be read up to here; none when a run ends in good order.
     Horizon(Arc<str>, Option<Horizon>),
+    /// A run has got past the place up to which an earlier one may have sent a source.
+    Past(Arc<str>),
     /// A broker's spill is going to be sent up to this number; zero when a run ends in good order.
     DrainHorizon(Arc<str>, SpillSeq),
     /// A broker gets nothing any more, or again.
@@ -97,6 +99,7 @@ impl Record {
             Self::LetterRemoved(letter) => touched.push((DEAD, dead_letters::key_of(letter))),
             Self::Checkpoint(source, _) => touched.push((SOURCES, sources::key(b'c', source))),
             Self::Horizon(source, _) => touched.push((SOURCES, sources::key(b'h', source))),
+            Self::Past(source) => touched.push((SOURCES, sources::key(b'u', source))),
             Self::DrainHorizon(broker, _) => touched.push((BROKERS, brokers::key(b'h', broker))),
             Self::Disabled(broker, _) => touched.push((BROKERS, brokers::key(b'd', broker))),
             Self::Paused(broker, _) => touched.push((BROKERS, brokers::key(b'p', broker))),
@@ -110,12 +113,14 @@ impl Record {
         match self {
             Self::Delivered { key, digest, failed_attempts, spilled } => {
                 put_entry(store, key, Outcome::Delivered, *digest, *failed_attempts, now)?;
+                store.unresolved.settle(key)?;
                 unspill(store, spilled.as_ref())
             }
             Self::DeadLettered { letter, key, spilled } => {
                 store.dead.put(letter)?;
                 if let Some((key, digest)) = key {
                     put_entry(store, key, Outcome::DeadLettered, *digest, letter.history.attempts, now)?;
+                    store.unresolved.settle(key)?;
                 }
                 unspill(store, spilled.as_ref())
             }
@@ -154,6 +159,7 @@ impl Record {
                 if source.as_ref() == EmbeddedLog::SOURCE { store.intake.settle(checkpoint) } else { Ok(()) }
             }
             Self::Horizon(source, horizon) => store.sources.put_horizon(source, horizon.as_ref()),
+            Self::Past(source) => store.sources.put_doubt(source, None),
             Self::DrainHorizon(broker, seq) => store.brokers.put_drain_horizon(broker, *seq),
             Self::Disabled(broker, disabled) => store.brokers.put_disabled(broker, disabled.as_ref()),
             Self::Paused(broker, paused) => store.brokers.put_paused(broker, paused.as_ref()),

@@ -71,7 +71,7 @@ impl<'t> Salvage<'t> {
         self.write_if_full();
     }
 
-    /// An entry of `sources` or `brokers`, which stands there as it stood here.
+    /// An entry of `sources`, `brokers` or `unresolved`, which stands there as it stood here.
     pub(crate) fn bare(&mut self, tree: &'static str, key: &[u8], value: &[u8]) {
         if self.to.is_some() {
             self.bare.push((tree, key.to_vec(), value.to_vec()));
@@ -108,7 +108,11 @@ impl<'t> Salvage<'t> {
                 to.buckets.insert_at(&to.db, entry.at, key.as_bytes(), &entry.to_bytes()?)?;
             }
             for (tree, key, value) in bare {
-                let table = if tree == "sources" { to.sources.table() } else { to.brokers.table() };
+                let table = match tree {
+                    "sources" => to.sources.table(),
+                    "brokers" => to.brokers.table(),
+                    _ => to.unresolved.table(),
+                };
                 table.put_encoded(&key, &value)?;
             }
             Ok(())

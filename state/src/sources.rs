@@ -1,5 +1,5 @@
-//! How far each source has been settled (its checkpoint), how far it may have been read (its horizon), and, if it was ever
-//! moved, who has it.
+//! How far each source has been settled (its checkpoint), how far it may have been read (its horizon), up to where it may
+//! have been sent by a run of which no more is known (its doubt), and, if it was ever moved, who has it.
 
 use bincode::Encode;
 
@@ -45,12 +45,33 @@ impl Sources {
             .collect()
     }
 
-    /// How far `source` may have been read by a run that ended without notice; none after a run in good order.
+    /// How far the run under way may have read `source`. When the directory is opened it becomes a doubt, or is not needed
+    /// because the attempts journal says more.
     ///
     /// # Errors
     /// A fault of the store.
     pub fn horizon(&self, source: &str) -> Result<Option<Horizon>, StateFault> {
         self.0.get(&key(b'h', source))
+    }
+
+    /// Up to where `source` may have been sent by a run that left nothing more exact behind; none once a run has got past
+    /// it.
+    ///
+    /// # Errors
+    /// A fault of the store.
+    pub fn doubt(&self, source: &str) -> Result<Option<Horizon>, StateFault> {
+        self.0.get(&key(b'u', source))
+    }
+
+    /// Every source with a horizon.
+    pub(crate) fn horizons(&self) -> Result<Vec<(String, Horizon)>, StateFault> {
+        let horizons = self.0.range(vec![b'h']..vec![b'i']);
+        horizons
+            .map(|item| {
+                let (key, value) = item?;
+                Ok((String::from_utf8_lossy(&key[1..]).into_owned(), self.0.decode(&key, &value)?))
+            })
+            .collect()
     }
 
     /// Who has `source`, if it was ever moved. Ask before reading it.
@@ -82,7 +103,8 @@ impl Sources {
     /// In one: `source` is in other hands, and cannot be resumed here.
     pub(crate) fn give_away(&self, source: &str, custody: &Custody) -> Result<(), StateFault> {
         let moved = self.put_of(key(b'm', source), custody)?;
-        self.0.apply(&[moved, (key(b'c', source), None), (key(b'h', source), None)])
+        let gone = |kind| (key(kind, source), None);
+        self.0.apply(&[moved, gone(b'c'), gone(b'h'), gone(b'u')])
     }
 
     /// In one: `source` is in these hands, and is resumed here.
@@ -91,12 +113,12 @@ impl Sources {
         source: &str,
         custody: &Custody,
         checkpoint: &Checkpoint,
-        horizon: Option<&Horizon>,
+        doubt: Option<&Horizon>,
     ) -> Result<(), StateFault> {
         let mut changes =
             vec![self.put_of(key(b'm', source), custody)?, self.put_of(key(b'c', source), checkpoint)?];
-        if let Some(horizon) = horizon {
-            changes.push(self.put_of(key(b'h', source), horizon)?);
+        if let Some(doubt) = doubt {
+            changes.push(self.put_of(key(b'u', source), doubt)?);
         }
         self.0.apply(&changes)
     }
@@ -111,9 +133,17 @@ impl Sources {
     }
 
     pub(crate) fn put_horizon(&self, source: &str, horizon: Option<&Horizon>) -> Result<(), StateFault> {
-        let key = key(b'h', source);
-        match horizon {
-            Some(horizon) => self.0.put(&key, horizon),
+        self.put_place(b'h', source, horizon)
+    }
+
+    pub(crate) fn put_doubt(&self, source: &str, doubt: Option<&Horizon>) -> Result<(), StateFault> {
+        self.put_place(b'u', source, doubt)
+    }
+
+    fn put_place(&self, kind: u8, source: &str, place: Option<&Horizon>) -> Result<(), StateFault> {
+        let key = key(kind, source);
+        match place {
+            Some(place) => self.0.put(&key, place),
             None => self.0.remove(&key),
         }
     }

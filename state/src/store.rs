@@ -1,7 +1,8 @@
 //! The state directory: opened by one process at a time, in a known format, or refused with a reason.
 //!
-//! Layout: `lock` (held while a process runs), `sled/` (the database). Trees: `meta`, one `ledger-…` per time bucket,
-//! `spill`, `dead`, `dead-order`, `sources`, `brokers`, and one `intake-…` per segment of the intake log.
+//! Layout: `lock` (held while a process runs), `sled/` (the database), `attempts` (the attempts journal). Trees: `meta`, one
+//! `ledger-…` per time bucket, `spill`, `dead`, `dead-order`, `sources`, `brokers`, `unresolved`, and one `intake-…` per
+//! segment of the intake log.
 
 use std::{
     fmt,
@@ -22,6 +23,7 @@ use crate::{
     clock::{Clock, UnixMillis},
     dead_letters::DeadLetters,
     dead_order::DeadOrder,
+    doubt,
     durability::{Durability, Syncer},
     fault::StateFault,
     guard::guarded,
@@ -34,6 +36,7 @@ use crate::{
     sources::Sources,
     spill::Spill,
     table::Table,
+    unresolved::{self, Unresolved},
 };
 
 /// The format this version writes; one number for all trees and keys (values carry their own version byte). In format 1
@@ -73,6 +76,7 @@ pub struct Store {
     pub(crate) sources: Sources,
     pub(crate) brokers: Brokers,
     pub(crate) intake: Arc<IntakeLog>,
+    pub(crate) unresolved: Arc<Unresolved>,
     seal: Arc<Mutex<Seal>>,
     // Last, so that the lock is given up after the database is closed.
     _lock: Arc<File>,
@@ -132,6 +136,7 @@ impl Store {
             intake: Arc::new(IntakeLog::open(&db, &path, settled.as_ref(), accepted)?),
             sources,
             brokers: Brokers::new(open("brokers")?),
+            unresolved: Arc::new(Unresolved::open(open(unresolved::TREE)?)?),
             path: path.clone(),
             db,
             options,
@@ -140,6 +145,7 @@ impl Store {
         };
         store.verify(format, &meta)?;
         hand_over::recover(&store)?;
+        doubt::take_over(&store)?;
         Ok(store)
     }
 
@@ -179,6 +185,12 @@ impl Store {
     pub fn look_up(&self, key: &LedgerKey) -> Result<Option<LedgerEntry>, StateFault> {
         let value = self.buckets.get(key.as_bytes())?;
         value.map(|value| LedgerEntry::from_bytes(&value)).transpose()
+    }
+
+    /// Whether an earlier run may have sent `key`, whose outcome is not on record.
+    #[must_use]
+    pub fn is_unresolved(&self, key: &LedgerKey) -> bool {
+        self.unresolved.contains(key)
     }
 
     /// Writes `records`, in this order, and returns once they are durable; for tools that work while no line runs.

@@ -27,6 +27,7 @@ use crate::{
     store::{FORMAT, Store, lock, open_database, try_open_database},
     table::Table,
     tally::Groups,
+    unresolved,
 };
 
 /// What is in a state directory, and what should be and is not.
@@ -138,6 +139,9 @@ impl Surveyor<'_> {
             };
             let (differences, _) = self.noted(compared);
             self.survey.damage.extend(differences);
+        }
+        if let Some(unresolved) = self.table(db, unresolved::TREE) {
+            let _nothing_to_compare = self.copy_table(&unresolved, &spill)?;
         }
         self.read_intake(db, &all, &sources)
     }

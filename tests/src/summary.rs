@@ -33,6 +33,9 @@ pub struct PossibleRepeats {
     pub crash: u64,
     /// An attempt before it had no answer.
     pub no_answer: u64,
+    /// An attempt before it was refused.
+    #[serde(default)]
+    pub refusal: u64,
 }
 
 /// One line of `loadline --json dead list`.

@@ -17,7 +17,7 @@ use criterion::{BatchSize, BenchmarkGroup, BenchmarkId, Criterion, Throughput, m
 use futures::future::join_all;
 use stages::{
     Dedupe, Deliver, HttpClients, HttpOptions, Stage,
-    models::{Attempt, LoadFilter},
+    models::{Attempt, LoadFilter, Ordinal},
 };
 use state::{Clock, Durability};
 use std::time::Duration;
@@ -44,7 +44,15 @@ fn headers(group: &mut BenchmarkGroup<'_, WallTime>) {
     group.bench_function("headers", |bencher| {
         bencher.iter(|| {
             let event = turns.next()?.event();
-            terms.endpoint.headers(&event.event_id, 1_795_000_000, &event.body).ok()
+            terms
+                .endpoint
+                .headers(
+                    &event.event_id,
+                    1_795_000_000,
+                    &event.body,
+                    Ordinal { attempt: 1, may_repeat: false },
+                )
+                .ok()
         });
     });
 }

@@ -199,7 +199,11 @@ fn by_cause(out: &mut Exposition, brokers: &[BrokerStatus]) {
     });
     out.family("loadline_attempts_total", Counter, "Attempts that have ended, by outcome.", attempts);
     let repeats = brokers.iter().flat_map(|b| {
-        let causes = [("crash", b.repeats_after_crash), ("no-answer", b.repeats_after_no_answer)];
+        let causes = [
+            ("crash", b.repeats_after_crash),
+            ("no-answer", b.repeats_after_no_answer),
+            ("refusal", b.repeats_after_refusal),
+        ];
         causes.map(|(cause, count)| ([("broker", &*b.id), ("cause", cause)], count as f64))
     });
     let help = "Attempts that may have repeated one that was taken.";

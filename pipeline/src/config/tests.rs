@@ -49,7 +49,8 @@ fn signs_with_key(broker: &BrokerConfig) -> bool {
 /// What the broker signs the empty body of event `e` at zero with.
 fn signature(broker: &BrokerConfig) -> String {
     let endpoint = broker.endpoint(&Egress::default()).unwrap();
-    endpoint.headers("e", 0, b"").unwrap()["webhook-signature"].to_str().unwrap().to_owned()
+    let first = stages::models::Ordinal { attempt: 1, may_repeat: false };
+    endpoint.headers("e", 0, b"", first).unwrap()["webhook-signature"].to_str().unwrap().to_owned()
 }
 
 #[test]

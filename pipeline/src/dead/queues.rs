@@ -90,9 +90,10 @@ impl DiskQueues {
     }
 }
 
-/// Above the horizon of an earlier run, so that no new delivery is taken for one that run may have sent.
+/// Above what an earlier run may have sent, so that no new delivery is taken for one of those.
 fn first_free(store: &Store, broker: &str, next_seq: SpillSeq) -> Result<SpillSeq, StateFault> {
-    Ok(next_seq.max(store.brokers().drain_horizon(broker)?))
+    let brokers = store.brokers();
+    Ok(next_seq.max(brokers.drain_horizon(broker)?).max(brokers.doubt(broker)?))
 }
 
 impl Queues for DiskQueues {

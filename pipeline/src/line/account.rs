@@ -11,6 +11,7 @@ use state::{SpillSeq, SpillUsage};
 use super::{
     fill::Fill,
     limits::{Limits, Shared},
+    load::HORIZON_STEP,
 };
 
 /// One broker's deliveries on disk.
@@ -41,14 +42,14 @@ pub(super) struct Account {
     unloaded_since: Option<SpillSeq>,
     /// Counts the times memory was emptied.
     generation: u64,
-    /// Deliveries below this number may have been sent by a run that ended without notice.
-    pub(super) may_repeat_below: SpillSeq,
+    /// Deliveries below this number may have been sent by a run of which no more is known.
+    pub(super) in_doubt_below: SpillSeq,
     /// Deliveries below this number may be sent: that is on record.
     pub(super) horizon: SpillSeq,
 }
 
 impl Account {
-    pub(super) fn new(shared: Arc<Shared>, limits: &Limits, usage: SpillUsage, horizon: SpillSeq) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, limits: &Limits, usage: SpillUsage, doubt: SpillSeq) -> Self {
         shared.spill_bytes.fetch_add(usage.bytes, Ordering::Relaxed);
         shared.spill_deliveries.fetch_add(usage.deliveries, Ordering::Relaxed);
         Self {
@@ -57,8 +58,8 @@ impl Account {
             total_max: limits.spill_total_max,
             bytes: usage.bytes,
             deliveries: usage.deliveries,
-            // Above the horizon of an earlier run, so that no new delivery is taken for one of its own.
-            next_seq: usage.next_seq.max(horizon),
+            // Above the doubt that an earlier run has left, so that no new delivery is taken for one of its own.
+            next_seq: usage.next_seq.max(doubt),
             cursor: 0,
             unloaded: usage.deliveries,
             writing: BTreeMap::new(),
@@ -66,8 +67,8 @@ impl Account {
             gone: FxHashSet::default(),
             unloaded_since: None,
             generation: 0,
-            may_repeat_below: horizon,
-            horizon,
+            in_doubt_below: doubt,
+            horizon: 0,
         }
     }
 
@@ -133,6 +134,15 @@ impl Account {
         self.unloaded += 1;
         self.cursor = self.cursor.min(seq);
         self.unloaded_since = Some(self.unloaded_since.map_or(seq, |lowest| lowest.min(seq)));
+    }
+
+    /// `seq` is on disk, or goes there, and may be sent from memory: gives the number below which that has to be put on
+    /// record with it, if it is not on record yet.
+    pub(super) fn may_send(&mut self, seq: SpillSeq) -> Option<SpillSeq> {
+        (seq >= self.horizon).then(|| {
+            self.horizon = seq + HORIZON_STEP;
+            self.horizon
+        })
     }
 
     /// A read of up to the readable end begins; it is void if memory is emptied before it is done.
@@ -229,7 +239,15 @@ mod tests {
         let usage = SpillUsage { deliveries: 1, bytes: 1, next_seq: 7 };
         assert_eq!(account(&shared(), usage, 3).number(), 7);
         let mut account = account(&shared(), usage, 30);
-        assert_eq!((account.number(), account.number(), account.may_repeat_below), (30, 31, 30));
+        assert_eq!((account.number(), account.number(), account.in_doubt_below), (30, 31, 30));
+    }
+
+    #[test]
+    fn what_may_be_sent_from_memory_is_put_on_record_once_for_many() {
+        let mut account = account(&shared(), SpillUsage::default(), 30);
+        assert_eq!(account.may_send(30), Some(30 + HORIZON_STEP));
+        assert_eq!((account.may_send(31), account.may_send(30 + HORIZON_STEP - 1)), (None, None));
+        assert_eq!(account.may_send(30 + HORIZON_STEP), Some(30 + 2 * HORIZON_STEP));
     }
 
     #[test]

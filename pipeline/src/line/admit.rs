@@ -25,7 +25,7 @@ use super::{
 pub(super) struct Newcomer {
     broker: Arc<Broker>,
     usage: SpillUsage,
-    horizon: SpillSeq,
+    doubt: SpillSeq,
 }
 
 impl Newcomer {
@@ -35,14 +35,14 @@ impl Newcomer {
             broker.disabled_before(disabled.reason);
         }
         broker.health.set_paused(store.brokers().paused(&broker.id)?.is_some());
-        let horizon = store.brokers().drain_horizon(&broker.id)?;
-        Ok(Self { broker, usage, horizon })
+        let doubt = store.brokers().doubt(&broker.id)?;
+        Ok(Self { broker, usage, doubt })
     }
 
     /// Its slot; it is one of the line's brokers from now on.
     pub(super) fn slot(self, shared: &Arc<Shared>, limits: &Limits) -> Slot {
         shared.admit(self.broker.clone());
-        let account = Account::new(shared.clone(), limits, self.usage, self.horizon);
+        let account = Account::new(shared.clone(), limits, self.usage, self.doubt);
         Slot::new(self.broker, account)
     }
 }

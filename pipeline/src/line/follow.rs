@@ -7,6 +7,7 @@ use state::{Checkpoint, Ledger, Record};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
+    doubt::Doubt,
     fault::LineFault,
     partitions::{Partition, Partitions},
 };
@@ -44,10 +45,17 @@ impl Follow {
         Ok(())
     }
 
-    /// Writes the last watermark down and, if nothing may have been on the wire, that nothing can repeat.
+    /// Writes the last watermark down; which doubts it has passed; and, if the outcome of everything that was sent is on
+    /// record, that nothing can repeat.
     pub(super) async fn finish(mut self, in_order: bool, brokers: &[Arc<Broker>]) -> Result<(), LineFault> {
         let mut records = self.reached();
-        if in_order {
+        for (source, watermark) in &self.watermarks {
+            let doubt = Doubt::of(source, &self.ledger)?;
+            if watermark.borrow().as_ref().is_some_and(|cursor| doubt.is_passed_by(cursor)) {
+                records.push(Record::Past(source.clone()));
+            }
+        }
+        if in_order && self.ledger.attempts_open() == 0 {
             let sources = self.watermarks.iter().map(|(source, _)| source.clone());
             records.extend(sources.map(|source| Record::Horizon(source, None)));
             records.extend(brokers.iter().map(|broker| Record::DrainHorizon(broker.id.clone(), 0)));

@@ -1,7 +1,7 @@
 //! Reads a broker's deliveries back from disk, in order, when memory has room for them.
 //!
 //! Guarantees: no more is read than places and bytes were had for; before anything is given out that could be sent, it is on
-//! record that it may be (the drain horizon), so that a crash can tell what may repeat.
+//! record that it may be (the drain horizon), so that it is known what may repeat even if the attempts journal is lost.
 
 use std::{ops::Range, sync::Arc};
 
@@ -10,8 +10,8 @@ use state::{Ledger, Record, Spill, SpillSeq, SpilledDelivery, StateFault};
 
 use super::memory::{Body, Memory, Place, Room};
 
-/// How far ahead of what is read the drain horizon is set, so that it is written once for so many deliveries.
-const HORIZON_STEP: SpillSeq = 1024;
+/// How far ahead of what may be sent the drain horizon is set, so that it is written once for so many deliveries.
+pub(super) const HORIZON_STEP: SpillSeq = 1024;
 
 /// What to read.
 pub(super) struct Request {

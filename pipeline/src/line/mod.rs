@@ -17,6 +17,7 @@
 mod account;
 mod admit;
 mod command;
+mod doubt;
 mod ending;
 mod event;
 mod fault;

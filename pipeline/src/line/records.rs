@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use futures::{Stream, StreamExt, stream::BoxStream};
 use stages::models::RawRecord;
-use state::{Horizon, Ledger, Position, Record};
+use state::{Horizon, Ledger, Record};
 
 use super::{
+    doubt::Doubt,
     fault::LineFault,
     partitions::{Partition, Partitions},
     ticket::Ticket,
@@ -27,7 +28,7 @@ pub struct Records<Stream> {
 /// are unsettled at a time. Those of one partition keep their order; between partitions each takes its turn.
 ///
 /// # Errors
-/// A fault of the state, if the horizon of an earlier run cannot be read.
+/// A fault of the state, if what an earlier run may have sent cannot be read.
 pub fn records<S: Source>(
     source: S,
     others: Vec<S>,
@@ -48,28 +49,29 @@ fn of_one<S: Source>(
     ledger: &Ledger,
 ) -> Result<BoxStream<'static, Taken>, LineFault> {
     let Partition { source: name, tickets } = partition.clone();
-    let earlier = ledger.store().sources().horizon(&name)?;
+    let doubt = Doubt::of(&name, ledger)?;
     let (ledger, step) = (ledger.clone(), source.horizon_step());
-    let promise = Promise { ledger, source: name, step, earlier, promised: earlier };
+    let promise = Promise { ledger, source: name, step, promised: None };
     let state = (Box::pin(source.into_stream()), tickets, promise, false);
-    let stream = futures::stream::unfold(state, |(mut source, tickets, mut promise, ended)| async move {
-        if ended {
-            return None;
-        }
-        tickets.room().await;
-        let (item, ended) = match source.next().await? {
-            Err(fault) => (Err(LineFault::from(fault)), true),
-            Ok(SourceRecord { raw, next }) => match promise.cover(&next).await {
-                Err(fault) => (Err(fault), true),
-                Ok(()) => {
-                    let may_repeat = promise.may_repeat(&raw.position, &next);
-                    let ticket = tickets.issue(raw.position.clone(), next, may_repeat);
-                    (Ok((raw, ticket)), false)
-                }
-            },
-        };
-        Some((item, (source, tickets, promise, ended)))
-    });
+    let stream =
+        futures::stream::unfold(state, move |(mut source, tickets, mut promise, ended)| async move {
+            if ended {
+                return None;
+            }
+            tickets.room().await;
+            let (item, ended) = match source.next().await? {
+                Err(fault) => (Err(LineFault::from(fault)), true),
+                Ok(SourceRecord { raw, next }) => match promise.cover(&next).await {
+                    Err(fault) => (Err(fault), true),
+                    Ok(()) => {
+                        let may_repeat = doubt.covers(&raw.position, &next);
+                        let ticket = tickets.issue(raw.position.clone(), next, may_repeat);
+                        (Ok((raw, ticket)), false)
+                    }
+                },
+            };
+            Some((item, (source, tickets, promise, ended)))
+        });
     Ok(stream.boxed())
 }
 
@@ -78,23 +80,10 @@ struct Promise {
     ledger: Ledger,
     source: Arc<str>,
     step: u64,
-    /// As an earlier run left it, if it ended without notice.
-    earlier: Option<Horizon>,
     promised: Option<Horizon>,
 }
 
 impl Promise {
-    /// Whether an earlier run that ended without notice may have read the record at `position`. A source that cannot
-    /// resume (its mark is empty) begins a new epoch with each run: what is given to it again stands at the same
-    /// offset.
-    fn may_repeat(&self, position: &Position, next: &Cursor) -> bool {
-        let place = Horizon { epoch: position.epoch, offset: position.offset };
-        let comparable = |earlier: Horizon| {
-            if next.mark.is_empty() { Horizon { epoch: place.epoch, ..earlier } } else { earlier }
-        };
-        self.earlier.is_some_and(|earlier| place < comparable(earlier))
-    }
-
     /// Returns once everything before `next` is covered by what is on record.
     async fn cover(&mut self, next: &Cursor) -> Result<(), LineFault> {
         let reached = Horizon { epoch: next.epoch, offset: next.offset };

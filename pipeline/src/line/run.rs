@@ -1,8 +1,8 @@
 //! Runs a whole line: one intake, one thread per shard, one checkpoint behind the watermark.
 //!
 //! Guarantees: when this returns without a fault, every record read is settled, or on disk, or below nothing the
-//! checkpoint has passed; the horizons are removed only if nothing was on the wire. A fault ends it within [`PATIENCE`],
-//! whatever still waits for a disk that does not answer.
+//! checkpoint has passed; the horizons are removed only if the outcome of everything that was sent is on record. A
+//! fault ends it within [`PATIENCE`], whatever still waits for a disk that does not answer.
 
 use std::{
     collections::BTreeMap,

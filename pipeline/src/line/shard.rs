@@ -378,7 +378,7 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
         self.slots[index].broker.tally.spilled.add(write.shares.iter().flatten().count() as u64);
         let deliveries: Vec<SpilledDelivery> = write.deliveries.clone();
         write.deliveries.iter_mut().for_each(|delivery| delivery.event.body.clear());
-        let proofs = self.ack.settle_spilled(deliveries);
+        let proofs = self.ack.settle_spilled(deliveries, write.sent_below);
         self.events
             .push(Box::pin(async move { Event::Written { slot: index, proofs: proofs.await, write } }));
     }

@@ -159,7 +159,7 @@ impl Slot {
                 false => self.overflow.push_back(item),
             }
         } else if parked() && fits() {
-            let kept = self.copy_to_disk(item, clock, write);
+            let kept = self.keep_on_disk(item, clock, write);
             self.queue.push(kept);
         } else {
             self.queue.push(item);
@@ -175,8 +175,8 @@ impl Slot {
         let Self { queue, account, .. } = self;
         for item in queue.running_mut() {
             if room && matches!(item.origin, Origin::Live(_)) && item.delivery.progress.spill() {
-                let mut spilled = spilled(item, clock);
-                spilled.may_repeat = true;
+                let spilled = spilled(item, clock);
+                write.sent_below = write.sent_below.max(account.may_send(spilled.seq));
                 write.push(spilled, std::mem::replace(&mut item.origin, Origin::Disk), account);
             }
         }
@@ -235,7 +235,7 @@ impl Slot {
             std::iter::once(&item).chain(&behind).filter(|item| matches!(item.origin, Origin::Live(_)));
         let room = self.account.has_room(live.map(cost).sum());
         for item in std::iter::once(item).chain(behind) {
-            let kept = if room || item.rewrite { self.copy_to_disk(item, clock, write) } else { item };
+            let kept = if room || item.rewrite { self.keep_on_disk(item, clock, write) } else { item };
             self.queue.push(kept);
         }
     }
@@ -272,7 +272,7 @@ impl Slot {
             self.account.unloaded = self.account.unloaded.saturating_sub(1);
             let wait = spilled.not_before.saturating_sub(wall);
             let not_before = (wait > 0).then(|| now + Duration::from_millis(wait));
-            let may_repeat = spilled.seq < self.account.may_repeat_below;
+            let may_repeat = spilled.seq < self.account.in_doubt_below;
             let delivery = Delivery::from_spill(spilled, self.broker.clone(), may_repeat);
             self.queue.push(Item {
                 delivery,
@@ -344,12 +344,24 @@ impl Slot {
         write.unloaded.push(item);
     }
 
+    /// Writes a delivery to disk that stays in memory too, from where it is sent.
+    fn keep_on_disk(&mut self, item: Item, clock: &Clock, write: &mut Write) -> Item {
+        let (seq, before) = (item.delivery.seq, write.deliveries.len());
+        let item = self.copy_to_disk(item, clock, write);
+        if write.deliveries.len() > before {
+            write.sent_below = write.sent_below.max(self.account.may_send(seq));
+        }
+        item
+    }
+
     /// Writes a delivery to disk if it is not there as it should be, and gives it back, vouched for by the disk.
     fn copy_to_disk(&mut self, mut item: Item, clock: &Clock, write: &mut Write) -> Item {
         let live = matches!(item.origin, Origin::Live(_));
         if (live && item.delivery.progress.spill()) || item.rewrite {
             let spilled = spilled(&item, clock);
             write.push(spilled, std::mem::replace(&mut item.origin, Origin::Disk), &mut self.account);
+            // Its history goes with it, so the attempts journal need not say any more that it may have arrived.
+            write.marks.extend(item.delivery.progress.take_mark());
             item.rewrite = false;
         }
         item

@@ -111,8 +111,8 @@ impl Tickets {
         }
     }
 
-    /// Opens a place for the next record of the source; `may_repeat` if a run that ended without notice may have read
-    /// it before.
+    /// Opens a place for the next record of the source; `may_repeat` if an earlier run of which no more is known may
+    /// have sent it before.
     pub fn issue(&self, position: Position, next: Cursor, may_repeat: bool) -> Ticket {
         let newest = Horizon { epoch: next.epoch, offset: next.offset };
         let number = {
@@ -202,7 +202,7 @@ impl Tickets {
 }
 
 impl Ticket {
-    /// Whether an earlier run that ended without notice may have sent this record's deliveries already.
+    /// Whether an earlier run of which no more is known may have sent this record's deliveries already.
     #[must_use]
     pub fn may_repeat(&self) -> bool {
         self.may_repeat

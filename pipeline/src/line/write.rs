@@ -1,7 +1,7 @@
 //! A write to disk: items of memory enter, with who has vouched for them; what is to be written leaves, with what is given
 //! up once it is durable.
 
-use state::{Clock, Spill, SpilledDelivery};
+use state::{Clock, Mark, Spill, SpillSeq, SpilledDelivery};
 use tokio::time::Instant;
 
 use super::{
@@ -18,6 +18,10 @@ pub(super) struct Write {
     pub(super) shares: Vec<Option<Share>>,
     /// Items that leave memory; their permits are given back when the write is done.
     pub(super) unloaded: Vec<Item>,
+    /// Places in the attempts journal of deliveries that do not run: what is written here says the same of them.
+    pub(super) marks: Vec<Mark>,
+    /// With the write: up to which number what is on disk may be sent from memory.
+    pub(super) sent_below: Option<SpillSeq>,
 }
 
 impl Write {

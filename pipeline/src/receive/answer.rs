@@ -88,12 +88,14 @@ impl Desk {
             Plan::TakeAndLose => {
                 let taken = self.take(head, body);
                 self.control.tally().lose_answer();
-                if behaviour.lost_answer == LostAnswer::Hang {
-                    return self.hang().await;
-                }
+                let status = match behaviour.lost_answer {
+                    LostAnswer::Hang => return self.hang().await,
+                    LostAnswer::Fail => StatusCode::INTERNAL_SERVER_ERROR,
+                    LostAnswer::Status(status) => status,
+                };
                 self.wait(wait).await;
-                self.recorder.answered(&taken, StatusCode::INTERNAL_SERVER_ERROR);
-                Ok(plain(StatusCode::INTERNAL_SERVER_ERROR, ""))
+                self.recorder.answered(&taken, status);
+                Ok(plain(status, ""))
             }
             Plan::Throttle | Plan::Fail | Plan::Answer => {
                 let refusal = match plan {

@@ -66,6 +66,8 @@ pub enum LostAnswer {
     Fail,
     /// Nothing, until the caller gives up.
     Hang,
+    /// This status, which is no 2xx.
+    Status(StatusCode),
 }
 
 /// A behaviour that cannot be had.

@@ -236,10 +236,12 @@ pub struct BrokerStatus {
     pub opened: u64,
     /// Attempts that had to wait for its quota.
     pub quota_waits: u64,
-    /// Attempts that may have repeated one made just before a crash.
+    /// Attempts that may have repeated one of a run that ended before its outcome was on record.
     pub repeats_after_crash: u64,
     /// Attempts that may have repeated one that had no clear answer.
     pub repeats_after_no_answer: u64,
+    /// Attempts that may have repeated one that was refused.
+    pub repeats_after_refusal: u64,
 }
 
 /// A failed attempt.
@@ -380,6 +382,7 @@ impl BrokerStatus {
             quota_waits: quota.waits(),
             repeats_after_crash: counts.repeats_after_crash,
             repeats_after_no_answer: counts.repeats_after_no_answer,
+            repeats_after_refusal: counts.repeats_after_refusal,
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a failed attempt means: a status, an error or a timeout enters, a [`Failure`] leaves.
 //!
-//! `may_have_arrived` is false only where the event cannot have been taken: nothing was written, or the receiver said
-//! no. A cause never holds the URL, a header or anything of the answer but its status.
+//! `may_have_arrived` is false only where the event cannot have been taken, because nothing was written: a receiver can
+//! take an event and answer what it will. A cause never holds the URL, a header or anything of the answer but its status.
 
 use std::{error::Error, io, time::Duration};
 
@@ -33,7 +33,7 @@ pub(super) fn refused(status: StatusCode, pause: Option<Duration>) -> Failure {
         status: Some(status.as_u16()),
         cause: phrase(cause.trim_end()),
         retry_after: pause,
-        may_have_arrived: !(status.is_client_error() || status.is_redirection()),
+        may_have_arrived: true,
     }
 }
 
@@ -135,17 +135,17 @@ mod tests {
     fn every_status_has_its_kind() {
         use FailureKind::{Gone, Refused, Throttled, Transient};
         let table = [
-            (301, Transient, false),
-            (308, Transient, false),
-            (400, Refused, false),
-            (401, Refused, false),
-            (404, Refused, false),
-            (408, Transient, false),
-            (409, Refused, false),
-            (410, Gone, false),
-            (422, Refused, false),
-            (429, Throttled, false),
-            (499, Refused, false),
+            (301, Transient, true),
+            (308, Transient, true),
+            (400, Refused, true),
+            (401, Refused, true),
+            (404, Refused, true),
+            (408, Transient, true),
+            (409, Refused, true),
+            (410, Gone, true),
+            (422, Refused, true),
+            (429, Throttled, true),
+            (499, Refused, true),
             (500, Transient, true),
             (503, Transient, true),
             (504, Transient, true),

@@ -7,6 +7,7 @@ use crate::{
 };
 
 const SECOND: Duration = Duration::from_secs(1);
+const FIRST: Ordinal = Ordinal { attempt: 1, may_repeat: false };
 
 fn endpoint(url: &str, extra: &[(&str, &str)], egress: &Egress) -> Result<Endpoint, EndpointError> {
     let mut headers = HeaderMap::new();
@@ -90,13 +91,17 @@ fn everything_wrong_with_a_url_is_found_at_once() {
 
 #[test]
 fn extra_headers_replace_the_defaults() {
-    let plain =
-        endpoint("https://tms.example/", &[], &Egress::default()).unwrap().headers("e", 1, b"").unwrap();
+    let plain = endpoint("https://tms.example/", &[], &Egress::default())
+        .unwrap()
+        .headers("e", 1, b"", FIRST)
+        .unwrap();
     assert_eq!(plain["content-type"], "application/json");
     assert_eq!(plain["user-agent"], concat!("loadline/", env!("CARGO_PKG_VERSION")));
     let extra = [("Content-Type", "application/cloudevents+json"), ("X-Api-Key", "k"), ("user-agent", "u")];
-    let extra =
-        endpoint("https://tms.example/", &extra, &Egress::default()).unwrap().headers("e", 1, b"").unwrap();
+    let extra = endpoint("https://tms.example/", &extra, &Egress::default())
+        .unwrap()
+        .headers("e", 1, b"", FIRST)
+        .unwrap();
     let value = |name| extra[name].to_str().unwrap();
     assert_eq!(
         (value("content-type"), value("x-api-key"), value("user-agent")),
@@ -139,14 +144,14 @@ fn debug_shows_the_origin_and_no_secret() {
             .unwrap();
     let shown = format!("{endpoint:?}");
     assert!(shown.contains("https://tms.example:8443\"") && !shown.contains("t0ken"), "{shown}");
-    let headers = endpoint.headers("e", 1, b"").unwrap();
+    let headers = endpoint.headers("e", 1, b"", FIRST).unwrap();
     assert!(!format!("{headers:?}").contains("t0ken"));
 }
 
 #[test]
 fn setting_the_signature_does_not_grow_the_map() {
     let endpoint = endpoint("https://tms.example/", &[("x-key", "k")], &Egress::default()).unwrap();
-    let headers = endpoint.headers("a.b", 1_700_000_000, b"{}").unwrap();
+    let headers = endpoint.headers("a.b", 1_700_000_000, b"{}", FIRST).unwrap();
     assert_eq!((headers.len(), headers.capacity()), (endpoint.headers.len(), endpoint.headers.capacity()));
     assert_eq!(
         (&headers["webhook-id"], &headers["webhook-timestamp"]),

@@ -25,10 +25,12 @@ pub struct HealthCounts {
     pub opened: u64,
     /// Retries put off because the retry budget was empty.
     pub deferred: u64,
-    /// Attempts that may repeat one made just before a crash.
+    /// Attempts that may repeat one of a run that ended before its outcome was on record.
     pub repeats_after_crash: u64,
     /// Attempts that may repeat an earlier one whose answer never came.
     pub repeats_after_no_answer: u64,
+    /// Attempts that may repeat one that the receiver has refused: it may have taken it before it said so.
+    pub repeats_after_refusal: u64,
 }
 
 /// The counts as they grow.
@@ -46,6 +48,7 @@ pub(super) struct Counters {
     pub(super) deferred: AtomicU64,
     pub(super) repeats_after_crash: AtomicU64,
     pub(super) repeats_after_no_answer: AtomicU64,
+    pub(super) repeats_after_refusal: AtomicU64,
 }
 
 impl Counters {
@@ -64,6 +67,7 @@ impl Counters {
             deferred: get(&self.deferred),
             repeats_after_crash: get(&self.repeats_after_crash),
             repeats_after_no_answer: get(&self.repeats_after_no_answer),
+            repeats_after_refusal: get(&self.repeats_after_refusal),
         }
     }
 }

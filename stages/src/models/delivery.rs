@@ -8,10 +8,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use state::{
     BodyDigest, DeadLetter, Event, History, LedgerKey, SpillRef, SpillSeq, SpilledDelivery, TraceParent,
-    UnixMillis,
+    Unclear, UnixMillis,
 };
 
-use super::{Broker, Progress, ValidEvent};
+use super::{Broker, Exit, Fault, Progress, Step, ValidEvent};
 
 /// One event for one broker.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ pub struct Delivery {
     pub broker: Arc<Broker>,
     /// What has been tried before, in this run or an earlier one.
     pub history: History,
-    /// Whether an earlier run that ended without notice may have sent it already.
+    /// Whether an earlier run of which no more is known may have sent it already.
     pub may_repeat: bool,
     /// Its number among its broker's deliveries, in arrival order; the line gives it.
     pub seq: SpillSeq,
@@ -107,9 +107,41 @@ impl Delivery {
     /// Puts the delivery back to wait for another attempt, with the attempts made so far.
     pub fn put_back(&mut self, history: History) {
         self.history = history;
-        // An attempt has been made and counted; the history knows whether the next one may repeat it.
-        self.may_repeat = false;
+        // Once an attempt that may have arrived has been made and counted, the history knows.
+        self.may_repeat &= self.history.unclear().is_none();
         self.progress = Arc::new(self.progress.put_back());
+    }
+
+    /// An attempt goes out now: that is in the attempts journal when this returns, and it is counted if it may repeat one
+    /// that the receiver has taken. Gives what the receiver is told of it.
+    ///
+    /// # Errors
+    /// The attempts journal cannot be written.
+    pub fn begin_attempt(&self) -> Result<Ordinal, Fault> {
+        let (progress, health) = (&self.progress, &self.broker.health);
+        let unclear = self.history.unclear();
+        let after_crash = self.may_repeat || progress.is_unresolved();
+        if (after_crash || unclear.is_some()) && progress.count() {
+            match unclear {
+                _ if after_crash && progress.count_after_crash(self.may_repeat) => {
+                    health.on_repeat_after_crash()
+                }
+                Some(Unclear::NoAnswer) => health.on_repeat_after_no_answer(),
+                Some(Unclear::Refusal) => health.on_repeat_after_refusal(),
+                // Counted before it was put back on disk.
+                None => {}
+            }
+        }
+        progress.mark()?;
+        Ok(Ordinal {
+            attempt: self.history.attempts.saturating_add(1 + u32::from(after_crash)),
+            may_repeat: after_crash || unclear.is_some(),
+        })
+    }
+
+    /// Whether its broker may have taken it, as far as is known.
+    pub(crate) fn may_have_arrived(&self) -> bool {
+        self.may_repeat || self.progress.is_unresolved()
     }
 
     /// What the ledger knows it by.
@@ -128,6 +160,15 @@ impl Delivery {
     pub fn event(&self) -> &Event {
         self.event.event()
     }
+}
+
+/// What an attempt tells its receiver of those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ordinal {
+    /// Which attempt of the delivery it is, from 1, as far as is known.
+    pub attempt: u32,
+    /// Whether the receiver may have taken one of those before it.
+    pub may_repeat: bool,
 }
 
 /// A delivery the broker has not been given yet, by the ledger's word.
@@ -189,8 +230,9 @@ impl Permitted {
         self.0.delivery_mut().traceparent = Some(traceparent);
     }
 
-    /// The permit is spent; what remains may earn another.
-    pub(crate) fn spend(self) -> Fresh {
-        self.0
+    /// The permit is spent on an attempt that goes out now; what remains may earn another.
+    pub(crate) fn spend(self) -> Step<(Fresh, Ordinal)> {
+        let ordinal = self.delivery().begin_attempt().map_err(Exit::Fault)?;
+        Ok((self.0, ordinal))
     }
 }

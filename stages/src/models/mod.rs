@@ -11,7 +11,7 @@ mod verdict;
 
 pub use attempt::{Attempt, Failure, FailureKind};
 pub use broker::Broker;
-pub use delivery::{Delivery, Fresh, Permitted, Receipt};
+pub use delivery::{Delivery, Fresh, Ordinal, Permitted, Receipt};
 pub use progress::Progress;
 pub use raw::RawRecord;
 pub use shipment::{ShipmentEvent, ValidEvent};

@@ -5,7 +5,8 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU8, Ordering},
 };
 
-use state::{Claim, LedgerKey};
+use parking_lot::Mutex;
+use state::{Claim, LedgerKey, Mark, StateFault};
 
 const LIVE: u8 = 0;
 const SPILLED: u8 = 1;
@@ -13,12 +14,18 @@ const RECORDING: u8 = 2;
 const RECORDING_SPILLED: u8 = 3;
 
 /// Whether a delivery stands on disk, and whether its verdict is being recorded; holds its claim until it is dropped
-/// with the last clone of the delivery, which is after the verdict has been recorded.
+/// with the last clone of the delivery, which is after the verdict has been recorded; and its place in the attempts
+/// journal, from its first attempt until its outcome is on record.
 #[derive(Debug, Default)]
 pub struct Progress {
     claim: OnceLock<Claim>,
+    mark: Mutex<Option<Mark>>,
     state: AtomicU8,
     probe: AtomicBool,
+    /// Whether an attempt was counted as a possible repeat after which nothing can have arrived.
+    counted: AtomicBool,
+    /// Whether it was counted that an earlier run may have sent it.
+    after_crash: AtomicBool,
 }
 
 impl Progress {
@@ -30,7 +37,54 @@ impl Progress {
     /// The progress of the same delivery when it goes back to wait for another attempt: where it stands is kept, the
     /// claim is not. A delivery that waits with a claim could wait behind one that waits for the claim.
     pub(crate) fn put_back(&self) -> Self {
-        if self.is_spilled() { Self::spilled() } else { Self::default() }
+        let fresh = if self.is_spilled() { Self::spilled() } else { Self::default() };
+        Self {
+            mark: Mutex::new(self.take_mark()),
+            counted: AtomicBool::new(self.counted.load(Ordering::Relaxed)),
+            after_crash: AtomicBool::new(self.after_crash.load(Ordering::Relaxed)),
+            ..fresh
+        }
+    }
+
+    /// Notes in the attempts journal that an attempt goes out, unless it stands there already.
+    pub(crate) fn mark(&self) -> Result<(), StateFault> {
+        // One that was not claimed is not the ledger's.
+        let Some(claim) = self.claim.get() else { return Ok(()) };
+        let mut mark = self.mark.lock();
+        if mark.is_none() {
+            *mark = Some(claim.mark()?);
+        }
+        Ok(())
+    }
+
+    /// Its place in the attempts journal, if it has one, for whoever sees to it that it is given up.
+    #[must_use]
+    pub fn take_mark(&self) -> Option<Mark> {
+        self.mark.lock().take()
+    }
+
+    /// Notes that the attempt has failed, and whether anything can have arrived.
+    pub(crate) fn note_failure(&self, may_have_arrived: bool) {
+        if may_have_arrived {
+            self.counted.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether an earlier run may have sent it, by the attempts journal.
+    pub(crate) fn is_unresolved(&self) -> bool {
+        self.claim.get().is_some_and(Claim::is_unresolved)
+    }
+
+    /// Whether this attempt has to be counted: none that follows a counted one after which nothing can have arrived.
+    pub(crate) fn count(&self) -> bool {
+        !self.counted.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whether it has to be counted that an earlier run may have sent it: once.
+    pub(crate) fn count_after_crash(&self, in_doubt: bool) -> bool {
+        let unresolved = self.claim.get().is_some_and(Claim::count_once);
+        let first = !self.after_crash.swap(true, Ordering::Relaxed);
+        unresolved || (in_doubt && first)
     }
 
     /// Keeps the claim until the delivery is settled, put back or leaves memory.

@@ -20,7 +20,7 @@ impl Stage for Script {
     async fn run(&self, permitted: Permitted) -> Step<Attempt> {
         tokio::time::sleep(SECOND).await;
         let answer = self.0.lock().pop_front().expect("an attempt the script does not have");
-        let fresh = permitted.spend();
+        let (fresh, _) = permitted.spend()?;
         Ok(match answer {
             None => Attempt::Accepted(Receipt {
                 failed_attempts: fresh.delivery().history.attempts,
@@ -282,12 +282,21 @@ async fn possible_repeats_are_counted_by_their_cause() {
         fresh.delivery_mut().may_repeat = may_repeat;
         retry(QUICK, answers).run(fresh).await.unwrap();
         let counts = broker.health.counts();
-        (counts.repeats_after_crash, counts.repeats_after_no_answer)
+        (counts.repeats_after_crash, counts.repeats_after_no_answer, counts.repeats_after_refusal)
     };
-    assert_eq!(counts(false, vec![no(), None]).await, (0, 0));
-    assert_eq!(counts(true, vec![no(), None]).await, (1, 0));
-    assert_eq!(counts(false, vec![no_answer(), no(), None]).await, (0, 2));
-    assert_eq!(counts(true, vec![no_answer(), None]).await, (1, 1));
+    assert_eq!(counts(false, vec![no(), None]).await, (0, 0, 0));
+    assert_eq!(counts(true, vec![no(), None]).await, (1, 0, 0));
+    // Nothing arrived of the second: the third is the first that may repeat.
+    assert_eq!(counts(false, vec![no_answer(), no(), None]).await, (0, 1, 0));
+    assert_eq!(counts(false, vec![no_answer(), no_answer(), None]).await, (0, 2, 0));
+    assert_eq!(counts(true, vec![no_answer(), None]).await, (1, 1, 0));
+    for status in [302, 408, 429, 503] {
+        let refused = || {
+            Some(Failure { may_have_arrived: true, ..answer(FailureKind::Transient, status, None).unwrap() })
+        };
+        assert_eq!(counts(false, vec![refused(), None]).await, (0, 0, 1), "{status}");
+        assert_eq!(counts(false, vec![refused(), no_answer(), None]).await, (0, 1, 1), "{status}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,10 +26,13 @@ use crate::{
     store::Store,
 };
 
+/// How many digests stand in one frame.
+const UNRESOLVED_MAX: usize = 4_096;
+
 impl Store {
     /// Writes what this directory keeps for `source` to the new file `to`, and fences the source here.
     ///
-    /// The file holds its checkpoint and horizon, the deliveries of it that wait on disk, and the ledger within the dedupe
+    /// The file holds its checkpoint and doubt, the deliveries of it that wait on disk, and the ledger within the dedupe
     /// window, whatever source the entries come from: an entry does not say. Dead letters stay.
     ///
     /// # Errors
@@ -73,7 +76,7 @@ impl Store {
             generation,
             exported_at: self.options.clock.now(),
             checkpoint,
-            horizon: self.sources.horizon(source)?,
+            horizon: self.sources.doubt(source)?,
         })
     }
 
@@ -97,18 +100,19 @@ impl Store {
     }
 
     fn write_all(&self, header: &Header, file: File, path: &Path) -> Result<HandOver, HandOverFault> {
-        let mut writer = Writer::begin(file, path, header)?;
-        let mut horizon = (Arc::from(""), 0);
+        let unresolved = self.unresolved.digests();
+        let mut writer = Writer::begin(file, path, header, !unresolved.is_empty())?;
+        let mut doubt = (Arc::from(""), 0);
         for delivery in self.spill.all() {
             let mut delivery = delivery?;
             if delivery.event.position.source != header.source {
                 continue;
             }
-            if horizon.0 != delivery.broker {
-                horizon = (delivery.broker.clone(), self.brokers.drain_horizon(&delivery.broker)?);
+            if doubt.0 != delivery.broker {
+                doubt = (delivery.broker.clone(), self.brokers.doubt(&delivery.broker)?);
             }
-            // The horizon stays here, and the numbers are others where it goes.
-            delivery.may_repeat |= delivery.seq < horizon.1;
+            // The doubt stays here, and the numbers are others where it goes.
+            delivery.may_repeat |= delivery.seq < doubt.1;
             let entry = self.entry_of(&delivery)?;
             let (broker, value) = (delivery.broker.clone(), self.spill.encode(&delivery)?);
             writer.delivery(&MovedDelivery { broker, value, entry })?;
@@ -121,6 +125,10 @@ impl Store {
             if entry.outcome != Outcome::Spilled && entry.at >= oldest {
                 writer.entry(&KeptEntry { key: key.to_vec(), entry })?;
             }
+        }
+        // Not only this source's: a digest does not say. The others mean nothing where they go.
+        for digests in unresolved.chunks(UNRESOLVED_MAX) {
+            writer.unresolved(&digests.to_vec())?;
         }
         let (counts, bytes) = writer.finish()?;
         Ok(HandOver::new(header, counts, bytes))

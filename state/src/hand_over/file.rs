@@ -3,7 +3,8 @@
 //!
 //! Layout: [`MAGIC`]; the format's number, four bytes; frames; the SHA-256 of everything before it. A frame is a byte that
 //! says what it is, the length of what follows in four bytes, and a value as the state directory keeps values. First the
-//! header, then deliveries, then ledger entries, then how many there were. Numbers are big-endian.
+//! header, then deliveries, then ledger entries, then what may have been sent without an outcome, if there is anything, then
+//! how many deliveries and entries there were. Numbers are big-endian.
 //!
 //! Neither side holds more than one frame. Nothing is compressed: what fills the file are event ids and digests, which are
 //! mostly random, and a compressor would take longer than the disk.
@@ -25,12 +26,15 @@ use crate::{
     codec,
     fault::StateFault,
     outcome::LedgerEntry,
+    unresolved::KeyDigest,
 };
 
 /// What each file begins with.
 const MAGIC: &[u8; 16] = b"LOADLINE-HANDOVR";
-/// The format this version writes, and the newest it reads.
+/// The format of a file without unresolved deliveries, which every version reads.
 const FORMAT: u32 = 1;
+/// The format of a file with some, and the newest that is read.
+const WITH_UNRESOLVED: u32 = 2;
 /// The longest frame, in bytes: the longest value of a state directory, and room around it.
 const FRAME_MAX: u32 = (64 << 20) + (64 << 10);
 /// Bytes of a SHA-256.
@@ -42,6 +46,12 @@ const HEADER: u8 = 1;
 const DELIVERY: u8 = 2;
 const ENTRY: u8 = 3;
 const END: u8 = 4;
+const UNRESOLVED: u8 = 5;
+
+/// Where a frame stands among the others.
+fn rank(kind: u8) -> u8 {
+    if kind == END { u8::MAX } else { kind }
+}
 
 /// What is handed over.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -82,6 +92,8 @@ pub(super) struct Counts {
 pub(super) enum Frame {
     Delivery(MovedDelivery),
     Entry(KeptEntry),
+    /// Digests of the ledger keys of deliveries that may have been sent.
+    Unresolved(Vec<KeyDigest>),
 }
 
 /// Writes a file.
@@ -95,11 +107,17 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Begins a file; `path` is what it is called, for faults.
-    pub(super) fn begin(file: File, path: &Path, header: &Header) -> Result<Self, HandOverFault> {
+    pub(super) fn begin(
+        file: File,
+        path: &Path,
+        header: &Header,
+        unresolved: bool,
+    ) -> Result<Self, HandOverFault> {
+        let format = if unresolved { WITH_UNRESOLVED } else { FORMAT };
         let (out, path) = (BufWriter::with_capacity(256 << 10, file), path.to_owned());
         let mut writer = Self { out, path, digest: Sha256::new(), counts: Counts::default(), bytes: 0 };
         writer.write(MAGIC)?;
-        writer.write(&FORMAT.to_be_bytes())?;
+        writer.write(&format.to_be_bytes())?;
         writer.frame(HEADER, header)?;
         Ok(writer)
     }
@@ -112,6 +130,10 @@ impl Writer {
     pub(super) fn entry(&mut self, entry: &KeptEntry) -> Result<(), HandOverFault> {
         self.counts.entries += 1;
         self.frame(ENTRY, entry)
+    }
+
+    pub(super) fn unresolved(&mut self, digests: &Vec<KeyDigest>) -> Result<(), HandOverFault> {
+        self.frame(UNRESOLVED, digests)
     }
 
     /// Ends the file and returns once it outlives a loss of power, with what is in it and its length in bytes.
@@ -183,9 +205,9 @@ impl Reader {
         }
         let format = u32::from_be_bytes(reader.exactly()?);
         match format {
-            FORMAT => {}
+            FORMAT | WITH_UNRESOLVED => {}
             0 => return Err(foreign(&reader)),
-            found => return Err(HandOverFault::TooNew { path: reader.path, found, known: FORMAT }),
+            found => return Err(HandOverFault::TooNew { path: reader.path, found, known: WITH_UNRESOLVED }),
         }
         let header = match reader.frame()? {
             (HEADER, value) => reader.decode(&value)?,
@@ -206,6 +228,7 @@ impl Reader {
                 self.counts.entries += 1;
                 Ok(Some(Frame::Entry(self.decode(&value)?)))
             }
+            UNRESOLVED => Ok(Some(Frame::Unresolved(self.decode(&value)?))),
             END => {
                 let counts: Counts = self.decode(&value)?;
                 if counts != self.counts {
@@ -249,7 +272,10 @@ impl Reader {
     fn frame(&mut self) -> Result<(u8, Vec<u8>), HandOverFault> {
         let [kind] = self.exactly()?;
         let length = u32::from_be_bytes(self.exactly()?);
-        if kind < self.last || (kind == self.last && [HEADER, END].contains(&kind)) || length > FRAME_MAX {
+        if rank(kind) < rank(self.last)
+            || (kind == self.last && [HEADER, END].contains(&kind))
+            || length > FRAME_MAX
+        {
             return Err(
                 self.damaged(format!("a frame of kind {kind} and {length} bytes before byte {}", self.bytes))
             );

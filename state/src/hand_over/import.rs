@@ -2,7 +2,7 @@
 //!
 //! The durable steps: (1) the whole file is read, and everything that could refuse it is looked at; nothing has changed
 //! yet; (2) a mark that the source is arriving, and which numbers its deliveries will have; (3) deliveries and ledger
-//! entries; (4) in one, checkpoint, horizon, and the mark goes. After an end before (4) the source is not read here until
+//! entries; (4) in one, checkpoint, doubt, and the mark goes. After an end before (4) the source is not read here until
 //! the import is repeated, and the deliveries of (3) are taken back when the directory is opened.
 
 use std::{collections::BTreeMap, ops::Range, path::Path, sync::Arc};
@@ -166,6 +166,7 @@ impl Store {
         for (broker, usage) in incoming {
             // Above what an earlier run may have sent, so that no delivery is taken for one of its own.
             let first = self.spill.usage_of(broker)?.next_seq.max(self.brokers.drain_horizon(broker)?);
+            let first = first.max(self.brokers.doubt(broker)?);
             numbers.insert(broker.clone(), first..first + usage.deliveries);
         }
         let known = self.sources.custody(&header.source)?;
@@ -207,6 +208,7 @@ impl Store {
                             break;
                         }
                         Some(Frame::Entry(kept)) => merge(self, &kept.key, kept.entry, now)?,
+                        Some(Frame::Unresolved(digests)) => self.unresolved.add(&digests, now)?,
                         Some(Frame::Delivery(moved)) => {
                             let seq = numbers.get_mut(&moved.broker).and_then(Iterator::next);
                             let seq = seq.ok_or_else(|| changed(&reader))?;
@@ -232,10 +234,10 @@ impl Store {
     /// Step 4.
     pub(super) fn settle_in(&self, header: &Header) -> Result<(), HandOverFault> {
         // What was read here without being settled anywhere may have been sent as well.
-        let horizon = header.horizon.max(self.sources.horizon(&header.source)?);
+        let doubt = header.horizon.max(self.sources.doubt(&header.source)?);
         let custody = Custody { generation: header.generation, holding: Holding::Here };
         Ok(self.commit(|_now| {
-            self.sources.take_in(&header.source, &custody, &header.checkpoint, horizon.as_ref())
+            self.sources.take_in(&header.source, &custody, &header.checkpoint, doubt.as_ref())
         })?)
     }
 }

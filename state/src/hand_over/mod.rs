@@ -33,7 +33,7 @@ pub struct HandOver {
     pub generation: u64,
     /// Where it resumes.
     pub checkpoint: Checkpoint,
-    /// How far it may have been read by a run that ended without notice.
+    /// Up to where it may have been sent by a run that left nothing more exact behind.
     pub horizon: Option<Horizon>,
     /// Deliveries that wait on disk.
     pub deliveries: u64,

@@ -92,6 +92,9 @@ fn the_run_after_a_kill_counts_at_least_the_repeats_it_makes() {
         let counted = whole.possible_repeats.crash;
         assert_eq!(whole.possible_repeats.no_answer, 0, "round {round}: {repeats} repeats");
         assert!(counted >= repeats as u64, "round {round}: {repeats} repeats, {counted} counted");
+        // Besides what was taken, only what was on the wire and had not arrived yet.
+        let on_wire = CONCURRENCY as u64 * fleet.len() as u64;
+        assert!(counted <= repeats as u64 + on_wire, "round {round}: {repeats} repeats, {counted} counted");
         // Of each load one delivery is under way to a broker at a time: on the wire, or being recorded.
         assert!(given.repeats_of_a_load <= 1, "round {round}: {given:?}");
         assert!(counted == 0 || sent_before > 0 || repeats == 0);

@@ -15,6 +15,7 @@ mod exactly_once;
 mod full_disk;
 mod gone;
 mod http_intake;
+mod in_between;
 mod isolation;
 mod killed;
 mod moves;

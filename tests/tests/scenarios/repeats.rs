@@ -3,6 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use pipeline::receive::{Behaviour, LostAnswer};
+use reqwest::StatusCode;
 use tests::{Events, Fleet, Oracle, Site, Wants, now, until};
 
 #[test]
@@ -36,7 +37,8 @@ fn a_429_is_waited_out_as_long_as_it_asks_and_nothing_is_lost_over_it() {
     assert!(throttled <= 4, "{throttled} requests, and 4 may be on the wire");
     oracle.assert_exactly_once(&fleet);
     assert_eq!((summary.delivered, summary.dead_letters), (120, 0));
-    assert_eq!(summary.possible_repeats.no_answer, 0, "a 429 says that nothing was taken");
+    let repeats = summary.possible_repeats;
+    assert_eq!((repeats.no_answer, repeats.crash), (0, 0), "a 429 is an answer");
 }
 
 #[test]
@@ -67,6 +69,31 @@ fn events_whose_answer_was_lost_come_again_under_the_same_id_and_each_is_counted
     assert!(counted >= repeats.max(lost), "{repeats} repeats, {lost} lost answers, {counted} counted");
     assert_eq!((summary.delivered, summary.dead_letters, summary.spilled), (1_200, 0, 0));
     assert_eq!(summary.possible_repeats.crash, 0);
+}
+
+#[test]
+fn events_that_were_taken_and_refused_come_again_and_each_is_counted() {
+    for status in [408, 429, 302, 500, 503] {
+        let log = Events::new(93, 40).take(200);
+        let fleet = Fleet::start(1);
+        let oracle = Oracle::new(&log, &[Wants::all()]);
+        let mut site = Site::new(&fleet, &[Wants::all()]);
+        site.set("retry.budget_ratio", 10.0);
+        site.impatient();
+        site.set("breaker.failures", 1_000);
+        site.write(&log);
+        let lost_answer = LostAnswer::Status(StatusCode::from_u16(status).unwrap());
+        fleet.tms(0).behave(Behaviour { lost_answer_rate: 0.3, lost_answer, ..Behaviour::default() });
+
+        let summary = site.run().wait().summary();
+
+        let (repeats, counted) =
+            (oracle.assert_nothing_lost(&fleet).repeats as u64, summary.possible_repeats);
+        assert!(repeats > 0, "{status}");
+        let of_its_kind = if status == 500 { counted.no_answer } else { counted.refusal };
+        assert!(of_its_kind >= repeats, "{status}: {repeats} repeats, {counted:?}");
+        assert_eq!((summary.delivered, summary.dead_letters, counted.crash), (200, 0, 0), "{status}");
+    }
 }
 
 #[test]

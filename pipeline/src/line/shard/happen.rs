@@ -10,6 +10,7 @@ use stages::{
     Settled, Stage,
     models::{Delivery, Fault, Receipt},
 };
+use state::Mark;
 use tokio::time::Instant;
 
 use super::{
@@ -68,6 +69,7 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
                         share.settle(proof);
                     }
                 }
+                write.marks.into_iter().for_each(Mark::clear);
                 self.stir(slot);
             }
             Event::Replayed { replaying, proofs } => {
@@ -99,6 +101,9 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
         match end {
             Settled::Recorded(proof) => {
                 self.ending.moved(now);
+                if let Some(mark) = item.delivery.progress.take_mark() {
+                    mark.release();
+                }
                 match item.origin {
                     Origin::Live(share) => share.settle(proof),
                     Origin::Disk => slot.account.remove(item.delivery.seq, cost(&item)),

@@ -163,6 +163,7 @@ impl Stage for Wire {
     type Out = Attempt;
 
     async fn run(&self, fresh: Fresh) -> Step<Attempt> {
+        fresh.delivery().begin_attempt().map_err(Exit::Fault)?;
         let (under, call) = self.begin(&fresh);
         let (takes, end) = (self.script)(call);
         if !takes.is_zero() {
@@ -183,7 +184,8 @@ impl Stage for Wire {
         let retry_after = matches!(end, End::Throttled).then_some(Duration::from_millis(20));
         let failure = Failure {
             kind,
-            status: Some(500),
+            // An answer may have been taken, and these are not.
+            status: (kind == FailureKind::Refused).then_some(422),
             cause: "scripted".into(),
             retry_after,
             may_have_arrived: false,

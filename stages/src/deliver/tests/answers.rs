@@ -37,11 +37,11 @@ async fn every_2xx_is_an_acceptance() {
 #[tokio::test]
 async fn each_class_of_status_has_its_consequence() {
     let table: [(u16, FailureKind, bool, &str); 7] = [
-        (304, Transient, false, "304 not modified"),
-        (400, Refused, false, "400 bad request"),
-        (408, Transient, false, "408 request timeout"),
-        (410, Gone, false, "410 gone"),
-        (429, Throttled, false, "429 too many requests"),
+        (304, Transient, true, "304 not modified"),
+        (400, Refused, true, "400 bad request"),
+        (408, Transient, true, "408 request timeout"),
+        (410, Gone, true, "410 gone"),
+        (429, Throttled, true, "429 too many requests"),
         (500, Transient, true, "500 internal server error"),
         (503, Transient, true, "503 service unavailable"),
     ];
@@ -84,10 +84,7 @@ async fn a_redirect_is_a_failure_and_its_target_gets_nothing() {
         })
         .await;
         let failure = failure(attempt_at(receiver.address, LONG).await);
-        assert_eq!(
-            (failure.kind, failure.status, failure.may_have_arrived),
-            (Transient, Some(status), false)
-        );
+        assert_eq!((failure.kind, failure.status, failure.may_have_arrived), (Transient, Some(status), true));
     }
     assert!(target.seen().is_empty());
 }
@@ -122,7 +119,7 @@ async fn a_slow_body_times_out_unless_the_status_said_no_already() {
     })
     .await;
     let gone = failure(attempt_at(gone, MEDIUM).await);
-    assert_eq!((gone.kind, gone.status, gone.may_have_arrived), (Gone, Some(410), false));
+    assert_eq!((gone.kind, gone.status, gone.may_have_arrived), (Gone, Some(410), true));
 }
 
 #[tokio::test]

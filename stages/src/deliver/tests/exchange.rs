@@ -2,8 +2,10 @@
 
 use http::Response;
 use standardwebhooks::Webhook;
+use state::FailedAttempt;
 
 use super::{receiver::Receiver, *};
+use crate::testing::fresh;
 
 #[tokio::test]
 async fn the_bytes_arrive_unchanged_with_the_right_headers() {
@@ -21,6 +23,39 @@ async fn the_bytes_arrive_unchanged_with_the_right_headers() {
     assert!(!seen.headers.contains_key("accept-encoding") && !seen.headers.contains_key("referer"));
     Webhook::new(SECRETS[0]).unwrap().verify(&seen.body, &seen.headers).unwrap();
     Webhook::new(SECRETS[1]).unwrap().verify(&seen.body, &seen.headers).unwrap_err();
+}
+
+#[tokio::test]
+async fn a_receiver_is_told_which_attempt_it_is_and_whether_it_may_repeat_one_it_has_taken() {
+    let receiver = Receiver::start(|| Response::new("")).await;
+    let broker = broker_at(&format!("http://{}/", receiver.address), signer(&SECRETS[..1]), LONG);
+    let attempt = |status: Option<u16>, may_have_arrived: bool| {
+        let cause = "scripted".to_owned();
+        let mut fresh = fresh(&broker);
+        fresh.delivery_mut().history.push(FailedAttempt { at: 0, status, cause, may_have_arrived }, true);
+        fresh
+    };
+    let after_crash = {
+        let mut fresh = fresh(&broker);
+        fresh.delivery_mut().may_repeat = true;
+        fresh
+    };
+    let attempts =
+        [fresh(&broker), attempt(None, false), attempt(None, true), attempt(Some(429), true), after_crash];
+    for fresh in attempts {
+        assert_accepted(&deliver().run(fresh.permit()).await.unwrap());
+    }
+    let told = receiver.seen().into_iter().map(|seen| {
+        let header = |name| seen.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+        (header("loadline-attempt").unwrap(), header("loadline-may-repeat"))
+    });
+    let expected = [("1", false), ("2", false), ("2", true), ("2", true), ("2", true)];
+    let expected =
+        expected.map(|(attempt, repeats)| (attempt.to_owned(), repeats.then(|| "true".to_owned())));
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+    let counts = broker.health.counts();
+    let counted = (counts.repeats_after_crash, counts.repeats_after_no_answer, counts.repeats_after_refusal);
+    assert_eq!(counted, (1, 1, 1), "each that was told so");
 }
 
 #[tokio::test]

@@ -111,7 +111,7 @@ async fn a_file_that_changes_while_it_is_imported_leaves_nothing_to_deliver() {
     let whole = std::fs::read(from.file()).unwrap();
     let partial = from.dir.path().join("other");
     let file = std::fs::File::create(&partial).unwrap();
-    file::Writer::begin(file, &partial, &header).unwrap().finish().unwrap();
+    file::Writer::begin(file, &partial, &header, false).unwrap().finish().unwrap();
     std::fs::write(from.file(), std::fs::read(&partial).unwrap()).unwrap();
     let fault = store.take_in(reader, &header, numbers).unwrap_err();
     assert!(matches!(fault, HandOverFault::Changed { .. }), "{fault}");

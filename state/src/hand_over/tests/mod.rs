@@ -102,7 +102,7 @@ pub(super) fn contents(store: &Store) -> impl PartialEq + std::fmt::Debug + use<
     let sources: Vec<_> = [SOURCE, OTHER]
         .map(|source| {
             let of = store.sources();
-            (of.checkpoint(source).unwrap(), of.horizon(source).unwrap(), of.custody(source).unwrap())
+            (of.checkpoint(source).unwrap(), of.doubt(source).unwrap(), of.custody(source).unwrap())
         })
         .into_iter()
         .collect();
@@ -148,7 +148,7 @@ async fn what_one_directory_had_the_other_has() {
     assert_eq!(exported.bytes, std::fs::metadata(from.file()).unwrap().len());
     assert_eq!((ids(&store, "a"), ids(&store, "ab").len()), (vec!["stays".to_owned()], 0));
     assert_eq!(store.sources().checkpoint(SOURCE).unwrap(), None, "the checkpoint must not be usable");
-    assert_eq!(store.sources().horizon(SOURCE).unwrap(), None);
+    assert_eq!(store.sources().doubt(SOURCE).unwrap(), None);
     assert_eq!(store.sources().checkpoint(OTHER).unwrap(), Some(checkpoint(77)));
     let kept = |id: &str| store.look_up(&LedgerKey::new("a", id)).unwrap().map(|entry| entry.outcome);
     assert_eq!((kept("taken"), kept("stays")), (Some(Outcome::Delivered), Some(Outcome::Spilled)));
@@ -161,7 +161,7 @@ async fn what_one_directory_had_the_other_has() {
     let imported = import(&store, &from.file()).unwrap();
     assert_eq!(imported, exported);
     assert_eq!(store.sources().checkpoint(SOURCE).unwrap(), Some(checkpoint(1_000)));
-    assert_eq!(store.sources().horizon(SOURCE).unwrap(), Some(Horizon { epoch: 0, offset: 2_024 }));
+    assert_eq!(store.sources().doubt(SOURCE).unwrap(), Some(Horizon { epoch: 0, offset: 2_024 }));
     assert_eq!(ids(&store, "a"), ["earlier", "first", "second"]);
     let of_a = store.spill().read(&Arc::from("a"), 5..7, 9).unwrap();
     // The first may have been sent by the run that was killed, the second not.
