@@ -25,6 +25,7 @@ mod event;
 mod fault;
 #[cfg(test)]
 mod fault_tests;
+mod files;
 mod guard;
 mod hand_over;
 mod histogram;
@@ -70,6 +71,7 @@ pub use dead_letters::{DeadCounts, DeadLetters, RecordedLetter};
 pub use durability::Durability;
 pub use event::{BodyDigest, Event};
 pub use fault::StateFault;
+pub use files::{FileLoss, FileRecord, Home, MetFile, SourceFiles};
 pub use hand_over::{Arrival, HandOver, HandOverFault};
 pub use histogram::{BUCKETS, Histogram, Latency};
 pub use intake::{EmbeddedLog, IntakeOptions, IntakeRefusal};

@@ -11,6 +11,7 @@ use crate::{
     dead_letters,
     event::BodyDigest,
     fault::StateFault,
+    files::FileRecord,
     intake::EmbeddedLog,
     intake_log::IntakePost,
     outcome::{LedgerEntry, LedgerKey, Outcome},
@@ -67,6 +68,8 @@ pub enum Record {
     Accepted(IntakePost),
     /// A source has been settled up to here.
     Checkpoint(Arc<str>, Checkpoint),
+    /// Something of a source's files.
+    File(Arc<str>, FileRecord),
     /// A source is going to be read up to here; none when a run ends in good order.
     Horizon(Arc<str>, Option<Horizon>),
     /// A run has got past the place up to which an earlier one may have sent a source.
@@ -100,6 +103,7 @@ impl Record {
             Self::Checkpoint(source, _) => touched.push((SOURCES, sources::key(b'c', source))),
             Self::Horizon(source, _) => touched.push((SOURCES, sources::key(b'h', source))),
             Self::Past(source) => touched.push((SOURCES, sources::key(b'u', source))),
+            Self::File(source, file) => touched.push((SOURCES, sources::file_key(source, file))),
             Self::DrainHorizon(broker, _) => touched.push((BROKERS, brokers::key(b'h', broker))),
             Self::Disabled(broker, _) => touched.push((BROKERS, brokers::key(b'd', broker))),
             Self::Paused(broker, _) => touched.push((BROKERS, brokers::key(b'p', broker))),
@@ -158,6 +162,7 @@ impl Record {
                 store.sources.put_checkpoint(source, checkpoint)?;
                 if source.as_ref() == EmbeddedLog::SOURCE { store.intake.settle(checkpoint) } else { Ok(()) }
             }
+            Self::File(source, file) => store.sources.put_file(source, file),
             Self::Horizon(source, horizon) => store.sources.put_horizon(source, horizon.as_ref()),
             Self::Past(source) => store.sources.put_doubt(source, None),
             Self::DrainHorizon(broker, seq) => store.brokers.put_drain_horizon(broker, *seq),

@@ -1,14 +1,22 @@
 //! How far each source has been settled (its checkpoint), how far it may have been read (its horizon), up to where it may
 //! have been sent by a run of which no more is known (its doubt), and, if it was ever moved, who has it.
 
-use bincode::Encode;
+use std::ops::Range;
+
+use bincode::{Decode, Encode};
 
 use crate::{
     checkpoint::{Checkpoint, Horizon},
     custody::Custody,
     fault::StateFault,
+    files::{FileLoss, FileRecord, MetFile, SourceFiles},
     table::{Change, Table},
 };
+
+/// How many files that were left behind the checkpoint are remembered: more than a directory of rotated files has.
+const MET_MAX: usize = 512;
+/// How many losses are remembered.
+const LOST_MAX: usize = 32;
 
 /// The checkpoints and horizons of all sources.
 #[derive(Clone, Debug)]
@@ -96,6 +104,58 @@ impl Sources {
             .collect()
     }
 
+    /// What is on record of the files of `source`.
+    ///
+    /// # Errors
+    /// A fault of the store.
+    pub fn files(&self, source: &str) -> Result<SourceFiles, StateFault> {
+        Ok(SourceFiles {
+            home: self.0.get(&key(b'g', source))?,
+            met: self.all(of(b'f', source))?,
+            lost: self.losses(source)?,
+        })
+    }
+
+    /// What was lost of the files of `source` before it was read, the last of it.
+    ///
+    /// # Errors
+    /// A fault of the store.
+    pub fn losses(&self, source: &str) -> Result<Vec<FileLoss>, StateFault> {
+        self.all(of(b'l', source))
+    }
+
+    fn all<T: Decode<()>>(&self, keys: Range<Vec<u8>>) -> Result<Vec<T>, StateFault> {
+        let found = self.0.range(keys).map(|item| {
+            let (key, value) = item?;
+            self.0.decode(&key, &value)
+        });
+        found.collect()
+    }
+
+    /// What of this need not be remembered any more: files long before the checkpoint, and old losses.
+    ///
+    /// # Errors
+    /// A fault of the store.
+    pub fn forgettable(&self, source: &str) -> Result<Vec<FileRecord>, StateFault> {
+        let settled = self.checkpoint(source)?.map_or(0, |checkpoint| checkpoint.epoch);
+        let met: Vec<MetFile> = self.all(numbered(b'f', source, &[0])..numbered(b'f', source, &[settled]))?;
+        let lost = self.losses(source)?;
+        let met =
+            met[..met.len().saturating_sub(MET_MAX)].iter().map(|met| FileRecord::MetForgotten(met.epoch));
+        let lost = &lost[..lost.len().saturating_sub(LOST_MAX)];
+        Ok(met.chain(lost.iter().map(|loss| FileRecord::LostForgotten(loss.epoch, loss.from))).collect())
+    }
+
+    pub(crate) fn put_file(&self, source: &str, file: &FileRecord) -> Result<(), StateFault> {
+        let key = file_key(source, file);
+        match file {
+            FileRecord::Home(home) => self.0.put(&key, home),
+            FileRecord::Met(met) => self.0.put(&key, met),
+            FileRecord::Lost(loss) => self.0.put(&key, loss),
+            FileRecord::MetForgotten(_) | FileRecord::LostForgotten(..) => self.0.remove(&key),
+        }
+    }
+
     pub(crate) fn put_custody(&self, source: &str, custody: &Custody) -> Result<(), StateFault> {
         self.0.put(&key(b'm', source), custody)
     }
@@ -149,8 +209,74 @@ impl Sources {
     }
 }
 
+/// The key of something of a source that there are several of. No name of a file has the zero that stands between.
+fn numbered(kind: u8, source: &str, numbers: &[u64]) -> Vec<u8> {
+    let mut key = key(kind, source);
+    key.push(0);
+    numbers.iter().for_each(|number| key.extend_from_slice(&number.to_be_bytes()));
+    key
+}
+
+/// Where something of a source's files stands.
+pub(crate) fn file_key(source: &str, file: &FileRecord) -> Vec<u8> {
+    match file {
+        FileRecord::Home(_) => key(b'g', source),
+        FileRecord::Met(MetFile { epoch, .. }) | FileRecord::MetForgotten(epoch) => {
+            numbered(b'f', source, &[*epoch])
+        }
+        FileRecord::Lost(FileLoss { epoch, from, .. }) | FileRecord::LostForgotten(epoch, from) => {
+            numbered(b'l', source, &[*epoch, *from])
+        }
+    }
+}
+
+/// All such keys of a source.
+fn of(kind: u8, source: &str) -> Range<Vec<u8>> {
+    let mut end = key(kind, source);
+    end.push(1);
+    numbered(kind, source, &[])..end
+}
+
 pub(crate) fn key(kind: u8, source: &str) -> Vec<u8> {
     let mut key = vec![kind];
     key.extend_from_slice(source.as_bytes());
     key
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Durability, FileLoss, FileRecord, Home, MetFile, Record, Store, checkpoint::Checkpoint};
+
+    #[test]
+    fn files_are_kept_by_their_epochs_and_what_is_not_settled_is_never_forgettable() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), crate::tests::options(Durability::Process)).unwrap();
+        let met = |epoch| MetFile { epoch, mark: vec![7; 35], len: None };
+        let put = |record| store.put_all(&[Record::File("file:e".into(), record)]).unwrap();
+        put(FileRecord::Home(Home { directory: 9, before: vec![vec![1, 2]] }));
+        (0..600).for_each(|epoch| put(FileRecord::Met(met(epoch))));
+        put(FileRecord::Met(MetFile { len: Some(12), ..met(3) }));
+        let other = Record::File("file:e2".into(), FileRecord::Met(met(0)));
+        store.put_all(&[other]).unwrap();
+
+        assert_eq!(store.sources().forgettable("file:e").unwrap(), []);
+        let files = store.sources().files("file:e").unwrap();
+        assert_eq!((files.met.len(), files.met[3].len, files.met[599].epoch), (600, Some(12), 599));
+        assert_eq!(files.home.unwrap().before, [[1, 2]]);
+
+        let checkpoint = Checkpoint { epoch: 590, offset: 0, mark: Vec::new() };
+        store.put_all(&[Record::Checkpoint("file:e".into(), checkpoint)]).unwrap();
+        let forget = || store.sources().forgettable("file:e").unwrap().into_iter().for_each(put);
+        forget();
+        let epochs: Vec<_> = store.sources().files("file:e").unwrap().met;
+        assert_eq!((epochs[0].epoch, epochs.len()), (590 - super::MET_MAX as u64, super::MET_MAX + 10));
+
+        let loss = |epoch| FileLoss { epoch, from: 5, at: 1, what: "gone".to_owned() };
+        (0..40).for_each(|epoch| put(FileRecord::Lost(loss(epoch))));
+        put(FileRecord::Lost(loss(39)));
+        forget();
+        let lost = store.sources().files("file:e").unwrap().lost;
+        assert_eq!((lost.len(), lost[0].epoch), (super::LOST_MAX, 8));
+        assert_eq!(store.sources().checkpoints().unwrap().len(), 1);
+    }
 }
