@@ -20,9 +20,9 @@ use crate::{
     reload::{Reloader, Requests},
     roster::Roster,
     source::{
-        Connected, Door, FileOptions, FileSource, FluvioOptions, FluvioSource, HttpSource, Listener,
-        PartitionClient, PartitionCounts, ReadLimits, Source, SourceFault, StdinSource, Token,
-        connect_fluvio, refuse_moved,
+        Connected, Door, FileCounts, FileMemory, FileOptions, FileSource, FluvioOptions, FluvioSource,
+        HttpSource, Listener, PartitionClient, PartitionCounts, ReadLimits, Source, SourceFault, StdinSource,
+        Token, connect_fluvio, refuse_moved,
     },
     stop::Stop,
     summary::Summary,
@@ -90,6 +90,8 @@ pub struct View {
     pub listening: Option<SocketAddr>,
     /// What the source tells of each partition, in the line's order, if it is `fluvio`.
     pub partitions: Vec<Arc<PartitionCounts>>,
+    /// What has happened to the file, if the source is one.
+    pub file: Option<Arc<FileCounts>>,
     /// What has become of the spans, if they are wanted.
     pub spans: Option<Arc<SpanCounts>>,
     /// What has been published of the dead letters, if they are.
@@ -125,7 +127,9 @@ pub async fn run_reloading(
     let letters = publisher.as_ref().map(Publisher::counts);
     let mut at_once = stop.clone();
     let run = Run { config, parts: &parts, requests: &mut requests, letters, fail_fast, stop };
+    let mut file = None;
     let outcome = run.deliver(|view| {
+        file.clone_from(&view.file);
         if let Some(admin) = &admin {
             admin.watch(view.clone());
         }
@@ -143,7 +147,7 @@ pub async fn run_reloading(
     if fault.as_ref().and_then(RunFault::of_state).is_some_and(StateFault::keeps_open) {
         parts.ledger.store().never_close();
     }
-    let closing = Closing { parts, admin, publisher, at_once: &mut at_once };
+    let closing = Closing { parts, admin, publisher, file, at_once: &mut at_once };
     let ended = tokio::select! {
         ended = closing.end(report) => ended,
         late = given_up(&pulse, fault.is_some()) => Err(late.into()),
@@ -165,6 +169,7 @@ struct Closing<'r> {
     parts: Parts,
     admin: Option<Admin>,
     publisher: Option<Publisher>,
+    file: Option<Arc<FileCounts>>,
     at_once: &'r mut Stop,
 }
 
@@ -172,7 +177,7 @@ impl Closing<'_> {
     /// Publishes, answers and writes what is left, closes the state, and sums up. Without a report, which is after a fault,
     /// there is nothing to sum up, and the next run publishes what is left.
     async fn end(self, report: Option<LineReport>) -> Result<Summary, RunFault> {
-        let Self { parts, admin, publisher, at_once } = self;
+        let Self { parts, admin, publisher, file, at_once } = self;
         // While it can still be asked how that goes.
         let unpublished = match publisher.filter(|_| report.is_some()) {
             Some(publisher) => Some(publisher.finish(at_once).await),
@@ -184,7 +189,7 @@ impl Closing<'_> {
         }
         let summary = report.map(|report| {
             Summary::new(&report, &parts.ack.tally(), &parts.brokers.all(), &parts.ledger)
-                .map(|summary| Summary { unpublished, ..summary })
+                .map(|summary| Summary { unpublished, ..summary.with_losses(file.as_deref()) })
         });
         let Parts { ledger, thread, ack, telemetry, .. } = parts;
         if let Some(telemetry) = telemetry {
@@ -217,11 +222,13 @@ struct Opened<S> {
     resumed_at: Option<u64>,
     listening: Option<SocketAddr>,
     partitions: Vec<Arc<PartitionCounts>>,
+    file: Option<Arc<FileCounts>>,
 }
 
 impl<S> Opened<S> {
     fn new(source: S) -> Self {
-        Self { source, others: Vec::new(), resumed_at: None, listening: None, partitions: Vec::new() }
+        let (others, partitions) = (Vec::new(), Vec::new());
+        Self { source, others, resumed_at: None, listening: None, partitions, file: None }
     }
 }
 
@@ -231,13 +238,16 @@ impl Run<'_> {
         let SourceConfig { kind, record_max } = &self.config.source;
         let limits = ReadLimits { record_bytes_max: *record_max, ..ReadLimits::default() };
         match kind {
-            SourceKind::File { path, follow, poll } => {
+            SourceKind::File { path, follow, poll, rotated, on_unknown } => {
                 let name = FileSource::name_of(path);
-                let checkpoint = self.parts.ledger.store().sources().checkpoint(&name)?;
-                let options = FileOptions { limits, poll: *poll, ..FileOptions::default() };
-                let resumed_at = checkpoint.as_ref().map(|checkpoint| checkpoint.offset);
-                let source = FileSource::open(path, *follow, checkpoint, options, clock).await?;
-                self.over(Opened { resumed_at, ..Opened::new(source) }, started).await
+                let memory = FileMemory::of(&self.parts.ledger, &name)?;
+                let (rotated, on_unknown) = (rotated.clone(), *on_unknown);
+                let options =
+                    FileOptions { limits, poll: *poll, rotated, on_unknown, ..FileOptions::default() };
+                let resumed_at = memory.checkpoint.as_ref().map(|checkpoint| checkpoint.offset);
+                let source = FileSource::open(path, *follow, memory, options, clock).await?;
+                let file = Some(source.counts());
+                self.over(Opened { resumed_at, file, ..Opened::new(source) }, started).await
             }
             SourceKind::Http(http) => self.posted(http, started).await,
             SourceKind::Stdin => {
@@ -324,7 +334,7 @@ impl Run<'_> {
     /// records.
     async fn over(
         self,
-        Opened { source, others, resumed_at, listening, partitions }: Opened<impl Source>,
+        Opened { source, others, resumed_at, listening, partitions, file }: Opened<impl Source>,
         started: impl FnOnce(View),
     ) -> Result<LineReport, RunFault> {
         let Self { config, parts, requests, letters, stop, .. } = self;
@@ -335,7 +345,18 @@ impl Run<'_> {
         let line = parts.line(config).run(records, stop, |line| {
             // The one that waits for it is below.
             drop(watched.send(line.clone()));
-            started(View { line, brokers, tally, resumed_at, listening, partitions, spans, letters, pulse });
+            started(View {
+                line,
+                brokers,
+                tally,
+                resumed_at,
+                listening,
+                partitions,
+                file,
+                spans,
+                letters,
+                pulse,
+            });
         });
         let reloads = async {
             match watch.await {

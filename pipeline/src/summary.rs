@@ -6,7 +6,7 @@ use serde::Serialize;
 use stages::{Tally, models::Broker};
 use state::Ledger;
 
-use crate::{cli::ConfigFile, line::LineReport};
+use crate::{cli::ConfigFile, line::LineReport, source::FileCounts};
 
 /// The whole run.
 #[derive(Clone, Debug, Serialize)]
@@ -39,6 +39,11 @@ pub struct Summary {
     pub abandoned: u64,
     /// Attempts that may have repeated one the receiver had taken.
     pub possible_repeats: PossibleRepeats,
+    /// How often bytes of the source's files were lost before they were read.
+    pub losses: u64,
+    /// What was lost, the last of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<String>,
     /// Commits of the ledger, each with one flush.
     pub commits: u64,
     /// Each broker's part, in config order; behind them those that a reload has taken out of it.
@@ -116,9 +121,17 @@ impl Summary {
                 no_answer: brokers.iter().map(|(_, counts)| counts.repeats_after_no_answer).sum(),
                 refusal: brokers.iter().map(|(_, counts)| counts.repeats_after_refusal).sum(),
             },
+            losses: 0,
+            lost: Vec::new(),
             commits: ledger.stats().commits(),
             brokers: brokers.into_iter().map(|(summary, _)| summary).collect(),
         })
+    }
+
+    /// The same, with what was lost of the source's files.
+    pub(crate) fn with_losses(self, file: Option<&FileCounts>) -> Self {
+        let lost = file.map(FileCounts::lost).unwrap_or_default();
+        Self { losses: file.map_or(0, FileCounts::losses), lost, ..self }
     }
 
     /// Writes the summary as aligned lines; brokers with nothing to tell are left out. What can be done next is told if
@@ -148,6 +161,14 @@ impl Summary {
         }
         if self.abandoned > 0 {
             writeln!(out, "abandoned     {:>9} on the wire when the run was stopped", self.abandoned)?;
+        }
+        if self.losses > 0 {
+            writeln!(
+                out,
+                "lost          {:>9} times something of the source, before it was read",
+                self.losses
+            )?;
+            self.lost.iter().try_for_each(|lost| writeln!(out, "  {lost}"))?;
         }
         for broker in self.brokers.iter().filter(|broker| broker.waiting > 0 || broker.disabled.is_some()) {
             broker.write(out, config)?;

@@ -22,6 +22,8 @@ pub struct Summary {
     pub abandoned: u64,
     /// Attempts that may have been repeats.
     pub possible_repeats: PossibleRepeats,
+    /// Losses of the source.
+    pub losses: u64,
     /// Commits, each with one flush.
     pub commits: u64,
 }

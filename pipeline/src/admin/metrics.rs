@@ -18,7 +18,7 @@ use self::exposition::{
     Kind::{self, Counter, Gauge},
 };
 use crate::{
-    status::{BrokerStatus, PartitionStatus, ReadingStatus, Status},
+    status::{BrokerStatus, FileStatus, PartitionStatus, ReadingStatus, Status},
     telemetry::SpanCounts,
 };
 
@@ -43,6 +43,7 @@ pub(super) fn text(status: &Status, brokers: &[Arc<Broker>], timings: Timings) -
     line(&mut out, status);
     partitions(&mut out, &status.partitions);
     readings(&mut out, &status.partitions);
+    files(&mut out, &status.partitions);
     stages(&mut out, &timings.tally);
     ledger(&mut out, status, timings.commits);
     dead_letters(&mut out, status);
@@ -110,6 +111,25 @@ fn readings(out: &mut Exposition, partitions: &[PartitionStatus]) {
         let read = partitions.iter().filter_map(|p| Some((p, p.reading.as_ref()?)));
         let series = read.map(|(p, reading)| ([("partition", &*p.name)], value(reading)));
         out.family(name, kind, help, series);
+    }
+}
+
+/// What is counted of a source's files: name, help and value.
+type OfFile = (&'static str, &'static str, fn(&FileStatus) -> u64);
+
+#[rustfmt::skip]
+const PER_FILE: [OfFile; 4] = [
+    ("loadline_source_rotations_total", "Times the next file was begun after the end of one.", |f| f.rotations),
+    ("loadline_source_truncations_total", "Times the file was truncated while it was read.", |f| f.truncations),
+    ("loadline_source_undecided_total", "Times the names of rotated files did not tell their order.", |f| f.undecided),
+    ("loadline_source_losses_total", "Times bytes of a file were lost before they were read.", |f| f.losses),
+];
+
+fn files(out: &mut Exposition, partitions: &[PartitionStatus]) {
+    for (name, help, value) in PER_FILE {
+        let files = partitions.iter().filter_map(|p| Some((p, p.file.as_ref()?)));
+        let series = files.map(|(p, file)| ([("partition", &*p.name)], value(file) as f64));
+        out.family(name, Counter, help, series);
     }
 }
 

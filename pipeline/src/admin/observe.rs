@@ -13,8 +13,8 @@ use crate::{
     line::{Partition, Watch},
     source::PartitionCounts,
     status::{
-        BrokerStatus, DeadStatus, DeadTopicStatus, LedgerStatus, MovedStatus, PartitionStatus, Past,
-        ReadingStatus, Status, Verdict, age, directory::oldest_on_disk, seconds,
+        BrokerStatus, DeadStatus, DeadTopicStatus, FileStatus, LedgerStatus, MovedStatus, PartitionStatus,
+        Past, ReadingStatus, Status, Verdict, age, directory::oldest_on_disk, seconds,
     },
 };
 
@@ -186,7 +186,10 @@ impl Observer {
             let counts = view.partitions.get(index).map(|counts| &**counts);
             let held = view.line.holds(partition);
             let seen = self.partition(partition, counts, view.resumed_at, now);
-            let mut seen = PartitionStatus { held, ..seen };
+            let file = view.file.as_deref();
+            let file =
+                file.and_then(|file| FileStatus::of(self.ledger.store(), &partition.source, Some(file)));
+            let mut seen = PartitionStatus { held, file, ..seen };
             self.trend.judge(now, index, &mut seen);
             if seen.behind && counts.is_none() {
                 seen.oldest_seconds = older(seen.oldest_seconds, own_age(partition));

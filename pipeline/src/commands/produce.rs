@@ -19,7 +19,7 @@ use crate::{
     config::{Config, LogFormat, SourceKind, is_endpoint, is_topic},
     logging,
     produce::{BATCH_BYTES, ProduceOptions, Produced, Sent, produce},
-    source::{ClusterOptions, FileOptions, FileSource, Source},
+    source::{ClusterOptions, FileMemory, FileOptions, FileSource, Source},
 };
 
 /// Often enough to look alive.
@@ -88,7 +88,8 @@ async fn carry_out(
     schema: Schema,
     answer: Answer,
 ) -> anyhow::Result<Produced> {
-    let source = FileSource::open(&args.file, false, None, FileOptions::default(), Clock::System).await?;
+    let (memory, reading) = (FileMemory::default(), FileOptions::default());
+    let source = FileSource::open(&args.file, false, memory, reading, Clock::System).await?;
     let sent = Arc::new(Sent::default());
     let decode = Decode::new(schema);
     let producing = produce(options, &decode, source.into_stream(), Arc::clone(&sent));

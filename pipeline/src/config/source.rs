@@ -9,13 +9,15 @@ use super::{
     section::Section,
     units::{DURATION, size},
 };
-use crate::source::FluvioOptions;
+use crate::source::{FluvioOptions, OnUnknown, is_rotated_pattern};
 
 const MILLI: Duration = Duration::from_millis(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// The keys that only a file has.
-const FILE_KEYS: [&str; 3] = ["path", "follow", "poll"];
+const FILE_KEYS: [&str; 5] = ["path", "follow", "poll", "rotated", "on_unknown"];
+/// The most patterns for rotated files: a log has one or two ways to be rotated.
+const ROTATED_MAX: usize = 16;
 
 /// Where records come from.
 #[derive(Clone, Debug)]
@@ -39,6 +41,10 @@ pub enum SourceKind {
         follow: bool,
         /// How often to look for more (default 250 ms, 10 ms to 1 min); only with `follow`.
         poll: Duration,
+        /// How rotated files are called, each with one `*` (default: as logrotate calls them, if it is empty).
+        rotated: Vec<String>,
+        /// What becomes of a log that is not the one that was read (default: it is refused).
+        on_unknown: OnUnknown,
     },
     /// NDJSON on standard input; cannot be resumed.
     Stdin,
@@ -73,6 +79,9 @@ impl SourceConfig {
         };
         let follow = s.flag("follow", false);
         let poll = s.ranged("poll", 250 * MILLI, 10 * MILLI..=MINUTE, &DURATION);
+        let rotated = rotated(s);
+        let on_unknown =
+            s.choice("on_unknown", ("refuse", OnUnknown::Refuse), &[("begin", OnUnknown::Begin)]);
         let record_max = s.ranged("record_max", 1 << 20, 1 << 10..=16 << 20, &size());
         let http = HttpConfig::read(s);
         let fluvio = fluvio::read(s, kind == Kind::Fluvio, record_max);
@@ -86,13 +95,40 @@ impl SourceConfig {
             only_for(s, "fluvio", &FLUVIO_KEYS, kind);
         }
         let kind = match kind {
-            Kind::File => SourceKind::File { path: path?, follow, poll },
+            Kind::File => SourceKind::File { path: path?, follow, poll, rotated, on_unknown },
             Kind::Stdin => SourceKind::Stdin,
             Kind::Http => SourceKind::Http(http),
             Kind::Fluvio => SourceKind::Fluvio(fluvio),
         };
         Some(Self { kind, record_max })
     }
+}
+
+/// How rotated files are called; empty if they are called as logrotate calls them.
+fn rotated(s: &mut Section<'_, '_>) -> Vec<String> {
+    let bounds = format!("`\"logrotate\"`, or 1 to {ROTATED_MAX} file names with one `*` each");
+    s.know("rotated", Some("logrotate".to_owned()), Some(bounds));
+    let Some(item) = s.item("rotated") else { return Vec::new() };
+    if item.value.as_str() == Some("logrotate") {
+        return Vec::new();
+    }
+    let Some(items) = s.list(&item) else { return Vec::new() };
+    if items.is_empty() || items.len() > ROTATED_MAX {
+        let remedy = format!("give 1 to {ROTATED_MAX}, or \"logrotate\"");
+        s.report(&item, Refusal::new(format!("has {} patterns", items.len()), remedy));
+    }
+    let mut patterns = Vec::with_capacity(items.len());
+    for item in items {
+        let Some(text) = s.text(&item, 256) else { continue };
+        if is_rotated_pattern(text) {
+            patterns.push(text.to_owned());
+        } else {
+            let remedy =
+                "write a file name with one *, behind a directory if need be: \"old/events-*.ndjson\"";
+            s.report(&item, Refusal::new("is no pattern of file names", remedy));
+        }
+    }
+    patterns
 }
 
 fn only_for(s: &mut Section<'_, '_>, owner: &str, keys: &[&'static str], kind: Kind) {

@@ -7,7 +7,7 @@ use futures::StreamExt;
 use state::Clock;
 
 use super::{LegacyFault, consumer::Shared, event::Event};
-use crate::source::{FileOptions, FileSource, Source};
+use crate::source::{FileMemory, FileOptions, FileSource, Source};
 
 /// How often the file is looked at for more: the delay of a fetch, and little enough to be none in a report.
 const POLL: Duration = Duration::from_millis(20);
@@ -16,7 +16,7 @@ const POLL: Duration = Duration::from_millis(20);
 pub(super) async fn follow(shared: &Shared) -> Result<Infallible, LegacyFault> {
     let rotated = || LegacyFault::Rotated { path: shared.path.clone() };
     let options = FileOptions { poll: POLL, ..FileOptions::default() };
-    let source = FileSource::open(&shared.path, true, None, options, Clock::System).await?;
+    let source = FileSource::open(&shared.path, true, FileMemory::default(), options, Clock::System).await?;
     let mut records = pin!(source.into_stream());
     while let Some(record) = records.next().await {
         let raw = record?.raw;

@@ -104,12 +104,14 @@ fn source(found: &mut Differences, old: &SourceConfig, new: &SourceConfig) {
     found.key("source.record_max", record_max, &new.record_max);
     match (kind, &new.kind) {
         (
-            SourceKind::File { path, follow, poll },
-            SourceKind::File { path: at, follow: follows, poll: every },
+            SourceKind::File { path, follow, poll, rotated, on_unknown },
+            SourceKind::File { path: at, follow: follows, poll: every, rotated: names, on_unknown: unknown },
         ) => {
             found.key("source.path", path, at);
             found.key("source.follow", follow, follows);
             found.key("source.poll", poll, every);
+            found.key("source.rotated", rotated, names);
+            found.key("source.on_unknown", on_unknown, unknown);
         }
         (SourceKind::Http(old), SourceKind::Http(new)) => http(found, old, new),
         (SourceKind::Fluvio(old), SourceKind::Fluvio(new)) => fluvio(found, old, new),

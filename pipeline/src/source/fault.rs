@@ -46,6 +46,28 @@ pub enum SourceFault {
         /// How many entries are looked at.
         limit: usize,
     },
+    /// The log begins as the one that was read, and is shorter than what was read of it.
+    #[error(
+        "{path} is an older copy of the log that was read, or was cut: it begins the same and has {len} bytes, of which {offset} were delivered; nothing was read. Put the whole log back; or set source.on_unknown = \"begin\" for one run, which reads this one from its beginning, and delivers again what is older than state.dedupe_window"
+    )]
+    OlderCopy {
+        /// The path as configured.
+        path: PathBuf,
+        /// How many bytes it has.
+        len: u64,
+        /// How many had been delivered.
+        offset: u64,
+    },
+    /// The log stands in another directory than the one that was read, and is another log.
+    #[error(
+        "{path} is not the log that was read up to byte {offset}: its directory is another one, it begins differently, and no rotated file beside it continues the old one; nothing was read. Put the log with its rotated files here, or give the new one a state directory of its own; or set source.on_unknown = \"begin\" for one run, which reads this one from its beginning"
+    )]
+    UnknownFile {
+        /// The path as configured.
+        path: PathBuf,
+        /// How far the other one was settled.
+        offset: u64,
+    },
     /// The checkpoint's mark was not written by a file source of this or an earlier version.
     #[error(
         "the checkpoint of {source_name} has a mark of {len} bytes that is not a file's: it was written by another kind of source or a newer version; run that one, or remove the checkpoint to read from the start"

@@ -1,29 +1,27 @@
-//! The `file` source: the path of an NDJSON file and the last checkpoint enter, records leave in the order in which
-//! they were written, across rotations and restarts. Without `follow` it ends at the end of the file; with it, it
+//! The `file` source: the path of an NDJSON file and what earlier runs left of it enter, records leave in the order in
+//! which they were written, across rotations and restarts. Without `follow` it ends at the end of the file; with it, it
 //! waits for more, as `tail -F` does.
 //!
-//! What it asks of whoever writes the file: it only ever appends, and rotated files stay uncompressed in the same
-//! directory until they are read (logrotate's `delaycompress`). Rotation by rename loses nothing. Copytruncate may
-//! lose what is written between the copy and the truncation, before any reader could see it.
+//! What it asks of whoever writes the file: it only ever appends, and rotated files stay where their names fit
+//! [`FileOptions::rotated`] until they are read, compressed (gzip, zstd) or not. Copytruncate may lose what is written
+//! between the copy and the truncation, before any reader could see it.
 //!
 //! Read once without `follow`, a last line without a newline is a record; if it is completed later, a resumed run
 //! reads the rest of it as another.
 
 use std::{
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::Arc,
     time::Duration,
 };
 
 use futures::{Stream, stream};
-use state::{Checkpoint, Clock};
+use state::{Checkpoint, Clock, FileRecord};
 use tokio::{task::spawn_blocking, time::Instant};
 
 use super::{
-    Line, Lines, Origin, ReadLimits, Source, SourceFault, SourceRecord,
+    FileCounts, FileMemory, FileRegister, Line, Lines, Origin, ReadLimits, Source, SourceFault, SourceRecord,
+    chain::Chain,
     mark::FileMark,
     reader::{Reader, Resume, Turn},
 };
@@ -31,10 +29,14 @@ use super::{
 #[cfg(test)]
 mod follow_tests;
 #[cfg(test)]
+mod memory_tests;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod torture_tests;
 
 /// How a file is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileOptions {
     /// How much is held at once.
     pub limits: ReadLimits,
@@ -47,6 +49,22 @@ pub struct FileOptions {
     /// The most entries of the file's directory that are looked at for rotated files, once a poll while the file is
     /// between rotations. The default, 10,000, keeps that within milliseconds.
     pub directory_entries_max: usize,
+    /// How rotated files are called: a file name with one `*` each, behind a directory if it is not the log's. The
+    /// default, none, knows the names that logrotate gives, in the log's directory.
+    pub rotated: Vec<String>,
+    /// What becomes of a log that is neither the one that was read nor its successor.
+    pub on_unknown: OnUnknown,
+}
+
+/// What becomes of a log that is neither the one that was read nor its successor: an older copy of it, or one in another
+/// directory that begins differently.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnUnknown {
+    /// The run does not start: what was delivered would be delivered again.
+    #[default]
+    Refuse,
+    /// It is read from its beginning, and what was not read of the other is lost.
+    Begin,
 }
 
 impl Default for FileOptions {
@@ -56,47 +74,9 @@ impl Default for FileOptions {
             poll: Duration::from_millis(250),
             rotate_wait: Duration::from_secs(1),
             directory_entries_max: 10_000,
+            rotated: Vec::new(),
+            on_unknown: OnUnknown::Refuse,
         }
-    }
-}
-
-/// What happened to a file while it was read, counted since the source was opened.
-#[derive(Debug, Default)]
-pub struct FileCounts {
-    rotations: AtomicU64,
-    truncations: AtomicU64,
-    gaps: AtomicU64,
-}
-
-impl FileCounts {
-    /// How often the next file was begun after the end of one.
-    #[must_use]
-    pub fn rotations(&self) -> u64 {
-        self.rotations.load(Relaxed)
-    }
-
-    /// How often the file was truncated while it was read.
-    #[must_use]
-    pub fn truncations(&self) -> u64 {
-        self.truncations.load(Relaxed)
-    }
-
-    /// How often bytes may have been lost: the place to go on at was gone, or a file was compressed too early.
-    #[must_use]
-    pub fn gaps(&self) -> u64 {
-        self.gaps.load(Relaxed)
-    }
-
-    pub(super) fn rotation(&self) {
-        self.rotations.fetch_add(1, Relaxed);
-    }
-
-    pub(super) fn truncation(&self) {
-        self.truncations.fetch_add(1, Relaxed);
-    }
-
-    pub(super) fn gap(&self) {
-        self.gaps.fetch_add(1, Relaxed);
     }
 }
 
@@ -105,6 +85,7 @@ impl FileCounts {
 pub struct FileSource {
     name: Arc<str>,
     reader: Reader,
+    register: Option<Arc<dyn FileRegister>>,
     clock: Clock,
 }
 
@@ -116,33 +97,42 @@ impl FileSource {
         Arc::from(format!("file:{}", path.file_name().unwrap_or_default().to_string_lossy()))
     }
 
-    /// Opens `path` at `checkpoint`, or at its beginning.
+    /// Opens `path` where `memory` says, or at its beginning.
     ///
-    /// If the checkpoint is in another file than the one at `path`, that file is looked for among the rotated ones,
-    /// and read to its end first, then those rotated after it, then `path`, each with the next epoch. If it is not
-    /// found, this is warned of and counted, and `path` is read from its beginning with the next epoch.
+    /// If the checkpoint is in another file than the one at `path`, that file is looked for by its inode and its content,
+    /// and read to its end first, then those rotated after it, then `path`, each with an epoch of its own. A file that is
+    /// not found is lost: that is put on record, warned of and counted, and the next one read.
     ///
     /// # Errors
     /// [`SourceFault::Missing`] without `follow` if there is no such file; with it, the stream waits.
     /// [`SourceFault::ForeignMark`] if the checkpoint was not written by a file source;
+    /// [`SourceFault::OlderCopy`] and [`SourceFault::UnknownFile`] if what was delivered would be delivered again;
     /// [`SourceFault::NotAFile`], [`SourceFault::Unreadable`] and [`SourceFault::CrowdedDirectory`] as they say.
     pub async fn open(
         path: impl Into<PathBuf>,
         follow: bool,
-        checkpoint: Option<Checkpoint>,
+        memory: FileMemory,
         options: FileOptions,
         clock: Clock,
     ) -> Result<Self, SourceFault> {
         let path = path.into();
         let name = Self::name_of(&path);
-        let resume = checkpoint.map(|checkpoint| resume(&name, &checkpoint)).transpose()?;
+        let FileMemory { checkpoint, files, first_epoch, register } = memory;
+        let chain = Chain::new(files, first_epoch);
+        let resume = match checkpoint {
+            Some(checkpoint) => Some(resume(&name, &chain, &checkpoint)?),
+            // Something was read, and nothing of it settled.
+            None => chain.beginning().map(|(epoch, mark)| Resume { epoch, offset: 0, mark }),
+        };
+        let of_reader = clock.clone();
         let reader = blocking(&name, move || {
-            let mut reader = Reader::new(path, follow, options, resume)?;
+            let mut reader = Reader::new(path, follow, options, (chain, resume), of_reader)?;
             reader.locate()?;
             Ok(reader)
         });
-        let reader = reader.await??;
-        Ok(Self { name, reader, clock })
+        let mut reader = reader.await??;
+        record(register.as_ref(), reader.chain.take_unwritten()).await?;
+        Ok(Self { name, reader, register, clock })
     }
 
     /// The counters of this source; they go on while its stream runs.
@@ -167,12 +157,22 @@ impl Source for FileSource {
     }
 }
 
-fn resume(name: &Arc<str>, checkpoint: &Checkpoint) -> Result<Resume, SourceFault> {
+fn resume(name: &Arc<str>, chain: &Chain, checkpoint: &Checkpoint) -> Result<Resume, SourceFault> {
     let mark = FileMark::decode(&checkpoint.mark).ok_or_else(|| SourceFault::ForeignMark {
         source_name: Arc::clone(name),
         len: checkpoint.mark.len(),
     })?;
-    Ok(Resume { epoch: checkpoint.epoch, offset: checkpoint.offset, mark })
+    // More of its beginning may have been seen since.
+    let met = chain.mark(checkpoint.epoch).filter(|met| met.head_len() > mark.head_len());
+    Ok(Resume { epoch: checkpoint.epoch, offset: checkpoint.offset, mark: met.unwrap_or(mark) })
+}
+
+/// Returns once it is on record, before anything more is handed out.
+async fn record(register: Option<&Arc<dyn FileRegister>>, met: Vec<FileRecord>) -> Result<(), SourceFault> {
+    match register {
+        Some(register) if !met.is_empty() => register.record(met).await.map_err(SourceFault::State),
+        _ => Ok(()),
+    }
 }
 
 async fn blocking<T: Send + 'static>(
@@ -189,6 +189,7 @@ async fn blocking<T: Send + 'static>(
 struct Feed {
     /// Away only while a block is being read, and for good after a fault.
     reader: Option<Reader>,
+    register: Option<Arc<dyn FileRegister>>,
     poll: Duration,
     clock: Clock,
     origin: Origin,
@@ -200,9 +201,10 @@ struct Feed {
 
 impl Feed {
     fn new(source: FileSource) -> Self {
-        let options = source.reader.options;
+        let options = source.reader.options.clone();
         let mut feed = Self {
             poll: options.poll,
+            register: source.register,
             clock: source.clock,
             origin: Origin { source: source.name, epoch: 0, mark: Arc::from([]), read_at: 0 },
             lines: Lines::new(options.limits.record_bytes_max, 0),
@@ -264,8 +266,10 @@ impl Feed {
             let turn = reader.turn(&mut block, now);
             (reader, block, turn)
         };
-        let (reader, block, turn) = blocking(&self.origin.source, work).await?;
+        let (mut reader, block, turn) = blocking(&self.origin.source, work).await?;
+        let met = reader.chain.take_unwritten();
         (self.reader, self.block) = (Some(reader), block);
+        record(self.register.as_ref(), met).await?;
         turn
     }
 

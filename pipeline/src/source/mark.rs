@@ -40,6 +40,21 @@ impl FileMark {
         Self { inode, head_len: head.len() as u16, head_digest: digest(head) }
     }
 
+    /// How many bytes of the beginning it knows.
+    pub(super) fn head_len(&self) -> usize {
+        usize::from(self.head_len)
+    }
+
+    /// Whether the fingerprint is as long as it can become.
+    pub(super) fn is_full(&self) -> bool {
+        self.head_len() == HEAD_MAX
+    }
+
+    /// Whether the same bytes are fingerprinted, at any inode.
+    pub(super) fn has_head_of(&self, other: &Self) -> bool {
+        self.head_len == other.head_len && self.head_digest == other.head_digest
+    }
+
     /// Whether a file that begins with `head` now, at any inode, began as the marked one did: that one, or a copy.
     /// An empty fingerprint says nothing and matches nothing.
     pub(super) fn begins(&self, head: &[u8]) -> bool {
@@ -47,15 +62,10 @@ impl FileMark {
         len > 0 && head.get(..len).is_some_and(|head| digest(head) == self.head_digest)
     }
 
-    /// Whether the file at `inode` that begins with `head` is the marked one.
-    ///
-    /// The device may differ if the fingerprint agrees: device numbers change with a reboot or a remount.
-    pub(super) fn is(&self, inode: Inode, head: &[u8]) -> bool {
-        if self.head_len == 0 {
-            self.inode == inode
-        } else {
-            self.inode.number == inode.number && self.begins(head)
-        }
+    /// Whether the inode is the marked file's. With a fingerprint the device may differ: device numbers change with a
+    /// reboot or a remount.
+    pub(super) fn may_be(&self, inode: Inode) -> bool {
+        if self.head_len == 0 { self.inode == inode } else { self.inode.number == inode.number }
     }
 
     pub(super) fn encode(&self) -> Arc<[u8]> {
@@ -97,6 +107,10 @@ mod tests {
 
     const HERE: Inode = Inode { device: 1, number: 2 };
 
+    fn is(mark: &FileMark, inode: Inode, head: &[u8]) -> bool {
+        mark.may_be(inode) && (mark.head_len() == 0 || mark.begins(head))
+    }
+
     #[test]
     fn a_mark_survives_its_bytes_and_fits_a_checkpoint() {
         let mark = FileMark::new(HERE, &[7; 3_000]);
@@ -113,17 +127,17 @@ mod tests {
         let mark = FileMark::new(HERE, b"short");
         let elsewhere = Inode { device: 1, number: 3 };
         let remounted = Inode { device: 9, number: 2 };
-        assert!(mark.is(HERE, b"short and then some"));
-        assert!(mark.is(remounted, b"short"));
-        assert!(!mark.is(HERE, b"shor"), "truncated");
-        assert!(!mark.is(HERE, b"other"), "the inode was reused");
-        assert!(!mark.is(elsewhere, b"short") && mark.begins(b"short"), "a copy");
+        assert!(is(&mark, HERE, b"short and then some"));
+        assert!(is(&mark, remounted, b"short"));
+        assert!(!is(&mark, HERE, b"shor"), "truncated");
+        assert!(!is(&mark, HERE, b"other"), "the inode was reused");
+        assert!(!is(&mark, elsewhere, b"short") && mark.begins(b"short"), "a copy");
     }
 
     #[test]
     fn an_empty_fingerprint_leaves_only_device_and_inode() {
         let mark = FileMark::new(HERE, b"");
-        assert!(mark.is(HERE, b"anything") && !mark.begins(b"anything"));
-        assert!(!mark.is(Inode { device: 9, number: 2 }, b""));
+        assert!(is(&mark, HERE, b"anything") && !mark.begins(b"anything"));
+        assert!(!is(&mark, Inode { device: 9, number: 2 }, b""));
     }
 }

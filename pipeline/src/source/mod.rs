@@ -2,6 +2,8 @@
 //! is settled. A source reads only while its stream is polled and holds no more than it states: backpressure is
 //! simply not polling. Dropping the stream ends the source.
 
+mod chain;
+mod counts;
 mod custody;
 mod fault;
 mod file;
@@ -9,8 +11,12 @@ mod fluvio;
 mod http;
 mod lines;
 mod mark;
+mod names;
+mod packed;
 mod reader;
-mod rotation;
+mod register;
+mod search;
+mod siblings;
 mod stdin;
 mod tail;
 
@@ -20,9 +26,10 @@ use futures::Stream;
 use stages::models::RawRecord;
 use state::{Checkpoint, Position, UnixMillis};
 
+pub use counts::{FileCounts, loss_text};
 pub use custody::refuse_moved;
 pub use fault::SourceFault;
-pub use file::{FileCounts, FileOptions, FileSource};
+pub use file::{FileOptions, FileSource, OnUnknown};
 pub use fluvio::{
     Checkpoints, ClientCertificate, ClusterClient, ClusterFault, ClusterOptions, Connected, FluvioOptions,
     FluvioSource, Isolation, PartitionClient, PartitionCounts, Partitions, Start, TlsFault, TlsOptions,
@@ -36,7 +43,14 @@ pub(crate) mod cluster {
 }
 pub use http::{BLOCK_BYTES, Door, HttpSource, Listener, PostLimits, Token};
 pub use lines::{Line, Lines};
+pub use register::{FileMemory, FileRegister};
 pub use stdin::StdinSource;
+
+/// Whether `text` is a pattern for the names of rotated files, as [`FileOptions::rotated`] takes them.
+#[must_use]
+pub fn is_rotated_pattern(text: &str) -> bool {
+    names::Pattern::parse(std::path::Path::new(""), text).is_some()
+}
 
 /// Something records come from.
 ///

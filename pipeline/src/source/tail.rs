@@ -1,9 +1,9 @@
-//! An open file that is being read: a path enters, blocks of bytes leave, and the news that the file was truncated.
-//! All calls block.
+//! An open file that is being read: a path enters, blocks of bytes leave, and the news that the file was truncated or is
+//! damaged. A compressed one is read as what it holds: its positions are those of the plain bytes. All calls block.
 
 use std::{
     fs::{self, File},
-    io,
+    io::{self, Seek, SeekFrom},
     os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
     sync::Arc,
@@ -12,6 +12,8 @@ use std::{
 use super::{
     SourceFault,
     mark::{FileMark, HEAD_MAX, Inode},
+    names::Packing,
+    packed::Packed,
 };
 
 /// A file, open, and how far it has been read.
@@ -19,15 +21,18 @@ use super::{
 pub(super) struct Tail {
     file: File,
     path: PathBuf,
+    /// What it holds, if it is compressed: it is not written to any more.
+    packed: Option<Packed>,
     pub(super) inode: Inode,
-    /// The file's beginning as it was last seen, at most [`HEAD_MAX`] bytes.
+    /// The content's beginning as it was last seen, at most [`HEAD_MAX`] bytes.
     head: Vec<u8>,
+    identity: FileMark,
     mark: Arc<[u8]>,
     pub(super) position: u64,
 }
 
 /// What a read found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// So many bytes, at the position before the read.
     Bytes(usize),
@@ -35,6 +40,8 @@ pub(super) enum Found {
     End,
     /// The file is no longer the one that was read so far: it is shorter than the position, or begins differently.
     Truncated,
+    /// It is compressed, and what follows cannot be decompressed, for this reason.
+    Damaged(String),
 }
 
 impl Tail {
@@ -57,13 +64,75 @@ impl Tail {
         let file = File::open(path)?;
         let inode = inode(&file.metadata()?);
         let head = read_head(&file)?;
-        let mark = FileMark::new(inode, &head).encode();
-        Ok(Some(Self { file, path: path.to_owned(), inode, head, mark, position: 0 }))
+        Ok(Some(Self::new(file, path, inode, head, None)))
+    }
+
+    /// Opens a compressed file at the beginning of what it holds; `None` if not even that can be had.
+    pub(super) fn unpack(path: &Path, packing: Packing) -> io::Result<Option<Self>> {
+        let mut file = File::open(path)?;
+        let inode = inode(&file.metadata()?);
+        let head = {
+            let Some(mut packed) = Packed::new(file.try_clone()?, packing)? else { return Ok(None) };
+            let mut head = vec![0; HEAD_MAX];
+            let Ok(filled) = packed.read(&mut head) else { return Ok(None) };
+            head.truncate(filled);
+            // A fault within the beginning would leave it shorter than it is.
+            if filled < HEAD_MAX && packed.read(&mut [0; 1]).is_err() {
+                return Ok(None);
+            }
+            head
+        };
+        // The first handle has moved on, and the second shares its place.
+        file.seek(SeekFrom::Start(0))?;
+        let packed = Packed::new(file.try_clone()?, packing)?;
+        Ok(Some(Self::new(file, path, inode, head, packed)))
+    }
+
+    fn new(file: File, path: &Path, inode: Inode, head: Vec<u8>, packed: Option<Packed>) -> Self {
+        let identity = FileMark::new(inode, &head);
+        Self {
+            file,
+            path: path.to_owned(),
+            packed,
+            inode,
+            head,
+            identity,
+            mark: identity.encode(),
+            position: 0,
+        }
+    }
+
+    /// Takes the beginning as it is now.
+    fn begin_with(&mut self, head: Vec<u8>) {
+        self.identity = FileMark::new(self.inode, &head);
+        (self.mark, self.head) = (self.identity.encode(), head);
+    }
+
+    /// Goes to `offset`; false if there are not so many bytes.
+    pub(super) fn reach(&mut self, offset: u64) -> Result<bool, SourceFault> {
+        let reached = match &mut self.packed {
+            Some(packed) => packed.reach(offset).unwrap_or(false),
+            None => self.metadata()?.len() >= offset,
+        };
+        if reached {
+            self.position = offset;
+        }
+        Ok(reached)
     }
 
     /// Reads what follows the position into `block` and moves on past it.
     pub(super) fn read(&mut self, block: &mut [u8]) -> Result<Found, SourceFault> {
-        self.try_read(block).map_err(|error| SourceFault::unreadable(&self.path, &error))
+        let Some(packed) = &mut self.packed else {
+            return self.try_read(block).map_err(|error| SourceFault::unreadable(&self.path, &error));
+        };
+        match packed.read(block) {
+            Ok(0) => Ok(Found::End),
+            Ok(read) => {
+                self.position += read as u64;
+                Ok(Found::Bytes(read))
+            }
+            Err(error) => Ok(Found::Damaged(error.to_string())),
+        }
     }
 
     fn try_read(&mut self, block: &mut [u8]) -> io::Result<Found> {
@@ -75,8 +144,7 @@ impl Tail {
             return Ok(Found::Truncated);
         }
         if head.len() > self.head.len() {
-            self.mark = FileMark::new(self.inode, &head).encode();
-            self.head = head;
+            self.begin_with(head);
         }
         self.position += read as u64;
         Ok(if read == 0 { Found::End } else { Found::Bytes(read) })
@@ -84,20 +152,21 @@ impl Tail {
 
     /// Goes back to the beginning, taking it as it is now.
     pub(super) fn restart(&mut self) -> Result<(), SourceFault> {
-        self.head = read_head(&self.file).map_err(|error| SourceFault::unreadable(&self.path, &error))?;
-        self.mark = FileMark::new(self.inode, &self.head).encode();
+        let head = read_head(&self.file).map_err(|error| SourceFault::unreadable(&self.path, &error))?;
+        self.begin_with(head);
         self.position = 0;
         Ok(())
     }
 
-    /// Whether this is the marked file and still has the byte before `offset`.
-    pub(super) fn is(&self, mark: &FileMark, offset: u64) -> Result<bool, SourceFault> {
-        Ok(mark.is(self.inode, &self.head) && self.metadata()?.len() >= offset)
+    /// Whether this is the marked file itself.
+    pub(super) fn is(&self, mark: &FileMark) -> bool {
+        mark.may_be(self.inode) && (mark.head_len() == 0 || self.begins(mark))
     }
 
-    /// Whether this is the marked file or a copy of it, and still has the byte before `offset`.
-    pub(super) fn continues(&self, mark: &FileMark, offset: u64) -> Result<bool, SourceFault> {
-        Ok(mark.begins(&self.head) && self.metadata()?.len() >= offset)
+    /// Whether this begins as the marked file does: that one, or a copy of it.
+    pub(super) fn begins(&self, mark: &FileMark) -> bool {
+        let whole = mark.head_len() > 0 && mark.has_head_of(&self.identity);
+        whole || (mark.head_len() < self.head.len() && mark.begins(&self.head))
     }
 
     /// The identity, fingerprinted over at least all bytes read so far or [`HEAD_MAX`].
@@ -107,7 +176,16 @@ impl Tail {
 
     /// The identity of the file as it was when it was last read without a surprise.
     pub(super) fn identity(&self) -> FileMark {
-        FileMark::new(self.inode, &self.head)
+        self.identity
+    }
+
+    /// How much of the beginning is known, in bytes: all there is, if it is less than [`HEAD_MAX`].
+    pub(super) fn head_len(&self) -> usize {
+        self.head.len()
+    }
+
+    pub(super) fn is_packed(&self) -> bool {
+        self.packed.is_some()
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -171,7 +249,7 @@ mod tests {
         assert!(marks[0] != marks[1] && marks[1] != marks[2]);
         assert!(Arc::ptr_eq(&marks[2], &marks[3]), "1,024 bytes are fingerprinted: from here on it stays");
         for mark in &marks[1..] {
-            assert!(tail.is(&FileMark::decode(mark).unwrap(), 1_800).unwrap());
+            assert!(tail.is(&FileMark::decode(mark).unwrap()));
         }
     }
 

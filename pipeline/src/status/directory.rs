@@ -10,7 +10,7 @@ use std::{
 
 use state::{Clock, EmbeddedLog, StateFault, Store};
 
-use super::{BrokerStatus, DeadStatus, MovedStatus, PartitionStatus, Status, Verdict, age};
+use super::{BrokerStatus, DeadStatus, FileStatus, MovedStatus, PartitionStatus, Status, Verdict, age};
 use crate::source::{
     FileSource,
     cluster::{is_topic_name, partition_of_name},
@@ -34,6 +34,7 @@ pub fn status(store: &Store, file: Option<&Path>, brokers: &[String]) -> Result<
         let end = is_log.then(|| store.intake_end());
         let partition = PartitionStatus {
             unit: unit(&name).to_owned(),
+            file: FileStatus::of(store, &name, None),
             settled_to: Some(checkpoint.offset),
             end,
             lag_events: end.map(|end| end.saturating_sub(checkpoint.offset)),

@@ -15,7 +15,7 @@ mod verdict;
 
 use serde::{Deserialize, Serialize};
 use stages::{HealthState, models::Broker};
-use state::{Clock, SpillUsage, UnixMillis};
+use state::{Clock, FileLoss, SpillUsage, Store, UnixMillis};
 use tokio::time::Instant;
 
 pub(crate) use lag::Past;
@@ -24,7 +24,11 @@ pub use recent::{RecentBroker, RecentRecords};
 pub use table::write_table;
 pub use verdict::{Verdict, Word};
 
-use crate::{engine::View, source::PartitionCounts};
+use crate::{
+    dead::moment,
+    engine::View,
+    source::{FileCounts, PartitionCounts, loss_text},
+};
 
 /// A run at one moment. Each number is exact; together they may be a few events apart.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -117,6 +121,9 @@ pub struct PartitionStatus {
     /// How reading it from a cluster goes, if it is one's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reading: Option<ReadingStatus>,
+    /// What has happened to its files, if it is a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileStatus>,
 }
 
 impl PartitionStatus {
@@ -161,6 +168,43 @@ impl From<&PartitionCounts> for ReadingStatus {
             stalls: counts.stalls(),
             reconnects: counts.reconnects(),
         }
+    }
+}
+
+/// What has happened to the files of a source. Counts are of this run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FileStatus {
+    /// How often the next file was begun after the end of one.
+    pub rotations: u64,
+    /// How often the file was truncated while it was read.
+    pub truncations: u64,
+    /// How often the names of rotated files did not tell their order.
+    pub undecided: u64,
+    /// How often bytes were lost before they were read.
+    pub losses: u64,
+    /// What was lost, in this run or an earlier one, the last of it.
+    pub lost: Vec<String>,
+}
+
+impl FileStatus {
+    /// The status of the file source `name`, as `store` and what is counted in the run say; none of any other source.
+    #[must_use]
+    pub fn of(store: &Store, name: &str, counts: Option<&FileCounts>) -> Option<Self> {
+        // A store that cannot be read is told by the ledger; here the losses are missing.
+        let lost = name.starts_with("file:").then(|| store.sources().losses(name).unwrap_or_default())?;
+        Some(Self {
+            rotations: counts.map_or(0, FileCounts::rotations),
+            truncations: counts.map_or(0, FileCounts::truncations),
+            undecided: counts.map_or(0, FileCounts::undecided),
+            losses: counts.map_or(0, FileCounts::losses),
+            lost: lost
+                .iter()
+                .map(|FileLoss { epoch, from, at, what }| {
+                    format!("{}: {}", moment::text(*at), loss_text(*epoch, *from, what))
+                })
+                .collect(),
+        })
     }
 }
 

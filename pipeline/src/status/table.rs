@@ -16,6 +16,8 @@ use crate::{
 const BROKERS_MAX: usize = 40;
 /// How much of a partition's name is shown, in characters: all of the longest topic's, whose end tells them apart.
 const PARTITION_MAX: usize = 80;
+/// How many losses of a file are listed.
+const LOST_MAX: usize = 5;
 /// How much of an error is shown, in characters.
 const ERROR_MAX: usize = 50;
 
@@ -30,6 +32,7 @@ pub fn write_table(out: &mut impl Write, status: &Status, asked: &str) -> io::Re
     let up = status.uptime_seconds.map_or(String::new(), |up| format!(", up {}", span(up)));
     writeln!(out, "asked {asked}{up}\n")?;
     partitions(out, &status.partitions)?;
+    lost(out, &status.partitions)?;
     moved(out, &status.moved)?;
     brokers(out, &status.brokers)?;
     if let Some(dead) = &status.dead_letters {
@@ -68,6 +71,22 @@ fn partitions(out: &mut impl Write, partitions: &[PartitionStatus]) -> io::Resul
     rows.extend(together(partitions));
     write_columns(out, &rows, &[2, 3, 4, 5, 6])?;
     writeln!(out)
+}
+
+/// What was lost of files, the last first.
+fn lost(out: &mut impl Write, partitions: &[PartitionStatus]) -> io::Result<()> {
+    for PartitionStatus { name, file, .. } in partitions {
+        let Some(file) = file.as_ref().filter(|file| !file.lost.is_empty()) else { continue };
+        writeln!(out, "lost before it was read of {}", shown_in(name, PARTITION_MAX))?;
+        for lost in file.lost.iter().rev().take(LOST_MAX) {
+            writeln!(out, "  {}", shown_in(lost, 200))?;
+        }
+        match file.lost.len().saturating_sub(LOST_MAX) {
+            0 => writeln!(out)?,
+            more => writeln!(out, "  … and {more} more; --json has them\n")?,
+        }
+    }
+    Ok(())
 }
 
 /// Whether records of a partition come in, and if not why.
@@ -185,7 +204,7 @@ fn time(seconds: Option<f64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::{DeadCause, ReadingStatus, Verdict};
+    use crate::status::{DeadCause, FileStatus, ReadingStatus, Verdict};
 
     #[test]
     fn the_verdict_comes_first_and_the_worst_broker_before_the_others() {
@@ -236,6 +255,22 @@ amber   healthy          0             0       -  12.3 of 50/s   100%  -
 published to their topic: 1 in this run, 2 are left; its cluster does not take them
 ";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_was_lost_of_a_file_is_listed_under_its_partition() {
+        let lost = (0..7).map(|n| format!("2026-11-30T00:00:0{n}Z: file {n} from byte 0 on: gone")).collect();
+        let file = FileStatus { losses: 7, lost, ..FileStatus::default() };
+        let partition =
+            PartitionStatus { name: "file:e".to_owned(), file: Some(file), ..PartitionStatus::default() };
+        let mut out = Vec::new();
+        super::lost(&mut out, &[PartitionStatus::default(), partition]).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(
+            text.starts_with("lost before it was read of file:e\n  2026-11-30T00:00:06Z: file 6"),
+            "{text}"
+        );
+        assert!(text.ends_with("  … and 2 more; --json has them\n\n"), "{text}");
     }
 
     #[test]

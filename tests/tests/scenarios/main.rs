@@ -26,6 +26,7 @@ mod reload;
 mod repeats;
 mod replays;
 mod rotation;
+mod rotation_torture;
 mod stdin;
 mod stopping;
 mod told;

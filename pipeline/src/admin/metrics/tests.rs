@@ -98,6 +98,7 @@ fn full() -> Status {
         lag_events: Some(1),
         lag_bytes: Some(3),
         reading: Some(ReadingStatus::default()),
+        file: Some(FileStatus::default()),
         ..PartitionStatus::default()
     };
     let cause = DeadCause { stage: "decode".to_owned(), cause: "not-json".to_owned(), count: 3 };

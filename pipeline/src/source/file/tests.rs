@@ -8,13 +8,37 @@ use std::{
     time::SystemTime,
 };
 
-use futures::{StreamExt, TryStreamExt};
-use proptest::{collection::vec, prelude::*};
+use futures::{TryStreamExt, future::BoxFuture};
+use parking_lot::Mutex;
+use state::{FileRecord, SourceFiles, StateFault};
 
 use super::*;
 
-/// A directory with a log in it.
-pub(super) struct Log(tempfile::TempDir);
+/// A directory with a log in it, and what a state directory would keep of its files.
+pub(super) struct Log(tempfile::TempDir, Arc<Shelf>);
+
+/// Files on record, in memory.
+#[derive(Debug, Default)]
+pub(super) struct Shelf(Mutex<SourceFiles>);
+
+impl FileRegister for Shelf {
+    fn record(&self, records: Vec<FileRecord>) -> BoxFuture<'static, Result<(), StateFault>> {
+        let mut files = self.0.lock();
+        for record in records {
+            match record {
+                FileRecord::Home(home) => files.home = Some(home),
+                FileRecord::Lost(loss) => files.lost.push(loss),
+                FileRecord::MetForgotten(_) | FileRecord::LostForgotten(..) => {}
+                FileRecord::Met(met) => {
+                    files.met.retain(|other| other.epoch != met.epoch);
+                    files.met.push(met);
+                    files.met.sort_by_key(|met| met.epoch);
+                }
+            }
+        }
+        Box::pin(async { Ok(()) })
+    }
+}
 
 pub(super) type Records = Pin<Box<dyn Stream<Item = Result<SourceRecord, SourceFault>> + Send>>;
 
@@ -23,11 +47,13 @@ pub(super) const OPTIONS: FileOptions = FileOptions {
     poll: Duration::from_millis(5),
     rotate_wait: Duration::from_millis(5),
     directory_entries_max: 50,
+    rotated: Vec::new(),
+    on_unknown: OnUnknown::Refuse,
 };
 
 impl Log {
     pub(super) fn new(content: &str) -> Self {
-        let log = Self(tempfile::tempdir().unwrap());
+        let log = Self(tempfile::tempdir().unwrap(), Arc::default());
         log.append("", content);
         log
     }
@@ -51,8 +77,22 @@ impl Log {
         File::create(self.path("")).unwrap();
     }
 
+    /// A file with this content, compressed as its name says.
+    pub(super) fn put(&self, suffix: &str, content: &str) {
+        let bytes = if suffix.ends_with(".gz") {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(content.as_bytes()).unwrap();
+            encoder.finish().unwrap()
+        } else if suffix.ends_with(".zst") {
+            zstd::encode_all(content.as_bytes(), 1).unwrap()
+        } else {
+            content.as_bytes().to_vec()
+        };
+        fs::write(self.path(suffix), bytes).unwrap();
+    }
+
     /// Sets the last change of the file to a moment long ago.
-    fn age(&self, suffix: &str, seconds: u64) {
+    pub(super) fn age(&self, suffix: &str, seconds: u64) {
         let file = OpenOptions::new().append(true).open(self.path(suffix)).unwrap();
         file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
     }
@@ -63,7 +103,38 @@ impl Log {
         from: Option<&SourceRecord>,
     ) -> Result<FileSource, SourceFault> {
         let checkpoint = from.map(|record| Checkpoint::from(&record.next));
-        FileSource::open(self.path(""), follow, checkpoint, OPTIONS, Clock::System).await
+        self.open_as(follow, checkpoint, OPTIONS).await
+    }
+
+    pub(super) async fn open_as(
+        &self,
+        follow: bool,
+        checkpoint: Option<Checkpoint>,
+        options: FileOptions,
+    ) -> Result<FileSource, SourceFault> {
+        let (files, register) = (self.files(), Some(self.1.clone() as Arc<dyn FileRegister>));
+        let memory = FileMemory { checkpoint, files, first_epoch: 0, register };
+        FileSource::open(self.path(""), follow, memory, options, Clock::System).await
+    }
+
+    /// The same log at another place, copied as `cp -a` does, with the same state.
+    pub(super) fn moved(&self) -> Self {
+        let copy = tempfile::tempdir().unwrap();
+        for entry in fs::read_dir(self.0.path()).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+        }
+        Self(copy, self.1.clone())
+    }
+
+    /// What is on record.
+    pub(super) fn files(&self) -> SourceFiles {
+        self.1.0.lock().clone()
+    }
+
+    /// As a version left it that recorded no files.
+    pub(super) fn forget_files(&self) {
+        *self.1.0.lock() = SourceFiles::default();
     }
 
     pub(super) async fn follow(&self, from: Option<&SourceRecord>) -> (Records, Arc<FileCounts>) {
@@ -72,7 +143,7 @@ impl Log {
         (Box::pin(source.into_stream()), counts)
     }
 
-    async fn read(&self, from: Option<&SourceRecord>) -> Vec<SourceRecord> {
+    pub(super) async fn read(&self, from: Option<&SourceRecord>) -> Vec<SourceRecord> {
         self.open(false, from).await.unwrap().into_stream().try_collect().await.unwrap()
     }
 }
@@ -83,7 +154,11 @@ pub(super) fn seen(record: &SourceRecord) -> (&str, u64, u64) {
     (std::str::from_utf8(&record.raw.bytes).unwrap(), position.epoch, position.offset)
 }
 
-fn all_seen(records: &[SourceRecord]) -> Vec<(&str, u64, u64)> {
+pub(super) fn texts_of(records: &[SourceRecord]) -> Vec<String> {
+    records.iter().map(|record| seen(record).0.to_owned()).collect()
+}
+
+pub(super) fn all_seen(records: &[SourceRecord]) -> Vec<(&str, u64, u64)> {
     records.iter().map(seen).collect()
 }
 
@@ -124,22 +199,118 @@ async fn after_a_rotation_while_down_the_rest_of_the_old_file_comes_first() {
 }
 
 #[tokio::test]
-async fn files_rotated_in_between_are_read_in_the_order_of_their_last_change() {
-    let log = Log::new("a\nb\n");
+async fn files_rotated_in_between_are_read_in_the_order_of_their_names_whatever_the_clock_said() {
+    for names in [
+        [".3", ".2", ".1"],
+        [".10", ".9", ".8.zst"],
+        ["-20261129", "-20261130", "-20261130-1"],
+        ["-2026113022", "-2026113023", "-20261201"],
+        [".2026-11-29", ".2026-11-30.gz", ".2026-12-01"],
+    ] {
+        let log = Log::new("a\nb\n");
+        let before = log.read(None).await;
+        log.rename("", names[0]);
+        log.append(names[0], "c\n");
+        for name in &names[1..] {
+            log.put(name, &format!("in {name}\n"));
+        }
+        // A clock that was set back, or a late write.
+        for (name, seconds) in names.iter().zip([300, 200, 100]) {
+            log.age(name, seconds);
+        }
+        log.append("", "last\n");
+        let records = log.read(Some(&before[1])).await;
+        let texts = names[1..].iter().map(|name| format!("in {name}"));
+        let expected: Vec<_> = ["c".to_owned()].into_iter().chain(texts).chain(["last".to_owned()]).collect();
+        assert_eq!(texts_of(&records), expected);
+        assert_eq!(records.last().unwrap().raw.position.epoch, 3);
+        // Also from within one of them.
+        assert_eq!(all_seen(&log.read(Some(&records[1])).await), all_seen(&records[2..]));
+    }
+}
+
+#[tokio::test]
+async fn a_file_rotated_to_a_name_with_its_number_in_the_middle_is_read() {
+    let log = Log::new("a\n");
     let before = log.read(None).await;
-    log.rename("", ".9");
-    for (suffix, seconds) in [(".9", 100), (".1", 200), ("-20200101", 300), (".2", 50), (".bak", 250)] {
+    let at = |name: &str| log.path("").with_file_name(name);
+    fs::rename(log.path(""), at("events.2.ndjson")).unwrap();
+    fs::write(at("events.1.ndjson"), "b\n").unwrap();
+    fs::write(at("events.ndjson"), "c\n").unwrap();
+    assert_eq!(all_seen(&log.read(Some(&before[0])).await), [("b", 1, 0), ("c", 2, 0)]);
+}
+
+#[tokio::test]
+async fn files_whose_names_do_not_tell_their_order_are_all_read_and_that_is_counted() {
+    let log = Log::new("a\n");
+    let before = log.read(None).await;
+    log.rename("", ".1");
+    for (suffix, seconds) in [("-20261130", 100), (".2-30112026", 200), ("-1764489600-x", 300)] {
         log.append(suffix, &format!("in {suffix}\n"));
         log.age(suffix, seconds);
     }
     log.append("", "last\n");
-    let records = log.read(Some(&before[1])).await;
-    assert_eq!(
-        all_seen(&records),
-        [("in .9", 0, 4), ("in .1", 1, 0), ("in -20200101", 2, 0), ("last", 3, 0)]
-    );
-    // Also from within one of them.
-    assert_eq!(all_seen(&log.read(Some(&records[1])).await), all_seen(&records[2..]));
+    let source = log.open(false, Some(&before[0])).await.unwrap();
+    let counts = source.counts();
+    let records: Vec<_> = source.into_stream().try_collect().await.unwrap();
+    assert_eq!(texts_of(&records), ["in -20261130", "in .2-30112026", "last"]);
+    assert_eq!((counts.undecided(), counts.losses()), (1, 0));
+}
+
+#[tokio::test]
+async fn rotated_files_may_be_called_and_stand_as_the_config_says() {
+    let log = Log::new("a\n");
+    let before = log.read(None).await;
+    let options = FileOptions { rotated: vec!["old/*.log".to_owned()], ..OPTIONS };
+    let old = log.path("").with_file_name("old");
+    fs::create_dir(&old).unwrap();
+    fs::rename(log.path(""), old.join("e-2.log")).unwrap();
+    fs::write(old.join("e-1.log"), "b\n").unwrap();
+    log.append("", "c\n");
+    let checkpoint = Some(Checkpoint::from(&before[0].next));
+    let source = log.open_as(false, checkpoint, options).await.unwrap();
+    let records: Vec<_> = source.into_stream().try_collect().await.unwrap();
+    assert_eq!(all_seen(&records), [("b", 1, 0), ("c", 2, 0)]);
+}
+
+#[tokio::test]
+async fn a_compressed_file_is_read_on_from_the_byte_that_was_reached() {
+    for packing in [".1.gz", ".1.zst"] {
+        let log = Log::new("");
+        let lines: Vec<String> = (0..500).map(|n| format!("event {n}")).collect();
+        log.append("", &(lines.join("\n") + "\n"));
+        let before = log.read(None).await;
+        let content = fs::read_to_string(log.path("")).unwrap();
+        fs::remove_file(log.path("")).unwrap();
+        log.put(packing, &content);
+        log.append("", "new\n");
+        for at in [0, 123, 498, 499] {
+            let rest = log.read(Some(&before[at])).await;
+            let expected: Vec<_> = lines[at + 1..].iter().cloned().chain(["new".to_owned()]).collect();
+            assert_eq!(texts_of(&rest), expected, "{packing} {at}");
+            assert_eq!(all_seen(&rest)[..499 - at], all_seen(&before[at + 1..]));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_compressed_file_that_is_damaged_is_read_as_far_as_it_goes_and_the_rest_named() {
+    let log = Log::new("a\n");
+    let before = log.read(None).await;
+    log.rename("", ".2");
+    let text: String = (0..20_000).map(|n| format!("event {}\n", n * 7919 % 20_011)).collect();
+    log.put(".1.gz", &text);
+    let file = OpenOptions::new().write(true).open(log.path(".1.gz")).unwrap();
+    file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+    log.append("", "new\n");
+    let source = log.open(false, Some(&before[0])).await.unwrap();
+    let counts = source.counts();
+    let records: Vec<_> = source.into_stream().try_collect().await.unwrap();
+    let (good, last) = (&records[..records.len() - 2], records.last().unwrap());
+    assert!(good.len() > 100 && text.starts_with(&(texts_of(good).join("\n") + "\n")));
+    assert_eq!(seen(last), ("new", 2, 0));
+    assert_eq!(counts.losses(), 1);
+    assert!(counts.lost()[0].contains(".1.gz cannot be decompressed"), "{:?}", counts.lost());
 }
 
 #[tokio::test]
@@ -155,40 +326,46 @@ async fn after_a_copytruncate_while_down_the_copy_is_read_on() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_found_again_is_counted_and_the_present_file_read_from_its_start() {
+async fn what_cannot_be_found_again_is_named_and_counted_once_and_the_present_file_read_from_its_start() {
     for truncate in [true, false] {
         let log = Log::new("a\nb\n");
         let before = log.read(None).await;
         if truncate {
             File::create(log.path("")).unwrap();
         } else {
-            log.rename("", ".1.gz");
+            fs::remove_file(log.path("")).unwrap();
         }
         log.append("", "new\n");
         let source = log.open(false, Some(&before[0])).await.unwrap();
         let counts = source.counts();
-        assert_eq!(counts.gaps(), 1);
+        assert_eq!(counts.losses(), 1);
         let records: Vec<_> = source.into_stream().try_collect().await.unwrap();
         assert_eq!(all_seen(&records), [("new", 1, 0)]);
-        assert_eq!(counts.gaps(), 1);
+        assert_eq!(counts.losses(), 1);
+        let lost = log.files().lost;
+        assert_eq!((lost.len(), lost[0].epoch, lost[0].from), (1, 0, 2));
+
+        let again = log.open(false, Some(&before[0])).await.unwrap();
+        let counts = again.counts();
+        let records: Vec<_> = again.into_stream().try_collect().await.unwrap();
+        assert_eq!((all_seen(&records), counts.losses()), (vec![("new", 1, 0)], 0));
     }
 }
 
 #[tokio::test]
-async fn a_file_compressed_before_it_was_read_is_counted() {
+async fn a_file_compressed_in_a_way_that_is_not_undone_here_is_named_once() {
     let log = Log::new("a\n");
     let before = log.read(None).await;
     log.rename("", ".2");
-    log.age(".2", 100);
-    for (suffix, seconds) in [(".1.gz", 200), (".2.gz", 100)] {
-        log.append(suffix, "packed");
-        log.age(suffix, seconds);
+    for (suffix, content) in [(".1.bz2", "packed"), (".3.bz2", "packed before")] {
+        log.append(suffix, content);
     }
     log.append("", "b\n");
     let source = log.open(false, Some(&before[0])).await.unwrap();
     let counts = source.counts();
     let records: Vec<_> = source.into_stream().try_collect().await.unwrap();
-    assert_eq!((all_seen(&records), counts.gaps(), counts.rotations()), (vec![("b", 1, 0)], 1, 1));
+    assert_eq!((all_seen(&records), counts.losses(), counts.rotations()), (vec![("b", 1, 0)], 1, 1));
+    assert!(counts.lost()[0].contains("events.ndjson.1.bz2"), "{:?}", counts.lost());
 }
 
 #[tokio::test]
@@ -219,7 +396,8 @@ async fn faults_name_the_thing() {
     let log = Log::new("a\n");
     let record = log.read(None).await.remove(0);
     let fault = |path: PathBuf, checkpoint| async {
-        FileSource::open(path, false, checkpoint, OPTIONS, Clock::System).await.unwrap_err()
+        let memory = FileMemory { checkpoint, ..FileMemory::default() };
+        FileSource::open(path, false, memory, OPTIONS, Clock::System).await.unwrap_err()
     };
     let missing = fault(log.path(".none"), None).await;
     assert!(matches!(&missing, SourceFault::Missing { path } if *path == log.path(".none")));
@@ -235,69 +413,4 @@ async fn faults_name_the_thing() {
     }
     let crowded = log.open(false, Some(&record)).await.unwrap_err();
     assert!(matches!(crowded, SourceFault::CrowdedDirectory { limit: 50, .. }));
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Step {
-    Append(usize),
-    Rename,
-    CopyTruncate,
-    /// A run that reads so many records and stops.
-    Run(usize),
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-    #[test]
-    fn through_any_rotations_and_restarts_each_line_comes_once_and_in_order(
-        steps in vec(prop_oneof![
-            3 => (0usize..60).prop_map(Step::Append),
-            1 => Just(Step::Rename),
-            1 => Just(Step::CopyTruncate),
-            2 => (1usize..40).prop_map(Step::Run),
-        ], 0..25),
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let log = Log::new("event 0\n");
-        let (mut written, mut rotated) = (1, 0);
-        // One record is read first, so that there is a checkpoint from which nothing may be missed.
-        let mut records: Vec<SourceRecord> = Vec::new();
-        let run = |records: &mut Vec<SourceRecord>, most| {
-            let more = runtime.block_on(async {
-                let source = log.open(false, records.last()).await.unwrap();
-                let counts = source.counts();
-                let more: Vec<_> = source.into_stream().take(most).try_collect().await.unwrap();
-                assert_eq!((counts.gaps(), counts.truncations()), (0, 0));
-                more
-            });
-            records.extend(more);
-        };
-        run(&mut records, 1);
-        for step in steps.into_iter().chain([Step::Run(usize::MAX)]) {
-            match step {
-                Step::Append(lines) => {
-                    let text: String = (written..written + lines).map(|n| format!("event {n}\n")).collect();
-                    log.append("", &text);
-                    written += lines;
-                }
-                Step::Run(most) => run(&mut records, most),
-                Step::Rename | Step::CopyTruncate => {
-                    for n in (1..=rotated).rev() {
-                        log.rename(&format!(".{n}"), &format!(".{}", n + 1));
-                    }
-                    rotated += 1;
-                    if let Step::Rename = step {
-                        log.rename("", ".1");
-                        log.append("", "");
-                    } else {
-                        log.copytruncate(".1");
-                    }
-                }
-            }
-        }
-        let texts: Vec<_> = records.iter().map(|record| seen(record).0.to_owned()).collect();
-        prop_assert_eq!(texts, (0..written).map(|n| format!("event {n}")).collect::<Vec<_>>());
-        let order = records.windows(2).all(|pair| seen(&pair[0]).1 < seen(&pair[1]).1 || seen(&pair[0]).2 < seen(&pair[1]).2);
-        prop_assert!(order, "positions ascend");
-    }
 }
