@@ -49,6 +49,7 @@ fn limits() -> Limits {
         per_broker_max: 1_024,
         spill_broker_max: 1 << 30,
         spill_total_max: 1 << 30,
+        full_letters_max: 0,
         spill_after: Duration::from_secs(3_600),
         hold_min: Duration::from_secs(2),
         // For as long as a commit can take; only a dead broker's deliveries are waited for in vain.

@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use stages::{
     BreakerPolicy, Egress, Endpoint, Health, Quota, RATE_MAX, RetryBudgetPolicy, Signer, SigningKey,
-    models::{Broker, LoadFilter, Subscription, Terms},
+    models::{Broker, LoadFilter, Subscription, Terms, WhenFull},
 };
 
 use crate::must;
@@ -36,7 +36,8 @@ pub fn broker_at(url: &str, ordinal: usize, loads: LoadFilter, concurrency: usiz
     let endpoint = must(Endpoint::new(url, &Default::default(), signer(1), timeout, &egress()));
     let quota = must(Quota::new(RATE_MAX, NonZeroU32::MAX));
     let subscription = Subscription { statuses: None, loads };
-    let terms = Terms { subscription, endpoint, quota: Arc::new(quota), concurrency };
+    let terms =
+        Terms { subscription, endpoint, quota: Arc::new(quota), concurrency, when_full: WhenFull::Hold };
     // Whoever fails, fails for as long as anything here takes.
     let hour = Duration::from_secs(3_600);
     let breaker = BreakerPolicy { open_min: hour, open_max: hour, ..BreakerPolicy::default() };

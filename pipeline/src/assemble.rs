@@ -217,6 +217,7 @@ fn limits(config: &Config) -> Limits {
         per_broker_max: limits.per_broker_max,
         spill_broker_max: limits.spill_broker_max,
         spill_total_max: limits.spill_total_max,
+        full_letters_max: limits.full_letters_max,
         spill_after: limits.spill_after,
         hold_min: config.retry.in_place_max,
         drain: limits.drain,
@@ -283,5 +284,6 @@ pub(crate) fn terms(
         endpoint: endpoint.map_err(|fault| AssembleFault::Endpoint { broker: name(), fault })?,
         quota: now.filter(same).unwrap_or_else(|| Arc::new(quota)),
         concurrency: broker.concurrency,
+        when_full: broker.when_full,
     })
 }

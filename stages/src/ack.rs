@@ -219,6 +219,7 @@ impl Ack {
         self.log_undeliverable(delivery, why, &history);
         let conflict = matches!(why, Undeliverable::Conflict { .. });
         broker.tally.conflicts.add(u64::from(conflict));
+        broker.tally.queue_full.add(u64::from(*why == Undeliverable::QueueFull));
         let key = delivery.ledger_key();
         let mut records = Vec::with_capacity(2);
         if *why == Undeliverable::BrokerDisabled {

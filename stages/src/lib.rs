@@ -12,6 +12,7 @@ mod egress;
 mod endpoint;
 pub mod error_chain;
 mod excerpt;
+mod halt;
 mod health;
 mod http_clients;
 mod letter_log;

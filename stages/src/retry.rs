@@ -77,7 +77,13 @@ impl<A: Stage<In = Fresh, Out = Attempt>> Stage for Retry<A> {
             };
             let wait;
             (fresh, wait) = self.after_failure(fresh, mark, failure)?;
-            tokio::time::sleep(wait).await;
+            let until = Instant::now() + wait;
+            tokio::select! {
+                biased;
+                // The pause is kept, wherever it is waited out.
+                () = broker.halt.asked() => return Err(spilled(fresh, Some(until))),
+                () = tokio::time::sleep_until(until) => {}
+            }
             fresh = through_gate(fresh, health.gate(Instant::now()))?;
         }
     }
@@ -89,6 +95,9 @@ impl<A> Retry<A> {
         let delivery = fresh.delivery();
         if delivery.broker.health.is_disabled() {
             return Err(undeliverable(fresh, Undeliverable::BrokerDisabled));
+        }
+        if delivery.progress.is_given_up() {
+            return Err(undeliverable(fresh, Undeliverable::QueueFull));
         }
         let age = self.clock.now().saturating_sub(delivery.event().read_at);
         if u128::from(age) > self.policy.age_max.as_millis() {
@@ -205,7 +214,7 @@ pub(crate) fn through_gate(fresh: Fresh, gate: Gate) -> Step<Fresh> {
     }
 }
 
-fn spilled(fresh: Fresh, not_before: Option<Instant>) -> Exit {
+pub(crate) fn spilled(fresh: Fresh, not_before: Option<Instant>) -> Exit {
     Exit::Verdict(Verdict::Spilled { history: fresh.into_delivery().history, not_before })
 }
 

@@ -45,6 +45,8 @@ pub struct BrokerTally {
     pub dead_letters: Count,
     /// Those given up because the event's id had come before with another body.
     pub conflicts: Count,
+    /// Those given up because the broker's disk queue was full.
+    pub queue_full: Count,
     /// Attempts of deliveries that had been attempted before.
     pub retries: Count,
     /// Times a delivery went to disk to wait there.

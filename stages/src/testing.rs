@@ -10,7 +10,8 @@ use crate::{
     BreakerPolicy, Egress, Endpoint, Health, Quota, RetryBudgetPolicy,
     http_clients::HttpOptions,
     models::{
-        Broker, Delivery, Failure, FailureKind, Fresh, LoadFilter, Permitted, Subscription, Terms, ValidEvent,
+        Broker, Delivery, Failure, FailureKind, Fresh, LoadFilter, Permitted, Subscription, Terms,
+        ValidEvent, WhenFull,
     },
     resolver::{Looking, Lookup},
     sign::{Signer, SigningKey},
@@ -29,7 +30,8 @@ pub(crate) fn signer(secrets: &[&str]) -> Signer {
 fn broker_at(id: &str, endpoint: Endpoint, rate: f64, burst: u32) -> Broker {
     let quota = Quota::new(rate, NonZeroU32::new(burst).unwrap()).unwrap();
     let subscription = Subscription { statuses: None, loads: LoadFilter::All };
-    let terms = Terms { subscription, endpoint, quota: quota.into(), concurrency: 8 };
+    let terms =
+        Terms { subscription, endpoint, quota: quota.into(), concurrency: 8, when_full: WhenFull::Hold };
     let health = Health::new(BreakerPolicy::default(), RetryBudgetPolicy::default());
     Broker::new(id, 0, 0, terms, health)
 }

@@ -1,6 +1,7 @@
 //! The throttle: a fresh delivery enters, the same with leave to be attempted once leaves, at the broker's pace.
 //!
-//! Guaranteed: nothing leaves while its broker is held, a probe excepted; no more `Permitted` than the broker's
+//! Guaranteed: nothing leaves while its broker is held, a probe excepted, or once the line is stopping, when nothing
+//! waits any longer; no more `Permitted` than the broker's
 //! [`Quota`](crate::Quota) gave permits, in the order in which the deliveries came. How often one had to wait is
 //! counted by the quota, [`Quota::waits`](crate::Quota::waits).
 
@@ -8,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::{
     models::{Fresh, Permitted, Step},
-    retry::through_gate,
+    retry::{spilled, through_gate},
     stage::Stage,
 };
 
@@ -30,8 +31,18 @@ impl Stage for Throttle {
 
     async fn run(&self, fresh: Fresh) -> Step<Permitted> {
         let delivery = fresh.delivery();
-        // Another quota may come into force while it waits.
-        while delivery.broker.quota().permit().await.is_err() {}
+        loop {
+            let quota = delivery.broker.quota();
+            tokio::select! {
+                biased;
+                // If there is none, another quota came into force while it waited.
+                given = quota.permit() => if given.is_ok() { break },
+                () = delivery.broker.halt.asked() => return Err(spilled(fresh, None)),
+            }
+        }
+        if delivery.broker.halt.is_asked() {
+            return Err(spilled(fresh, None));
+        }
         // While it waited the broker may have failed others or asked for a pause. The permit is lost, which only makes
         // the pace slower.
         if delivery.progress.is_probe() {
@@ -74,6 +85,25 @@ mod tests {
         assert!(matches!(exit, Exit::Verdict(Verdict::Spilled { not_before: None, .. })), "{exit:?}");
         probe.delivery().progress.set_probe(true);
         drop(Throttle::new().run(probe).await.unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_for_the_quota_when_the_line_stops_comes_back_at_once() {
+        let broker = Arc::new(broker_with("acme", 0.001, 1));
+        drop(Throttle::new().run(fresh(&broker)).await.unwrap());
+        let waits = |fresh| tokio::spawn(async move { Throttle::new().run(fresh).await });
+        let (one, other) = (waits(fresh(&broker)), waits(fresh(&broker)));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let start = Instant::now();
+        broker.halt.ask();
+        let spilled = |exit: Step<Permitted>| {
+            matches!(exit, Err(Exit::Verdict(Verdict::Spilled { not_before: None, .. })))
+        };
+        assert!(spilled(one.await.unwrap()) && spilled(other.await.unwrap()));
+        let full = Arc::new(broker_with("blue", 1_000.0, 10));
+        full.halt.ask();
+        assert!(spilled(Throttle::new().run(fresh(&full)).await), "although there is a permit");
+        assert_eq!(start.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]

@@ -32,6 +32,9 @@ impl StageName {
     }
 }
 
+/// The cause of letters that a full disk queue has made: their bytes are bounded, and so kept count of.
+pub const QUEUE_FULL: &str = "queue-full";
+
 /// A record or a delivery that will not be tried again by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct DeadLetter {

@@ -9,14 +9,21 @@
 //!
 //! Beside them stands the order in which they were recorded, for whoever copies them elsewhere ([`crate::dead_order`]).
 
-use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    ops::Bound,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use parking_lot::Mutex;
 use sled::IVec;
 use tokio::sync::watch;
 
 use crate::{
-    dead::{DeadLetter, StageName},
+    dead::{DeadLetter, QUEUE_FULL, StageName},
     dead_order::DeadOrder,
     fault::StateFault,
     position::Position,
@@ -26,12 +33,17 @@ use crate::{
 /// How many bytes of letters are counted in one step: some milliseconds' worth.
 const STEP_BYTES: usize = 1 << 20;
 
+/// Stands for a number of bytes that is not known yet.
+const UNKNOWN: u64 = u64::MAX;
+
 /// All dead letters.
 #[derive(Clone, Debug)]
 pub struct DeadLetters {
     table: Table,
     order: Arc<DeadOrder>,
     tally: Arc<Mutex<Tally>>,
+    /// As the tally has it once all are counted, for whoever may not wait for a letter that is being written.
+    full_bytes: Arc<AtomicU64>,
 }
 
 /// A place in the order in which letters were recorded.
@@ -57,12 +69,19 @@ struct Tally {
     counts: DeadCounts,
     /// The last key counted; none before the first.
     reached: Option<Vec<u8>>,
+    /// The bytes of those counted that a full disk queue has made.
+    full: u64,
 }
 
 impl DeadLetters {
     pub(crate) fn new(table: Table, order: DeadOrder) -> Self {
         let table = table.accounted(|_| &[]);
-        Self { table, order: Arc::new(order), tally: Arc::default() }
+        Self {
+            table,
+            order: Arc::new(order),
+            tally: Arc::default(),
+            full_bytes: Arc::new(AtomicU64::new(UNKNOWN)),
+        }
     }
 
     pub(crate) fn table(&self) -> &Table {
@@ -149,6 +168,14 @@ impl DeadLetters {
         self.tally.lock().counts.clone()
     }
 
+    /// About how many bytes the letters take that full disk queues have made; none until all letters have been
+    /// counted. Never waits.
+    #[must_use]
+    pub fn queue_full_bytes(&self) -> Option<u64> {
+        let bytes = self.full_bytes.load(Ordering::Relaxed);
+        (bytes != UNKNOWN).then_some(bytes)
+    }
+
     /// Counts up to `max` letters that have not been counted, and no more than 1 MiB of them and one letter; true once
     /// there are none left. The ledger thread waits for it when it has a letter to write, so `max` should be some
     /// hundreds.
@@ -174,6 +201,7 @@ impl DeadLetters {
             }
         }
         tally.counts.complete = ended && visited < max;
+        self.tell(&tally);
         Ok(tally.counts.complete)
     }
 
@@ -189,7 +217,14 @@ impl DeadLetters {
             }
             tally.add(letter);
         }
+        self.tell(&tally);
         Ok(())
+    }
+
+    fn tell(&self, tally: &Tally) {
+        if tally.counts.complete {
+            self.full_bytes.store(tally.full, Ordering::Relaxed);
+        }
     }
 }
 
@@ -207,6 +242,7 @@ impl DeadLetters {
         if tally.has_counted(&key) {
             tally.remove(letter);
         }
+        self.tell(&tally);
         Ok(())
     }
 
@@ -227,10 +263,16 @@ impl Tally {
     }
 
     fn add(&mut self, letter: &DeadLetter) {
+        if letter.cause == QUEUE_FULL {
+            self.full += bytes(letter);
+        }
         *self.counts.by_cause.entry((letter.stage, letter.cause.clone())).or_default() += 1;
     }
 
     fn remove(&mut self, letter: &DeadLetter) {
+        if letter.cause == QUEUE_FULL {
+            self.full = self.full.saturating_sub(bytes(letter));
+        }
         let cause = (letter.stage, letter.cause.clone());
         if let Some(count) = self.counts.by_cause.get_mut(&cause) {
             *count = count.saturating_sub(1);
@@ -244,6 +286,11 @@ impl Tally {
 /// The key of `letter`.
 pub(crate) fn key_of(letter: &DeadLetter) -> Vec<u8> {
     key(&letter.position, letter.broker.as_deref())
+}
+
+/// About what a letter takes on disk.
+fn bytes(letter: &DeadLetter) -> u64 {
+    letter.body.len() as u64 + 256
 }
 
 fn key(position: &Position, broker: Option<&str>) -> Vec<u8> {
@@ -312,6 +359,25 @@ pub(crate) mod tests {
         let position = Position::new("file:e".into(), 0, 2);
         assert_eq!(letters.get(&position, Some("b")).unwrap(), Some(for_broker(2, "b")));
         assert_eq!(letters.get(&position, Some("c")).unwrap(), None);
+    }
+
+    #[test]
+    fn the_bytes_of_letters_of_a_full_disk_queue_are_known_once_all_are_counted_and_kept_from_then_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), options(Durability::Process)).unwrap();
+        let letters = store.dead_letters();
+        for (offset, cause) in [(10, QUEUE_FULL), (20, "refused"), (30, QUEUE_FULL)] {
+            letters.put(&letter(offset, cause)).unwrap();
+        }
+        assert!(!letters.count_on(2).unwrap() && letters.queue_full_bytes().is_none());
+        while !letters.count_on(2).unwrap() {}
+        let one = bytes(&letter(10, QUEUE_FULL));
+        assert_eq!(letters.queue_full_bytes(), Some(2 * one));
+        letters.put(&letter(40, QUEUE_FULL)).unwrap();
+        letters.put(&letter(30, "refused")).unwrap();
+        assert_eq!(letters.queue_full_bytes(), Some(2 * one));
+        letters.remove(&letter(10, QUEUE_FULL)).unwrap();
+        assert_eq!(letters.queue_full_bytes(), Some(one));
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub use clock::{Clock, UnixMillis};
 pub use commit::{CommitOptions, CommitStats, LedgerThread, Recorded};
 pub use custody::{Custody, Holding};
 pub use dangling::Missing;
-pub use dead::{DeadLetter, StageName};
+pub use dead::{DeadLetter, QUEUE_FULL, StageName};
 pub use dead_letters::{DeadCounts, DeadLetters, RecordedLetter};
 pub use durability::Durability;
 pub use event::{BodyDigest, Event};

@@ -67,6 +67,8 @@ fn line(out: &mut Exposition, status: &Status) {
         out.one(name, Counter, help, value as f64);
     }
     out.one("loadline_in_flight_deliveries", Gauge, "Deliveries in memory.", status.in_flight as f64);
+    let bytes = status.in_flight_bytes as f64;
+    out.one("loadline_in_flight_bytes", Gauge, "Bytes of bodies in memory.", bytes);
     out.one("loadline_intake_held", Gauge, "Whether backpressure holds the intake.", flag(status.held));
     out.one("loadline_stopping", Gauge, "Whether the run has been asked to stop.", flag(status.stopping));
     let uptime = status.uptime_seconds.unwrap_or(0.0);
@@ -179,11 +181,12 @@ fn dead_letters(out: &mut Exposition, status: &Status) {
 type OfBroker = (&'static str, Kind, &'static str, fn(&BrokerStatus) -> f64);
 
 #[rustfmt::skip]
-const PER_BROKER: [OfBroker; 16] = [
+const PER_BROKER: [OfBroker; 17] = [
     ("loadline_delivered_total", Counter, "Deliveries taken.", |b| b.delivered as f64),
     ("loadline_duplicates_total", Counter, "Deliveries not needed.", |b| b.duplicates as f64),
     ("loadline_conflicts_total", Counter, "Event ids that came again with another body.", |b| b.conflicts as f64),
     ("loadline_dead_lettered_total", Counter, "Deliveries given up.", |b| b.dead_letters as f64),
+    ("loadline_queue_full_total", Counter, "Deliveries given up for want of room on disk.", |b| b.queue_full as f64),
     ("loadline_retries_total", Counter, "Attempts of deliveries attempted before.", |b| b.retries as f64),
     ("loadline_retries_deferred_total", Counter, "Retries put off by the budget.", |b| b.deferred as f64),
     ("loadline_quota_waits_total", Counter, "Attempts that waited for the quota.", |b| b.quota_waits as f64),
@@ -202,6 +205,8 @@ fn per_broker(out: &mut Exposition, brokers: &[BrokerStatus]) {
     for (name, kind, help, value) in PER_BROKER {
         out.family(name, kind, help, brokers.iter().map(|b| ([("broker", &*b.id)], value(b))));
     }
+    let full = brokers.iter().filter_map(|b| Some(([("broker", &*b.id)], b.full_in_seconds?)));
+    out.family("loadline_spill_full_seconds", Gauge, "In how long the disk queue is full.", full);
 }
 
 /// What is told apart once more: by outcome, by cause.

@@ -22,6 +22,7 @@ pub mod client;
 mod dead;
 mod desk;
 mod fault;
+mod growth;
 mod metrics;
 mod observe;
 mod place;

@@ -6,7 +6,12 @@ use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 use state::{Clock, Ledger};
 use tokio::time::Instant;
 
-use super::{metrics::Timings, samples::Samples, trend::Trend};
+use super::{
+    growth::{Growth, Level},
+    metrics::Timings,
+    samples::Samples,
+    trend::Trend,
+};
 use crate::{
     config::{Config, SourceKind},
     engine::View,
@@ -37,6 +42,8 @@ pub(super) struct Observer {
     log_end: LogEnd,
     state_dir: PathBuf,
     spill_broker_max: u64,
+    spill_total_max: u64,
+    growth: Growth,
     /// At how many of the last looks in a row backpressure held the intake.
     held: u32,
     began: Instant,
@@ -58,6 +65,8 @@ impl Observer {
             log_end,
             state_dir: config.state.dir.clone(),
             spill_broker_max: config.limits.spill_broker_max,
+            spill_total_max: config.limits.spill_total_max,
+            growth: Growth::default(),
             held: 0,
             began: Instant::now(),
             view: None,
@@ -95,6 +104,9 @@ impl Observer {
         let now = Instant::now();
         let partitions = self.partitions(view, now);
         self.trend.note(now, &partitions);
+        let brokers = view.brokers.shown();
+        let bytes = brokers.iter().map(|broker| (broker.id.clone(), broker.tally.gauges.spilled_bytes.get()));
+        self.growth.note(now, bytes);
     }
 
     /// Why the process is not alive; none if it is.
@@ -150,8 +162,14 @@ impl Observer {
         let store = self.ledger.store();
         let stranded = view.line.stranded();
         status.brokers.extend(stranded.iter().map(|(id, usage)| BrokerStatus::stranded(id, *usage)));
+        let all = Level {
+            bytes: status.brokers.iter().map(|broker| broker.spilled_bytes).sum(),
+            most: self.spill_total_max,
+        };
         for shown in &mut status.brokers {
             shown.spilled_bytes_max = Some(self.spill_broker_max);
+            let own = Level { bytes: shown.spilled_bytes, most: self.spill_broker_max };
+            shown.full_in_seconds = self.growth.full_in(&shown.id, own, all, now);
             if shown.spilled > 0 {
                 // A store that cannot be read is told by the ledger; here the age is missing.
                 let oldest = oldest_on_disk(store, &shown.id.as_str().into()).ok().flatten();

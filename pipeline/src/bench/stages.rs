@@ -9,7 +9,7 @@ use rustc_hash::FxHashSet;
 use stages::{
     BreakerPolicy, Decode, Dedupe, Egress, Endpoint, Health, Quota, RetryBudgetPolicy, Route, Rules, Schema,
     Signer, SigningKey, Stage, Subscriptions, Throttle, Validate,
-    models::{Broker, Delivery, Fresh, LoadFilter, RawRecord, Subscription, Terms, ValidEvent},
+    models::{Broker, Delivery, Fresh, LoadFilter, RawRecord, Subscription, Terms, ValidEvent, WhenFull},
 };
 use state::{
     BodyDigest, Clock, CommitOptions, Durability, Ledger, LedgerKey, Position, Record, Store, StoreOptions,
@@ -176,7 +176,7 @@ fn brokers(count: usize) -> Result<Vec<Arc<Broker>>, BenchFault> {
             let quota = Arc::new(Quota::new(1e6, most).map_err(unfit)?);
             let statuses = FxHashSet::from_iter([Arc::from(STATUSES[ordinal % STATUSES.len()])]);
             let subscription = Subscription { statuses: Some(statuses), loads: LoadFilter::All };
-            let terms = Terms { subscription, endpoint, quota, concurrency: 32 };
+            let terms = Terms { subscription, endpoint, quota, concurrency: 32, when_full: WhenFull::Hold };
             let health = Health::new(BreakerPolicy::default(), RetryBudgetPolicy::default());
             Ok(Arc::new(Broker::new(id(ordinal), ordinal, 0, terms, health)))
         })

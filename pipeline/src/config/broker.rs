@@ -8,14 +8,14 @@ use rustc_hash::FxHashSet;
 use stages::{
     BreakerPolicy, Egress, Endpoint, EndpointError, Health, Quota, QuotaError, RATE_MAX, SIGNING_KEYS_MAX,
     Signer, SigningKey,
-    models::{LoadFilter, Subscription},
+    models::{LoadFilter, Subscription, WhenFull},
 };
 
 use super::{
     delivery::{CONCURRENCY, DeliveryConfig, TIMEOUT},
     findings::{Order, shown},
     headers,
-    limits::LimitsConfig,
+    limits::{LimitsConfig, WHEN_FULL},
     problem::Refusal,
     retry::{BreakerConfig, RetryConfig},
     schema::SchemaConfig,
@@ -53,6 +53,8 @@ pub struct BrokerConfig {
     pub timeout: Duration,
     /// See [`DeliveryConfig::concurrency`].
     pub concurrency: usize,
+    /// See [`LimitsConfig::when_full`].
+    pub when_full: WhenFull,
     /// Sent with every request, beside Loadline's own; those that came from a reference are marked sensitive.
     pub headers: HeaderMap,
     /// The events it gets; statuses by their canonical names.
@@ -70,6 +72,7 @@ impl fmt::Debug for BrokerConfig {
             .field("burst", &self.burst)
             .field("timeout", &self.timeout)
             .field("concurrency", &self.concurrency)
+            .field("when_full", &self.when_full)
             .field("headers", &self.headers)
             .field("subscription", &self.subscription)
             .finish()
@@ -109,6 +112,7 @@ impl BrokerConfig {
             &count(),
         );
         relations(s, around, timeout, concurrency);
+        let when_full = s.choice_or("when_full", around.limits.when_full, "`limits.when_full`", &WHEN_FULL);
         let headers = headers::read(s);
         let subscription = Subscription { statuses: statuses(s, around.schema), loads: loads(s) };
         let (secrets, signer) = signing?;
@@ -121,6 +125,7 @@ impl BrokerConfig {
             burst,
             timeout,
             concurrency,
+            when_full,
             headers,
             subscription,
         })

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use stages::models::WhenFull;
+
 use super::{
     section::Section,
     units::{DURATION, count, size},
@@ -9,6 +11,10 @@ use super::{
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
+
+/// The words for what a full disk queue does.
+pub(super) const WHEN_FULL: [(&str, WhenFull); 2] =
+    [("dead-letter", WhenFull::DeadLetter), ("hold", WhenFull::Hold)];
 
 /// How much of everything there may be at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +35,11 @@ pub struct LimitsConfig {
     pub spill_broker_max: u64,
     /// What all brokers together may hold on disk, in bytes (default 4 GiB, 64 KiB to 16 TiB).
     pub spill_total_max: u64,
+    /// What becomes of a broker's deliveries when its disk queue is full, where the broker says nothing else (default
+    /// `dead-letter`).
+    pub when_full: WhenFull,
+    /// Bytes of dead letters that full disk queues may make (default 4 GiB, 0 to 16 TiB); at this many they hold.
+    pub full_letters_max: u64,
     /// How long a shutdown waits for what is on the wire (default 10 s, 0 to 10 min).
     pub grace: Duration,
     /// How long a run over finite input goes on for brokers that are held after its input has ended (default 1 min, 0
@@ -49,6 +60,8 @@ impl LimitsConfig {
             spill_after: s.ranged("spill_after", 2 * SECOND, SECOND / 100..=ten_minutes, &DURATION),
             spill_broker_max: s.ranged("spill_broker_max", 256 << 20, 64 << 10..=1 << 40, &size()),
             spill_total_max: s.ranged("spill_total_max", 4 << 30, 64 << 10..=16 << 40, &size()),
+            when_full: s.choice("when_full", WHEN_FULL[0], &WHEN_FULL[1..]),
+            full_letters_max: s.ranged("full_letters_max", 4 << 30, 0..=16 << 40, &size()),
             grace: s.ranged("grace", 10 * SECOND, Duration::ZERO..=ten_minutes, &DURATION),
             drain: s.ranged("drain", 60 * SECOND, Duration::ZERO..=7 * DAY, &DURATION),
             shards: s.ranged("shards", 0, 0..=256, &count()),

@@ -257,11 +257,23 @@ impl<'f, 'd> Section<'f, 'd> {
 
     /// One of a few words; the first is the default.
     pub(super) fn choice<T: Copy>(&mut self, key: &'static str, first: (&str, T), others: &[(&str, T)]) -> T {
-        let words: Vec<&str> = std::iter::once(first.0).chain(others.iter().map(|(word, _)| *word)).collect();
-        self.know(key, Some(first.0.to_owned()), Some(words.join(" or ")));
-        let Some(item) = self.item(key) else { return first.1 };
+        let choices: Vec<(&str, T)> = std::iter::once(first).chain(others.iter().copied()).collect();
+        self.choice_or(key, first.1, first.0, &choices)
+    }
+
+    /// One of some words; `default`, which is shown as `shown`, if the key is not there.
+    pub(super) fn choice_or<T: Copy>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        shown: &str,
+        choices: &[(&str, T)],
+    ) -> T {
+        let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+        self.know(key, Some(shown.to_owned()), Some(words.join(" or ")));
+        let Some(item) = self.item(key) else { return default };
         let chosen = item.value.as_str().unwrap_or_default();
-        if let Some((_, value)) = std::iter::once(&first).chain(others).find(|(word, _)| *word == chosen) {
+        if let Some((_, value)) = choices.iter().find(|(word, _)| *word == chosen) {
             return *value;
         }
         let remedy = match nearest(chosen, &words) {
@@ -269,7 +281,7 @@ impl<'f, 'd> Section<'f, 'd> {
             None => format!("give \"{}\"", words.join("\" or \"")),
         };
         self.report(&item, Refusal::new(format!("is not a known {key}"), remedy));
-        first.1
+        default
     }
 
     /// A text that is not empty and not longer than `max` bytes.

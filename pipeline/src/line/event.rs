@@ -8,7 +8,7 @@ use stages::{
     Ack, Settled, Stage,
     models::{Delivery, Exit, Fault, Receipt, Verdict},
 };
-use state::Recorded;
+use state::{Recorded, SpillSeq};
 
 use super::{command::Replaying, load::Loaded, write::Write};
 
@@ -18,6 +18,8 @@ pub(super) enum Event {
     Ran { slot: usize, load: Arc<str>, ended: Result<Result<Receipt, Verdict>, Fault> },
     /// Its end is on record, or it has to wait on disk.
     Carried { slot: usize, load: Arc<str>, end: Result<Settled, Fault>, succeeded: bool },
+    /// One that found no room on disk has been given up.
+    GivenUp { slot: usize, seq: SpillSeq, end: Result<Settled, Fault> },
     /// Deliveries have been written to disk.
     Written { slot: usize, write: Write, proofs: Result<Vec<Recorded>, Fault> },
     /// Dead letters' deliveries have been written to disk.
@@ -32,13 +34,38 @@ where
     Stages: Stage<In = Delivery, Out = Receipt>,
 {
     let load = delivery.event().load_id.clone();
+    Box::pin(async move { Event::Ran { slot, load, ended: through(&*stages, delivery).await } })
+}
+
+/// The way through the stages.
+async fn through<Stages>(stages: &Stages, delivery: Delivery) -> Result<Result<Receipt, Verdict>, Fault>
+where
+    Stages: Stage<In = Delivery, Out = Receipt>,
+{
+    match stages.run(delivery).await {
+        Ok(receipt) => Ok(Ok(receipt)),
+        Err(Exit::Verdict(verdict)) => Ok(Err(verdict)),
+        Err(Exit::Fault(fault)) => Err(fault),
+    }
+}
+
+/// Sends a delivery that is given up through the stages, which say what it comes to, and puts that on record.
+pub(super) fn give_up<Stages>(
+    stages: Arc<Stages>,
+    ack: &Ack,
+    slot: usize,
+    delivery: Delivery,
+) -> BoxFuture<'static, Event>
+where
+    Stages: Stage<In = Delivery, Out = Receipt>,
+{
+    let (ack, kept, seq) = (ack.clone(), delivery.clone(), delivery.seq);
     Box::pin(async move {
-        let ended = match stages.run(delivery).await {
-            Ok(receipt) => Ok(Ok(receipt)),
-            Err(Exit::Verdict(verdict)) => Ok(Err(verdict)),
-            Err(Exit::Fault(fault)) => Err(fault),
+        let end = match through(&*stages, delivery).await {
+            Ok(ended) => ack.settle(&kept, ended).await,
+            Err(fault) => Err(fault),
         };
-        Event::Ran { slot, load, ended }
+        Event::GivenUp { slot, seq, end }
     })
 }
 

@@ -11,9 +11,9 @@ impl Slot {
     /// Writes down what waits, for whoever asks.
     pub(super) fn gauge(&self) {
         let gauges = &self.broker.tally.gauges;
-        gauges.queued.set((self.queue.waiting() + self.overflow.len()) as u64);
+        gauges.queued.set((self.queue.waiting() + self.overflow.len() + self.surplus.len()) as u64);
         gauges.on_wire.set(self.on_wire as u64);
-        gauges.no_room.set(self.overflow.len() as u64);
+        gauges.no_room.set((self.overflow.len() + self.surplus.len()) as u64);
         gauges.spilled.set(self.account.deliveries());
         gauges.spilled_bytes.set(self.account.bytes());
     }

@@ -16,6 +16,7 @@ use state::SpillUsage;
 use super::{
     memory::Memory,
     partitions::{Partition, Partitions},
+    surplus::FullLetters,
 };
 
 /// The bounds of the line. The config explains each and checks their relations.
@@ -33,6 +34,8 @@ pub struct Limits {
     pub spill_broker_max: u64,
     /// Bytes on disk for all brokers.
     pub spill_total_max: u64,
+    /// Bytes of dead letters that full disk queues may make, over all brokers.
+    pub full_letters_max: u64,
     /// A broker whose deliveries wait longer than this in memory spills, unless all brokers lag.
     pub spill_after: Duration,
     /// A broker that cannot take anything for longer than this spills at once.
@@ -51,10 +54,13 @@ pub(super) struct Shared {
     pub(super) memory: Arc<Memory>,
     pub(super) spill_bytes: AtomicU64,
     pub(super) spill_deliveries: AtomicU64,
+    pub(super) full_letters: FullLetters,
     /// Whether the intake waits for a permit.
     pressed: AtomicBool,
     /// Brokers whose oldest delivery has waited longer than `spill_after`, at the last look.
     pub(super) lagging: AtomicUsize,
+    /// Those, and those that are held.
+    pub(super) behind: AtomicUsize,
     /// How many brokers share the line: those that the config names.
     sharing: AtomicUsize,
     /// All brokers that have a slot, those that the config does not name any more included.
@@ -70,8 +76,10 @@ impl Shared {
             memory: Arc::new(Memory::new(limits.in_flight_max, limits.memory_max)),
             spill_bytes: AtomicU64::new(0),
             spill_deliveries: AtomicU64::new(0),
+            full_letters: FullLetters::default(),
             pressed: AtomicBool::new(false),
             lagging: AtomicUsize::new(0),
+            behind: AtomicUsize::new(0),
             sharing: AtomicUsize::new(brokers),
             admitted: Mutex::default(),
             stranded: Mutex::default(),
@@ -148,6 +156,7 @@ mod tests {
             per_broker_max: 8,
             spill_broker_max: 0,
             spill_total_max: 0,
+            full_letters_max: 0,
             spill_after: Duration::ZERO,
             hold_min: Duration::ZERO,
             drain: Duration::ZERO,

@@ -35,6 +35,7 @@ mod records;
 mod run;
 mod shard;
 mod slot;
+mod surplus;
 mod tell;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -9,7 +9,7 @@ mod relieve;
 
 use std::{pin::pin, sync::Arc};
 
-use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use stages::{
     Ack, Gate, Stage,
     models::{Broker, Delivery, Fault, Receipt},
@@ -17,6 +17,7 @@ use stages::{
 use state::{Clock, DeadLetter, SpilledDelivery};
 use tokio::{
     sync::mpsc,
+    task::unconstrained,
     time::{Instant, sleep_until},
 };
 
@@ -56,15 +57,15 @@ pub(super) struct ShardReport {
 
 /// One shard.
 pub(super) struct Shard<Stages> {
-    stages: Arc<Stages>,
-    ack: Ack,
+    pub(super) stages: Arc<Stages>,
+    pub(super) ack: Ack,
     clock: Clock,
-    limits: Limits,
-    shared: Arc<Shared>,
-    slots: Vec<Slot>,
+    pub(super) limits: Limits,
+    pub(super) shared: Arc<Shared>,
+    pub(super) slots: Vec<Slot>,
     /// Where each broker's slot is, by the broker's ordinal.
     slot_of: Vec<Option<usize>>,
-    events: FuturesUnordered<BoxFuture<'static, Event>>,
+    pub(super) events: FuturesUnordered<BoxFuture<'static, Event>>,
     /// Slots where something has happened since they were last advanced; each once.
     stirred: Vec<usize>,
     /// For each slot, whether time alone may change it or what is shown of it.
@@ -72,7 +73,7 @@ pub(super) struct Shard<Stages> {
     /// How often they have been looked at.
     looks: usize,
     timers: Timers,
-    ending: Ending,
+    pub(super) ending: Ending,
 }
 
 impl<Stages> Shard<Stages> {
@@ -187,6 +188,7 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
             }
             if !arriving && deadline.is_some_and(|at| at <= Instant::now()) {
                 if self.ending.is_stopping() {
+                    self.take_back()?;
                     break;
                 }
                 // What finds no room on disk stays with the source: nobody's defect.
@@ -214,10 +216,21 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
             let mut write = Write::default();
             let slot = &mut self.slots[index];
             slot.held = true;
+            // What only waits for its quota, or for its next attempt, comes back at once.
+            slot.broker.halt.ask();
             slot.set_aside(&self.clock, &mut write);
             slot.relieve_overflow(&self.limits, self.shared.brokers(), &self.clock, &mut write);
             self.submit(index, write);
         }
+    }
+
+    /// Takes in what has ended by now: what never was on the wire must not count as if it had been.
+    fn take_back(&mut self) -> Result<(), Fault> {
+        let ended = |events: &mut FuturesUnordered<_>| unconstrained(events.next()).now_or_never().flatten();
+        while let Some(event) = ended(&mut self.events) {
+            self.on_events(event)?;
+        }
+        Ok(())
     }
 
     /// Takes in an arrival, and those that have come with it.
@@ -316,6 +329,7 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
             }
         }
         self.relieve_overflow(index, &mut write);
+        self.give_up_surplus(index, now);
         let slot = &mut self.slots[index];
         let wake = match gate {
             Gate::HeldUntil(until) => Some(until),

@@ -20,6 +20,7 @@ use super::{
     load::Loaded,
     meter::Meter,
     queue::{Item, Origin, Queue},
+    surplus::Surplus,
     tell::Told,
     write::{Write, cost, spilled},
 };
@@ -35,6 +36,8 @@ pub(super) struct Slot {
     pub(super) account: Account,
     /// Live deliveries that belong behind the disk's, which has no room for them.
     pub(super) overflow: VecDeque<Item>,
+    /// Those of them that are being given up.
+    pub(super) surplus: Surplus,
     /// Deliveries on their way through the stages. Those whose verdict is being recorded still run for their load, but
     /// take no part of the window: a commit takes as long as many an answer.
     pub(super) on_wire: usize,
@@ -51,6 +54,8 @@ pub(super) struct Slot {
     pub(super) lagging: bool,
     /// Whether it counts as one of those who share the line and lag.
     pub(super) counts_as_lagging: bool,
+    /// Whether it counts as one of those who share the line and lag or are held.
+    pub(super) counts_as_behind: bool,
     pub(super) meter: Meter,
     /// Whether it was not idle when it was last looked at: what was written down then is out of date once it is.
     pub(super) shown: bool,
@@ -66,6 +71,7 @@ impl Slot {
             queue: Queue::default(),
             account,
             overflow: VecDeque::new(),
+            surplus: Surplus::default(),
             on_wire: 0,
             window,
             probes: 0,
@@ -74,6 +80,7 @@ impl Slot {
             wake: None,
             lagging: false,
             counts_as_lagging: false,
+            counts_as_behind: false,
             meter: Meter::new(Instant::now()),
             shown: false,
             told: Told::default(),
@@ -87,7 +94,7 @@ impl Slot {
 
     /// Whether anything is there that might be started, now or later.
     pub(super) fn has_more(&self) -> bool {
-        self.queue.waiting() + self.overflow.len() > 0 || self.account.unloaded > 0
+        self.queue.waiting() + self.overflow.len() + self.surplus.len() > 0 || self.account.unloaded > 0
     }
 
     /// What the broker may be given now.

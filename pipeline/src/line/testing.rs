@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use bytes::Bytes;
 use stages::{
     BreakerPolicy, Egress, Endpoint, Health, Quota, RetryBudgetPolicy, Signer, SigningKey,
-    models::{Broker, Delivery, LoadFilter, Subscription, Terms},
+    models::{Broker, Delivery, LoadFilter, Subscription, Terms, WhenFull},
 };
 use state::{BodyDigest, Event, History, Position, SpillSeq, SpilledDelivery};
 use tokio::{sync::Semaphore, time::Instant};
@@ -27,6 +27,7 @@ pub(super) fn limits() -> Limits {
         per_broker_max: 3,
         spill_broker_max: 1 << 30,
         spill_total_max: 1 << 30,
+        full_letters_max: 1 << 30,
         spill_after: Duration::from_secs(1),
         hold_min: Duration::from_secs(1),
         drain: Duration::from_secs(1),
@@ -50,6 +51,7 @@ pub(crate) fn broker_called(name: &str, ordinal: usize) -> Arc<Broker> {
         endpoint: endpoint.unwrap(),
         quota: Arc::new(Quota::new(1e6, NonZeroU32::MIN).unwrap()),
         concurrency: 8,
+        when_full: WhenFull::Hold,
     };
     let health = Health::new(BreakerPolicy::default(), RetryBudgetPolicy::default());
     Arc::new(Broker::new(name, ordinal, 0, terms, health))

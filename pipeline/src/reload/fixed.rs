@@ -63,9 +63,12 @@ pub(super) fn differences(old: &Config, new: &Config) -> Vec<Problem> {
             spill_after,
             spill_broker_max,
             spill_total_max,
+            full_letters_max,
             grace,
             drain,
-            shards
+            shards,
+            // Only a default for brokers, which are compared by themselves.
+            ..when_full
         }
     );
     delivery(&mut found, &old.delivery, &new.delivery);

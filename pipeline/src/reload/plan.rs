@@ -69,6 +69,7 @@ fn keys(old: &BrokerConfig, new: &BrokerConfig) -> Vec<&'static str> {
         ("burst", old.burst != new.burst),
         ("timeout", old.timeout != new.timeout),
         ("concurrency", old.concurrency != new.concurrency),
+        ("when_full", old.when_full != new.when_full),
         ("headers", old.headers != new.headers),
         ("statuses", old.subscription.statuses != new.subscription.statuses),
         ("loads", old.subscription.loads != new.subscription.loads),

@@ -53,6 +53,8 @@ pub struct Status {
     pub settled_to: Option<u64>,
     /// Deliveries in memory.
     pub in_flight: u64,
+    /// Bytes of their bodies: each counts once, in whole KiB, however many brokers get it.
+    pub in_flight_bytes: u64,
     /// Deliveries that wait on disk.
     pub spilled: u64,
     /// Whether backpressure holds the intake.
@@ -237,8 +239,16 @@ pub struct BrokerStatus {
     /// The most bytes its disk queue may take; only from the admin endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spilled_bytes_max: Option<u64>,
+    /// In how long its disk queue, or all of them together, will be full at the pace of the last minutes, in seconds;
+    /// none if it does not grow. Only from the admin endpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub full_in_seconds: Option<f64>,
     /// Deliveries in memory that belong on disk and find no room there.
     pub no_room: u64,
+    /// What becomes of those: `dead-letter` or `hold`.
+    pub when_full: String,
+    /// Deliveries that became dead letters for want of room.
+    pub queue_full: u64,
     /// How long the oldest that waits has waited, in seconds; none if nothing waits.
     pub oldest_seconds: Option<f64>,
     /// Attempts a second it may be given.
@@ -368,6 +378,7 @@ impl From<&View> for Status {
             resumed_at: view.resumed_at,
             settled_to,
             in_flight: view.line.in_flight() as u64,
+            in_flight_bytes: view.line.in_flight_bytes(),
             spilled: view.line.spilled(),
             held: view.line.is_held(),
             rejected: view.tally.rejected.get(),
@@ -399,6 +410,9 @@ impl BrokerStatus {
             spilled,
             spilled_bytes: tally.gauges.spilled_bytes.get(),
             spilled_bytes_max: None,
+            full_in_seconds: None,
+            when_full: broker.when_full().as_str().to_owned(),
+            queue_full: tally.queue_full.get(),
             no_room: tally.gauges.no_room.get(),
             oldest_seconds: (oldest_at > 0).then(|| age(wall, oldest_at)),
             rate_allowed: quota.rate(),

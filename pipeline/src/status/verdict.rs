@@ -180,7 +180,12 @@ fn out_of_reach(partitions: &[PartitionStatus]) -> Option<String> {
 fn no_room(broker: &BrokerStatus) -> String {
     let BrokerStatus { id, spilled_bytes, no_room, .. } = broker;
     let size = ByteSize(*spilled_bytes);
-    format!("the disk queue of {id} is full ({size}), and {no_room} more wait in memory for room there")
+    let then = if broker.when_full == "dead-letter" && broker.queue_full > 0 {
+        format!("what finds no room there becomes dead letters ({} so far)", broker.queue_full)
+    } else {
+        format!("{no_room} more wait in memory for room there")
+    };
+    format!("the disk queue of {id} is full ({size}), and {then}")
 }
 
 /// What waits for a broker while no process runs.
@@ -221,6 +226,10 @@ fn reason(broker: &BrokerStatus) -> Option<String> {
             let share = broker.spilled_bytes as f64 * 100.0 / max as f64;
             format!("{waits}, its disk queue {share:.0}% full")
         }
+        _ => waits,
+    };
+    let waits = match broker.full_in_seconds {
+        Some(seconds) if seconds > 0.0 => format!("{waits}, full in about {}", span(seconds)),
         _ => waits,
     };
     let error = last_error.as_ref().map_or(String::new(), |error| format!(", last error: {}", error.cause));

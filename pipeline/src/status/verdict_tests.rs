@@ -46,8 +46,15 @@ fn a_full_disk_queue_comes_first_and_one_that_fills_is_told() {
         "{words}"
     );
     assert!(words.contains("156 wait, its disk queue 100% full"), "{words}");
-    let half = verdict(vec![BrokerStatus { spilled_bytes: 1 << 19, no_room: 0, ..full }]);
-    assert!(!half.contains("full"), "{half}");
+    let letters = BrokerStatus { when_full: "dead-letter".to_owned(), queue_full: 31, ..full.clone() };
+    let letters = verdict(vec![letters]);
+    assert!(
+        letters.contains("is full (1.0 MiB), and what finds no room there becomes dead letters (31 so far)")
+    );
+    let half = BrokerStatus { spilled_bytes: 1 << 19, no_room: 0, ..full };
+    assert!(!verdict(vec![half.clone()]).contains("full"));
+    let grows = verdict(vec![BrokerStatus { full_in_seconds: Some(11_520.0), ..half }]);
+    assert!(grows.contains("100 wait, full in about 3h 12m"), "{grows}");
 }
 
 #[test]

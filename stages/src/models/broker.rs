@@ -8,8 +8,8 @@ use std::sync::{
 
 use arc_swap::ArcSwap;
 
-use super::Terms;
-use crate::{health::Health, quota::Quota, tally::BrokerTally};
+use super::{Terms, WhenFull};
+use crate::{halt::Halt, health::Health, quota::Quota, tally::BrokerTally};
 
 /// One freight broker with its TMS.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub struct Broker {
     pub health: Health,
     /// What has become of its deliveries in this run.
     pub tally: BrokerTally,
+    /// Whether no further attempt is to begin, because the line is stopping.
+    pub halt: Halt,
     terms: ArcSwap<Terms>,
     /// That of the terms, asked for with each event of a delivery.
     concurrency: AtomicUsize,
@@ -40,6 +42,7 @@ impl Broker {
             shard,
             health,
             tally: BrokerTally::default(),
+            halt: Halt::default(),
             concurrency: AtomicUsize::new(terms.concurrency),
             terms: ArcSwap::from_pointee(terms),
             leaving: AtomicBool::new(false),
@@ -62,6 +65,12 @@ impl Broker {
     #[must_use]
     pub fn concurrency(&self) -> usize {
         self.concurrency.load(Ordering::Relaxed)
+    }
+
+    /// What becomes of its deliveries when its disk queue is full now.
+    #[must_use]
+    pub fn when_full(&self) -> WhenFull {
+        self.terms.load().when_full
     }
 
     /// Agrees on other terms: every attempt that begins from now on is made on them. A new quota takes over from the

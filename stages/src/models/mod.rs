@@ -15,5 +15,5 @@ pub use delivery::{Delivery, Fresh, Ordinal, Permitted, Receipt};
 pub use progress::Progress;
 pub use raw::RawRecord;
 pub use shipment::{ShipmentEvent, ValidEvent};
-pub use terms::{LoadFilter, Subscription, Terms};
+pub use terms::{LoadFilter, Subscription, Terms, WhenFull};
 pub use verdict::{Exit, Fault, Rejection, Step, Undeliverable, Verdict};

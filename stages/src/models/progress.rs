@@ -26,6 +26,7 @@ pub struct Progress {
     counted: AtomicBool,
     /// Whether it was counted that an earlier run may have sent it.
     after_crash: AtomicBool,
+    given_up: AtomicBool,
 }
 
 impl Progress {
@@ -106,6 +107,17 @@ impl Progress {
     #[must_use]
     pub fn is_probe(&self) -> bool {
         self.probe.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the delivery is given up: it found no room on its broker's disk queue.
+    pub fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is: then it is not attempted any more.
+    #[must_use]
+    pub fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Relaxed)
     }
 
     /// Whether the delivery stands on disk, so that its verdict must remove it there.

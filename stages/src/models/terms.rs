@@ -18,6 +18,28 @@ pub struct Terms {
     pub quota: Arc<Quota>,
     /// How many attempts may be on the wire to it at once.
     pub concurrency: usize,
+    /// What becomes of its deliveries when its disk queue is full.
+    pub when_full: WhenFull,
+}
+
+/// What becomes of a broker's deliveries when its disk queue is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// They become dead letters; the other brokers never wait for this one.
+    DeadLetter,
+    /// They wait in memory, and once that is full, so does the source.
+    Hold,
+}
+
+impl WhenFull {
+    /// Its name in the config.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::DeadLetter => "dead-letter",
+            Self::Hold => "hold",
+        }
+    }
 }
 
 /// Which events a broker gets.

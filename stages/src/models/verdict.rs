@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use state::{BodyDigest, History, Outcome, StageName, StateFault};
+use state::{BodyDigest, History, Outcome, QUEUE_FULL, StageName, StateFault};
 use tokio::time::Instant;
 
 /// What a stage gives: the next payload, or the way out.
@@ -85,6 +85,8 @@ pub enum Undeliverable {
     AttemptsExhausted,
     /// It has waited longer than allowed.
     TooOld,
+    /// Its broker's disk queue has no room for it.
+    QueueFull,
     /// The broker is disabled: it answered 410, or an operator said so.
     BrokerDisabled,
     /// The endpoint's address is in a network the config does not allow.
@@ -100,6 +102,7 @@ impl Undeliverable {
             Self::Refused { .. } => "refused",
             Self::AttemptsExhausted => "attempts-exhausted",
             Self::TooOld => "too-old",
+            Self::QueueFull => QUEUE_FULL,
             Self::BrokerDisabled => "broker-disabled",
             Self::AddressRefused => "address-refused",
         }
@@ -113,6 +116,7 @@ impl fmt::Display for Undeliverable {
             Self::Refused { status } => write!(f, "the receiver refused it for good with status {status}"),
             Self::AttemptsExhausted => f.write_str("the last attempt allowed has failed"),
             Self::TooOld => f.write_str("it has waited longer than allowed"),
+            Self::QueueFull => f.write_str("the broker's disk queue was full"),
             Self::BrokerDisabled => f.write_str("the broker is disabled"),
             Self::AddressRefused => {
                 f.write_str("the endpoint's address is in a network the config does not allow")

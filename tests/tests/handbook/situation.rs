@@ -123,6 +123,7 @@ impl Situation {
             self.site.set(&format!("limits.{key}"), value);
         }
         self.site.set("limits.spill_broker_max", "1280KiB");
+        self.site.set("limits.when_full", "hold");
         self.site.set("source.record_max", "16KiB");
         self.fleet.tms(BOLT).refuse();
         self.start();

@@ -41,6 +41,7 @@ fn a_hundred_thousand_events_for_a_stopped_broker_are_read_no_further_than_the_b
     site.set("limits.spill_broker_max", SPILL as i64);
     site.set("limits.spill_total_max", SPILL as i64);
     site.set("limits.spill_after", "50ms");
+    site.set("limits.when_full", "hold");
     site.impatient();
     site.write(&log);
     fleet.tms(0).refuse();

@@ -221,6 +221,7 @@ fn a_full_backlog_is_answered_503_with_retry_after_and_goes_on_when_the_broker_i
     }
     site.set("limits.spill_broker_max", "64KiB");
     site.set("limits.spill_total_max", "64KiB");
+    site.set("limits.when_full", "hold");
     site.set("limits.spill_after", "50ms");
     site.set("delivery.concurrency", 16);
     site.impatient();

@@ -13,6 +13,7 @@ mod conflicts;
 mod dead_letters;
 mod exactly_once;
 mod full_disk;
+mod full_queue;
 mod gone;
 mod http_intake;
 mod in_between;

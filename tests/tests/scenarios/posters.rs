@@ -63,6 +63,7 @@ fn two_hundred_posters_are_told_202_or_503_while_the_broker_is_down_and_all_that
     }
     site.set("limits.spill_broker_max", "1MiB");
     site.set("limits.spill_total_max", "1MiB");
+    site.set("limits.when_full", "hold");
     site.impatient();
     fleet.tms(0).refuse();
     let mut run = site.run();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pipeline::receive::{Availability, Behaviour, LostAnswer};
-use tests::{Events, Fleet, Oracle, Site, Wants, until};
+use tests::{Events, Fleet, Oracle, PossibleRepeats, Site, Wants, until};
 
 fn steady() -> Behaviour {
     Behaviour { latency: Duration::from_millis(10), ..Behaviour::default() }
@@ -54,6 +54,60 @@ fn a_run_whose_log_nobody_reads_any_more_delivers_on_and_stops_when_asked() {
     let summary = run.wait().summary();
     oracle.assert_exactly_once(&fleet);
     assert_eq!((summary.delivered, summary.dead_letters, summary.abandoned), (200, 1, 0));
+}
+
+#[test]
+fn a_run_that_is_asked_to_stop_waits_for_no_quota_and_abandons_nothing() {
+    let log = Events::new(74, 100).take(100);
+    let fleet = Fleet::start(2);
+    let oracle = Oracle::new(&log, &vec![Wants::all(); 2]);
+    let mut site = Site::new(&fleet, &vec![Wants::all(); 2]);
+    // One a second: what is on its way when it is asked would take half a minute.
+    site.set_broker(0, "rate", 1);
+    site.set("limits.grace", "10m");
+    site.set("limits.spill_after", "10m");
+    site.set("source.follow", true);
+    site.write(&log);
+    let run = site.run();
+    fleet.tms(1).wait_for(100);
+    fleet.tms(0).wait_for(1);
+    run.terminate();
+    let stopped = run.wait().summary();
+    assert_eq!((stopped.abandoned, stopped.dead_letters), (0, 0));
+    assert_eq!(stopped.possible_repeats, PossibleRepeats::default());
+    assert!(fleet.tms(0).taken() < 30, "it waited for the quota");
+    assert_eq!(stopped.spilled, 100 - fleet.tms(0).taken() as u64);
+
+    site.set_broker(0, "rate", 1_000);
+    site.set("source.follow", false);
+    let last = site.run().wait().summary();
+    assert_eq!((last.spilled, last.possible_repeats), (0, PossibleRepeats::default()));
+    oracle.assert_exactly_once(&fleet);
+}
+
+#[test]
+fn a_second_request_to_stop_abandons_nothing_that_only_waits_for_its_quota() {
+    let log = Events::new(75, 100).take(100);
+    let fleet = Fleet::start(1);
+    let oracle = Oracle::new(&log, &[Wants::all()]);
+    let mut site = Site::new(&fleet, &[Wants::all()]);
+    site.set_broker(0, "rate", 1);
+    site.set("limits.grace", "0s");
+    site.set("limits.spill_after", "10m");
+    site.set("source.follow", true);
+    site.write(&log);
+    let run = site.run();
+    fleet.tms(0).wait_for(1);
+    run.terminate();
+    let stopped = run.wait().summary();
+    // One may be on the wire just then.
+    assert!(stopped.abandoned <= 1, "{stopped:?}");
+
+    site.set_broker(0, "rate", 1_000);
+    site.set("source.follow", false);
+    let last = site.run().wait().summary();
+    assert_eq!(last.spilled, 0);
+    assert!(oracle.assert_nothing_lost(&fleet).repeats <= 1);
 }
 
 #[test]

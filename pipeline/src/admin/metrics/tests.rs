@@ -88,6 +88,7 @@ fn full() -> Status {
         refused: 2,
         unanswered: 3,
         unsent: 4,
+        full_in_seconds: Some(7.0),
         ..BrokerStatus::default()
     };
     let partition = PartitionStatus {

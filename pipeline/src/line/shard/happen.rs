@@ -61,6 +61,10 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
                 self.on_carried(slot, &load, end?, succeeded);
                 self.stir(slot);
             }
+            Event::GivenUp { slot, seq, end } => {
+                self.on_given_up(slot, seq, end)?;
+                self.stir(slot);
+            }
             Event::Written { slot, write, proofs } => {
                 for ((proof, share), delivery) in proofs?.into_iter().zip(write.shares).zip(&write.deliveries)
                 {

@@ -65,6 +65,7 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
     fn relieve(&mut self, slots: &[usize], now: Instant) {
         let pressed = self.shared.is_pressed();
         for &index in slots {
+            self.give_up_surplus(index, now);
             let slot = &mut self.slots[index];
             let lags = slot.holds_watermark(&self.limits, now)
                 || (pressed && (slot.lags(&self.limits, now) || slot.has_lagged(&self.limits, now)));
@@ -74,6 +75,11 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
             if counts != std::mem::replace(&mut slot.counts_as_lagging, counts) {
                 let change = if counts { 1 } else { usize::MAX };
                 self.shared.lagging.fetch_add(change, Ordering::Relaxed);
+            }
+            let behind = (lags || slot.held) && !slot.broker.is_leaving();
+            if behind != std::mem::replace(&mut slot.counts_as_behind, behind) {
+                let change = if behind { 1 } else { usize::MAX };
+                self.shared.behind.fetch_add(change, Ordering::Relaxed);
             }
         }
         if self.shared.lagging.load(Ordering::Relaxed) >= self.shared.brokers() {

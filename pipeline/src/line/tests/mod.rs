@@ -4,6 +4,7 @@ mod bounds;
 mod brokers;
 mod crash;
 mod faults;
+mod full;
 mod log;
 mod replay;
 mod site;

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use stages::{
     Ack, AttemptExt, BreakerPolicy, Decode, Dedupe, Egress, Endpoint, Health, Quota, RetryBudgetPolicy,
     RetryPolicy, Route, Rules, Schema, Signer, SigningKey, Subscriptions, Validate,
-    models::{Broker, LoadFilter, Subscription, Terms},
+    models::{Broker, LoadFilter, Subscription, Terms, WhenFull},
 };
 use state::{
     Clock, CommitOptions, DeadLetter, Durability, Ledger, LedgerThread, StateFault, Store, StoreOptions,
@@ -43,6 +43,7 @@ pub(super) struct Site {
     pub(super) wire: Wire,
     pub(super) brokers: usize,
     pub(super) concurrency: usize,
+    pub(super) when_full: WhenFull,
     pub(super) limits: Limits,
     pub(super) retry: RetryPolicy,
     pub(super) breaker: BreakerPolicy,
@@ -81,6 +82,7 @@ impl Site {
             per_broker_max: 2,
             spill_broker_max: 1 << 20,
             spill_total_max: 4 << 20,
+            full_letters_max: 1 << 20,
             spill_after: ms(20),
             hold_min: ms(20),
             drain: Duration::from_secs(50),
@@ -106,6 +108,7 @@ impl Site {
             wire,
             brokers,
             concurrency: 4,
+            when_full: WhenFull::Hold,
             limits,
             retry,
             breaker,
@@ -135,6 +138,7 @@ impl Site {
             endpoint: endpoint.unwrap(),
             quota: Arc::new(Quota::new(1e6, NonZeroU32::new(1_000).unwrap()).unwrap()),
             concurrency: self.concurrency,
+            when_full: self.when_full,
         };
         let (shard, health) = (ordinal % self.limits.shards, Health::new(self.breaker, budget));
         Arc::new(Broker::new(format!("b{ordinal}"), ordinal, shard, terms, health))
