@@ -14,6 +14,7 @@ mod descriptors;
 pub mod engine;
 pub mod legacy;
 pub mod line;
+mod listening;
 pub mod logging;
 mod proc;
 pub mod produce;

@@ -1,6 +1,6 @@
 //! One request's way: who may ask is judged, the path is looked up, the answer leaves as JSON or text.
 
-use std::{convert::Infallible, net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
@@ -18,6 +18,7 @@ use super::{
 use crate::{
     dead::Planner,
     engine::View,
+    listening::{self, Crowded, Guest},
     reload::{By, Refused, Reload},
     roster::{Roster, is_served},
     source::Token,
@@ -61,6 +62,8 @@ enum Refusal {
     #[error("the run is only starting; ask again in a moment")]
     Early,
     #[error(transparent)]
+    Crowded(#[from] Crowded),
+    #[error(transparent)]
     Reload(#[from] Refused),
     #[error(transparent)]
     State(#[from] state::StateFault),
@@ -99,20 +102,12 @@ impl Desk {
         })
     }
 
-    /// Answers one request.
-    pub(super) async fn answer(
-        &self,
-        request: Request<Incoming>,
-    ) -> Result<Response<Full<Bytes>>, Infallible> {
-        // No request needs a body, so none is read; hyper closes the connection behind one that has not come yet.
-        let (head, _body) = request.into_parts();
-        Ok(match self.route(&head).await {
-            Ok(response) => response,
-            Err(refusal) => refused(&refusal),
-        })
+    /// Whether whoever asks has to show a token.
+    pub(super) fn asks_for_token(&self) -> bool {
+        self.token.is_some()
     }
 
-    async fn route(&self, head: &Parts) -> Result<Response<Full<Bytes>>, Refusal> {
+    async fn route(&self, head: &Parts, guest: &Guest) -> Result<Response<Full<Bytes>>, Refusal> {
         let path = head.uri.path();
         // They say no more than yes or no, and who supervises a process has no token for it.
         if let "/healthz" | "/readyz" = path {
@@ -120,6 +115,7 @@ impl Desk {
             return Ok(self.probe(path == "/readyz"));
         }
         self.admit(&head.headers)?;
+        guest.enter().await?;
         match path {
             "/status" => {
                 only(head, &Method::GET, "GET")?;
@@ -217,6 +213,22 @@ impl Desk {
     }
 }
 
+impl listening::Desk for Desk {
+    async fn answer(&self, request: Request<Incoming>, guest: &Guest) -> Response<Full<Bytes>> {
+        // No request needs a body, so none is read; hyper closes the connection behind one that has not come yet.
+        let (head, _body) = request.into_parts();
+        match self.route(&head, guest).await {
+            Ok(response) => response,
+            Err(refusal) => {
+                if matches!(refusal, Refusal::Unauthorised) {
+                    guest.is_refused();
+                }
+                refused(&refusal)
+            }
+        }
+    }
+}
+
 /// `/brokers/NAME/ACT`. Names have no letter that a URL would have to encode.
 fn command(path: &str) -> Option<(&str, Act)> {
     let (name, act) = path.strip_prefix("/brokers/")?.split_once('/')?;
@@ -249,9 +261,11 @@ fn refused(refusal: &Refusal) -> Response<Full<Bytes>> {
         Refusal::Unauthorised => (StatusCode::UNAUTHORIZED, Some((header::WWW_AUTHENTICATE, "Bearer"))),
         Refusal::Browser => (StatusCode::FORBIDDEN, None),
         Refusal::Dead(DeadRefusal::Select(_) | DeadRefusal::Everything) => (StatusCode::BAD_REQUEST, None),
-        Refusal::Reload(Refused::Stopping) | Refusal::Early | Refusal::State(_) | Refusal::Dead(_) => {
-            (StatusCode::SERVICE_UNAVAILABLE, None)
-        }
+        Refusal::Reload(Refused::Stopping)
+        | Refusal::Early
+        | Refusal::State(_)
+        | Refusal::Dead(_)
+        | Refusal::Crowded(_) => (StatusCode::SERVICE_UNAVAILABLE, None),
         Refusal::Reload(_) => (StatusCode::UNPROCESSABLE_ENTITY, None),
     };
     let told = match refusal {

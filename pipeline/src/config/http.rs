@@ -21,7 +21,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const TOKEN_MIN: usize = 16;
 
 /// The keys that only this kind has.
-pub(super) const HTTP_KEYS: [&str; 11] = [
+pub(super) const HTTP_KEYS: [&str; 13] = [
     "listen",
     "token",
     "body_max",
@@ -30,6 +30,8 @@ pub(super) const HTTP_KEYS: [&str; 11] = [
     "backlog_bytes_max",
     "retention",
     "connections_max",
+    "strangers_max",
+    "strangers_timeout",
     "idle_timeout",
     "body_timeout",
     "strict",
@@ -54,8 +56,13 @@ pub struct HttpConfig {
     /// How long settled records are kept (default not at all, to 365 days), in pieces of 16 MiB or an hour and at most
     /// `backlog_bytes_max`.
     pub retention: Duration,
-    /// Open connections (default 256, 1 to 65536); more wait to be accepted.
+    /// Open connections (default 256, 1 to 65536); with a token, those that have shown it.
     pub connections_max: usize,
+    /// With a token: open connections that have not shown it yet, beside the others (default a quarter of
+    /// `connections_max`, 1 to 65536). The oldest gives way to a new one.
+    pub strangers_max: usize,
+    /// With a token: how long a connection may be there without having shown it (default 5 s, 100 ms to 1 min).
+    pub strangers_timeout: Duration,
     /// How long a connection may be idle or take for its headers (default 1 min, 1 s to 1 h).
     pub idle_timeout: Duration,
     /// How long a body may take to come (default 30 s, 100 ms to 10 min).
@@ -86,6 +93,8 @@ impl HttpConfig {
             body_timeout: self.body_timeout,
             idle_timeout: self.idle_timeout,
             connections_max: self.connections_max,
+            strangers_max: self.strangers_max,
+            strangers_timeout: self.strangers_timeout,
         }
     }
 
@@ -100,6 +109,8 @@ impl HttpConfig {
             let remedy = "set token = \"env:NAME\" or \"file:PATH\" beside it, or listen on 127.0.0.1";
             s.report(&item, Refusal::new(problem, remedy));
         }
+        let connections_max = s.ranged("connections_max", 256, 1..=65_536, &count());
+        let quarter = "a quarter of `source.connections_max`".to_owned();
         Self {
             listen,
             token,
@@ -108,7 +119,15 @@ impl HttpConfig {
             backlog_max: s.ranged("backlog_max", 1_000_000, 1..=1_000_000_000, &count()),
             backlog_bytes_max: s.ranged("backlog_bytes_max", 1 << 30, 1 << 20..=16 << 40, &size()),
             retention: s.ranged("retention", Duration::ZERO, Duration::ZERO..=365 * 24 * HOUR, &DURATION),
-            connections_max: s.ranged("connections_max", 256, 1..=65_536, &count()),
+            connections_max,
+            strangers_max: s.ranged_or(
+                "strangers_max",
+                (connections_max / 4).max(1),
+                quarter,
+                1..=65_536,
+                &count(),
+            ),
+            strangers_timeout: s.ranged("strangers_timeout", 5 * SECOND, SECOND / 10..=MINUTE, &DURATION),
             idle_timeout: s.ranged("idle_timeout", MINUTE, SECOND..=HOUR, &DURATION),
             body_timeout: s.ranged("body_timeout", 30 * SECOND, SECOND / 10..=10 * MINUTE, &DURATION),
             strict: s.flag("strict", false),

@@ -137,6 +137,8 @@ fn http(found: &mut Differences, old: &HttpConfig, new: &HttpConfig) {
             backlog_bytes_max,
             retention,
             connections_max,
+            strangers_max,
+            strangers_timeout,
             idle_timeout,
             body_timeout,
             strict,

@@ -107,6 +107,36 @@ fn a_broker_that_is_down_is_named_with_its_backlog_and_the_age_of_its_oldest() {
 }
 
 #[test]
+fn connections_that_ask_nothing_keep_no_operator_out() {
+    let log = Events::new(402, 5).take(20);
+    let fleet = Fleet::start(1);
+    let mut site = following(&fleet, &[Wants::all()]);
+    let address = free();
+    site.set("admin.listen", address.to_string());
+    site.write(&log);
+    let run = site.run();
+    until("the endpoint answers", || TcpStream::connect(address).is_ok());
+    // Three times as many as there are places, some with half a request.
+    let idle: Vec<_> = (0..48)
+        .map(|number| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            if number % 2 == 0 {
+                stream.write_all(b"GET /status HTTP/1.1\r\nhost:").unwrap();
+            }
+            stream
+        })
+        .collect();
+    until("the endpoint answers all the same", || {
+        let request = "GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        exchange(TcpStream::connect(address).unwrap(), request).0 == 200
+    });
+    assert_eq!(status(&site)["answeredBy"], "process");
+    drop(idle);
+    run.terminate();
+    assert_eq!(run.wait().summary().delivered, 20);
+}
+
+#[test]
 fn a_paused_broker_waits_across_a_restart_and_drains_in_order_when_it_is_resumed() {
     let log = Events::new(401, 10).take(600);
     let fleet = Fleet::start(2);

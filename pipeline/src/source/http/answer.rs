@@ -7,7 +7,8 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde_json::json;
 
-use super::{body::BodyFault, door::Unfit, gather::GatherFault};
+use super::{body::BodyFault, door::Unfit, gather::GatherFault, open::OpenFault};
+use crate::listening::Crowded;
 
 /// After how many seconds a producer may try again: a full backlog of a line that moves has room again within one.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
@@ -28,9 +29,11 @@ pub(super) enum Refusal {
     #[error(transparent)]
     Gather(#[from] GatherFault),
     #[error(transparent)]
-    Body(#[from] BodyFault),
+    Open(#[from] OpenFault),
     #[error(transparent)]
     Unfit(#[from] Unfit),
+    #[error(transparent)]
+    Crowded(#[from] Crowded),
     #[error("the body alone is more than the backlog may hold; post it in parts")]
     NeverFits,
     #[error("too many events wait to be delivered; nothing was accepted, post again later")]
@@ -52,15 +55,21 @@ impl Refusal {
             Self::Browser => StatusCode::FORBIDDEN,
             Self::Encoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Gather(GatherFault::TooLarge { .. }) | Self::NeverFits => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Body(BodyFault::TooMany { .. } | BodyFault::TooLong { .. }) => {
-                StatusCode::PAYLOAD_TOO_LARGE
-            }
             Self::Gather(GatherFault::TooSlow(_)) => StatusCode::REQUEST_TIMEOUT,
-            Self::Gather(GatherFault::Cut(_) | GatherFault::NotGzip(_)) | Self::Body(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Gather(GatherFault::Cut(_)) => StatusCode::BAD_REQUEST,
+            Self::Open(fault) => match fault {
+                OpenFault::TooLarge { .. }
+                | OpenFault::TooDense { .. }
+                | OpenFault::TooManyMembers { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+                OpenFault::Body(BodyFault::TooMany { .. } | BodyFault::TooLong { .. }) => {
+                    StatusCode::PAYLOAD_TOO_LARGE
+                }
+                OpenFault::TooSlow => StatusCode::REQUEST_TIMEOUT,
+                OpenFault::NotGzip(_) | OpenFault::Body(_) => StatusCode::BAD_REQUEST,
+                OpenFault::Interrupted => StatusCode::SERVICE_UNAVAILABLE,
+            },
             Self::Unfit(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Busy | Self::Stopping | Self::Unknown => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::Stopping | Self::Unknown | Self::Crowded(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -71,7 +80,11 @@ impl Refusal {
             Self::NotPost => Some((header::ALLOW, fixed("POST"))),
             Self::Unauthorised => Some((header::WWW_AUTHENTICATE, fixed("Bearer"))),
             Self::Encoding => Some((header::ACCEPT_ENCODING, fixed("gzip, identity"))),
-            Self::Busy | Self::Stopping | Self::Unknown => Some((header::RETRY_AFTER, RETRY_AFTER)),
+            Self::Busy
+            | Self::Stopping
+            | Self::Unknown
+            | Self::Crowded(_)
+            | Self::Open(OpenFault::Interrupted) => Some((header::RETRY_AFTER, RETRY_AFTER)),
             _ => None,
         }
     }

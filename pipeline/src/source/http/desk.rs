@@ -1,12 +1,9 @@
 //! One post's way: a request enters, its records go into the intake log, the answer leaves. 202 only when they are
 //! durable; any other answer means that none of them was kept.
 
-use std::{
-    convert::Infallible,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
 };
 
 use bytes::Bytes;
@@ -14,17 +11,24 @@ use http::{Method, Request, Response, header, request::Parts};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use state::{EmbeddedLog, IntakeRefusal};
-use tokio::sync::Semaphore;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout_at},
+};
 
 use super::{
     answer::{Refusal, accepted, refused},
-    body::{RecordLimits, records},
+    body::RecordLimits,
     door::Door,
-    gather::{discard, encoding, gather},
+    gather::{GatherFault, discard, encoding, gather},
+    open::Opener,
     serve::PostLimits,
     token::Token,
 };
-use crate::stop::{Level, Stop};
+use crate::{
+    listening::{self, Guest},
+    stop::{Level, Stop},
+};
 
 /// Where events are posted.
 const PATH: &str = "/events";
@@ -39,13 +43,15 @@ pub(super) struct Desk {
     /// A place for each post that is being committed, held although its poster may have gone: no more of them can be
     /// in the ledger's inbox.
     commits: Arc<Semaphore>,
+    opener: Opener,
     full: AtomicBool,
 }
 
 impl Desk {
     pub(super) fn new(intake: EmbeddedLog, token: Option<Token>, limits: PostLimits, stop: Stop) -> Self {
         let commits = Arc::new(Semaphore::new(limits.connections_max));
-        Self { intake, token, door: None, limits, stop, commits, full: AtomicBool::new(false) }
+        let (opener, full) = (Opener::new(), AtomicBool::new(false));
+        Self { intake, token, door: None, limits, stop, commits, opener, full }
     }
 
     /// Lets in only what passes `door`.
@@ -54,31 +60,24 @@ impl Desk {
         self
     }
 
-    /// Answers one request.
-    pub(super) async fn answer(
+    async fn take(
         &self,
-        request: Request<Incoming>,
-    ) -> Result<Response<Full<Bytes>>, Infallible> {
-        let (head, mut body) = request.into_parts();
-        Ok(match self.take(&head, &mut body).await {
-            Ok(response) => response,
-            Err(refusal) => {
-                tracing::debug!(%refusal, "a post was refused");
-                // Who expects a 100 has not sent the body yet, and reading would ask for it.
-                if !head.headers.contains_key(header::EXPECT) {
-                    discard(&mut body).await;
-                }
-                refused(&refusal)
-            }
-        })
-    }
-
-    async fn take(&self, head: &Parts, body: &mut Incoming) -> Result<Response<Full<Bytes>>, Refusal> {
+        head: &Parts,
+        body: &mut Incoming,
+        guest: &Guest,
+    ) -> Result<Response<Full<Bytes>>, Refusal> {
+        // Before anything else, so that who has no token neither learns nor holds anything.
+        self.let_in(head)?;
+        guest.enter().await?;
         self.admit(head)?;
         let encoding = encoding(&head.headers).ok_or(Refusal::Encoding)?;
         let PostLimits { body_max, records_max, record_max, body_timeout, .. } = self.limits;
-        let body = gather(body, encoding, body_max, body_timeout).await?;
-        let records = records(&body, says_lines(head), RecordLimits { records_max, record_max })?;
+        let until = Instant::now() + body_timeout;
+        let late = |_| Refusal::from(GatherFault::TooSlow(body_timeout));
+        let gathered = timeout_at(until, gather(body, body_max)).await.map_err(late)??;
+        let limits = RecordLimits { records_max, record_max };
+        let opened = self.opener.open(gathered, encoding, body_max, says_lines(head), limits, until);
+        let records = timeout_at(until, opened).await.map_err(late)??;
         if let Some(door) = &self.door {
             door.admit(&records).await?;
         }
@@ -86,16 +85,19 @@ impl Desk {
         self.commit(records).await
     }
 
-    /// What can be told before the body is read.
+    fn let_in(&self, head: &Parts) -> Result<(), Refusal> {
+        match &self.token {
+            Some(token) if !token.admits(&head.headers) => Err(Refusal::Unauthorised),
+            // Any page a browser on this machine shows could post to loopback; browsers say where a post comes from.
+            None if head.headers.contains_key(header::ORIGIN) => Err(Refusal::Browser),
+            _ => Ok(()),
+        }
+    }
+
+    /// What else can be told before the body is read.
     fn admit(&self, head: &Parts) -> Result<(), Refusal> {
         if head.uri.path() != PATH {
             return Err(Refusal::NotFound);
-        }
-        match &self.token {
-            Some(token) if !token.admits(&head.headers) => return Err(Refusal::Unauthorised),
-            // Any page a browser on this machine shows could post to loopback; browsers say where a post comes from.
-            None if head.headers.contains_key(header::ORIGIN) => return Err(Refusal::Browser),
-            _ => {}
         }
         if head.method != Method::POST {
             return Err(Refusal::NotPost);
@@ -155,6 +157,26 @@ impl Desk {
         // Only closing makes it fail, which is what is asked for.
         let _all = self.commits.acquire_many(all).await;
         self.commits.close();
+    }
+}
+
+impl listening::Desk for Desk {
+    async fn answer(&self, request: Request<Incoming>, guest: &Guest) -> Response<Full<Bytes>> {
+        let (head, mut body) = request.into_parts();
+        match self.take(&head, &mut body, guest).await {
+            Ok(response) => response,
+            Err(refusal) => {
+                tracing::debug!(%refusal, "a post was refused");
+                if matches!(refusal, Refusal::Unauthorised) {
+                    guest.is_refused();
+                }
+                // Who expects a 100 has not sent the body yet, and reading would ask for it.
+                if !head.headers.contains_key(header::EXPECT) {
+                    discard(&mut body).await;
+                }
+                refused(&refusal)
+            }
+        }
     }
 }
 

@@ -1,13 +1,8 @@
-//! A request's body is gathered, and decompressed if need be, within its bounds: frames enter, the whole body leaves or
-//! why there is none. No more than the bound is ever held, however well a body was compressed.
+//! A request's body is gathered within its bounds: frames enter, the whole body leaves as it came, or why there is none.
 
-use std::{
-    io::{self, Write},
-    time::Duration,
-};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use flate2::write::MultiGzDecoder;
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
@@ -34,8 +29,6 @@ pub(super) enum GatherFault {
     TooSlow(Duration),
     #[error("the body was cut off: {0}")]
     Cut(#[from] hyper::Error),
-    #[error("the body is not gzip, as its Content-Encoding says: {0}")]
-    NotGzip(io::Error),
 }
 
 /// The body's encoding; none if it is not known here.
@@ -51,31 +44,20 @@ pub(super) fn encoding(headers: &HeaderMap) -> Option<Encoding> {
     }
 }
 
-/// The whole body, of at most `max` bytes both on the wire and decompressed, within `timeout`.
-pub(super) async fn gather(
-    body: &mut Incoming,
-    encoding: Encoding,
-    max: usize,
-    timeout: Duration,
-) -> Result<Bytes, GatherFault> {
+/// The whole body as it comes, of at most `max` bytes.
+pub(super) async fn gather(body: &mut Incoming, max: usize) -> Result<Bytes, GatherFault> {
     if body.size_hint().lower() > max as u64 {
         return Err(GatherFault::TooLarge { max });
     }
-    let gathered = time::timeout(timeout, frames(body, Sink::new(encoding, max), max)).await;
-    gathered.map_err(|_| GatherFault::TooSlow(timeout))?
-}
-
-async fn frames(body: &mut Incoming, mut sink: Sink, max: usize) -> Result<Bytes, GatherFault> {
-    let mut came = 0;
+    let mut whole = Vec::new();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame?.into_data() else { continue };
-        came += data.remaining();
-        if came > max {
+        if whole.len() + data.remaining() > max {
             return Err(GatherFault::TooLarge { max });
         }
-        sink.take(&data)?;
+        whole.extend_from_slice(&data);
     }
-    sink.finish()
+    Ok(Bytes::from(whole))
 }
 
 /// Reads what is left of a body that is not wanted, up to a bound.
@@ -91,69 +73,4 @@ pub(super) async fn discard(body: &mut Incoming) {
     };
     // Either way the answer goes out now.
     let _late = time::timeout(DISCARD_TIME, left).await.is_err();
-}
-
-/// Where a body's bytes go.
-enum Sink {
-    Plain(Bounded),
-    Gzip(Box<MultiGzDecoder<Bounded>>),
-}
-
-/// Bytes that refuse to become more than `max`.
-struct Bounded {
-    bytes: Vec<u8>,
-    max: usize,
-    overrun: bool,
-}
-
-impl Sink {
-    fn new(encoding: Encoding, max: usize) -> Self {
-        let bounded = Bounded { bytes: Vec::new(), max, overrun: false };
-        match encoding {
-            Encoding::Identity => Self::Plain(bounded),
-            Encoding::Gzip => Self::Gzip(Box::new(MultiGzDecoder::new(bounded))),
-        }
-    }
-
-    fn take(&mut self, data: &[u8]) -> Result<(), GatherFault> {
-        let taken = match self {
-            Self::Plain(bounded) => bounded.write_all(data),
-            Self::Gzip(decoder) => decoder.write_all(data),
-        };
-        taken.map_err(|error| self.fault(error))
-    }
-
-    fn finish(mut self) -> Result<Bytes, GatherFault> {
-        if let Self::Gzip(decoder) = &mut self {
-            decoder.try_finish().map_err(|error| self.fault(error))?;
-        }
-        Ok(Bytes::from(std::mem::take(&mut self.bounded().bytes)))
-    }
-
-    fn bounded(&mut self) -> &mut Bounded {
-        match self {
-            Self::Plain(bounded) => bounded,
-            Self::Gzip(decoder) => decoder.get_mut(),
-        }
-    }
-
-    fn fault(&mut self, error: io::Error) -> GatherFault {
-        let Bounded { max, overrun, .. } = *self.bounded();
-        if overrun { GatherFault::TooLarge { max } } else { GatherFault::NotGzip(error) }
-    }
-}
-
-impl Write for Bounded {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        if self.bytes.len() + data.len() > self.max {
-            self.overrun = true;
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        self.bytes.extend_from_slice(data);
-        Ok(data.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

@@ -12,6 +12,8 @@ mod body;
 mod desk;
 mod door;
 mod gather;
+mod inflate;
+mod open;
 mod serve;
 #[cfg(test)]
 mod tests;

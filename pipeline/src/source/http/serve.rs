@@ -1,24 +1,18 @@
 //! The listener: an address is bound, connections enter, each within its bounds; it goes on until the line has ended,
 //! and then waits for the posts that are being committed.
 
-use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use http::Request;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use state::EmbeddedLog;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::watch,
-    task::JoinSet,
-    time,
-};
+use tokio::net::TcpListener;
 
 use super::{desk::Desk, door::Door, token::Token};
-use crate::{source::SourceFault, stop::Stop};
+use crate::{
+    listening::{Admission, Bounds, serve},
+    source::SourceFault,
+    stop::Stop,
+};
 
-/// The pause after a failed accept, which is mostly a lack of file handles.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Room for a request's headers, in bytes; a post's need less than one kibibyte.
 const HEADERS_MAX: usize = 16 << 10;
 /// The time open connections get to end when the line has ended: their answers are written, nothing more is due.
@@ -37,8 +31,27 @@ pub struct PostLimits {
     pub body_timeout: Duration,
     /// The longest a connection may be idle or take for its headers.
     pub idle_timeout: Duration,
-    /// Open connections, and posts being committed; further ones wait.
+    /// Open connections that have shown the token, or where there is none all of them; and posts being committed.
     pub connections_max: usize,
+    /// Open connections that have shown no token yet.
+    pub strangers_max: usize,
+    /// The longest such a connection lasts.
+    pub strangers_timeout: Duration,
+}
+
+impl PostLimits {
+    fn bounds(&self, asks_for_token: bool) -> Bounds {
+        let Self { strangers_max, strangers_timeout: timeout, .. } = *self;
+        let token = Admission::Token { strangers_max, timeout };
+        Bounds {
+            connections_max: self.connections_max,
+            admission: if asks_for_token { token } else { Admission::Anyone },
+            headers_max: HEADERS_MAX,
+            idle_timeout: self.idle_timeout,
+            lifetime_max: None,
+            grace: GRACE,
+        }
+    }
 }
 
 /// A bound address where nobody answers yet.
@@ -89,65 +102,10 @@ impl Listener {
         stop: Stop,
         ended: impl Future<Output = ()>,
     ) {
+        let bounds = limits.bounds(token.is_some());
         let desk = Arc::new(Desk::new(intake, token, limits, stop).behind(self.door));
-        let (end, ending) = watch::channel(false);
-        let mut connections = JoinSet::new();
-        let mut ended = pin!(ended);
-        loop {
-            let room = connections.len() < limits.connections_max;
-            tokio::select! {
-                () = &mut ended => break,
-                Some(_) = connections.join_next() => {}
-                accepted = self.listener.accept(), if room => match accepted {
-                    Ok((stream, _)) => {
-                        connections.spawn(serve_connection(stream, desk.clone(), limits, ending.clone()));
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "a connection could not be accepted");
-                        time::sleep(ACCEPT_PAUSE).await;
-                    }
-                }
-            }
-        }
-        drop(self.listener);
-        end.send_replace(true);
-        let all = async { while connections.join_next().await.is_some() {} };
-        // Those that are not done by then are cut off when their set is dropped; they have had no 202.
-        let _late = time::timeout(GRACE, all).await.is_err();
-        drop(connections);
+        // Posts that are not answered when this ends are cut off; they have had no 202.
+        serve(self.listener, "source.listen", desk.clone(), bounds, ended).await;
         desk.close().await;
-    }
-}
-
-async fn serve_connection(
-    stream: TcpStream,
-    desk: Arc<Desk>,
-    limits: PostLimits,
-    mut ending: watch::Receiver<bool>,
-) {
-    // An answer must not wait for the client's acknowledgement; without it, it only comes later.
-    let _slower = stream.set_nodelay(true).is_err();
-    let service = service_fn(move |request: Request<Incoming>| {
-        let desk = desk.clone();
-        async move { desk.answer(request).await }
-    });
-    let mut connection = pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.idle_timeout)
-            .max_buf_size(HEADERS_MAX)
-            .serve_connection(TokioIo::new(stream), service)
-    );
-    // A listener that is gone is one that ends.
-    let ending = async { ending.wait_for(|end| *end).await.is_err() };
-    let served = tokio::select! {
-        served = connection.as_mut() => served,
-        _gone = ending => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = served {
-        tracing::debug!(%error, "a producer's connection ended early");
     }
 }

@@ -29,6 +29,8 @@ const LIMITS: PostLimits = PostLimits {
     body_timeout: Duration::from_secs(30),
     idle_timeout: Duration::from_secs(30),
     connections_max: 16,
+    strangers_max: 4,
+    strangers_timeout: Duration::from_secs(30),
 };
 const BOUNDS: IntakeOptions = IntakeOptions { backlog_max: 1_000, backlog_bytes_max: 1 << 20, retention: 0 };
 
@@ -214,6 +216,19 @@ async fn without_the_token_nobody_posts() {
     }
     let told = house.post(&format!("authorization: Bearer {TOKEN}\r\norigin: a\r\n"), b"{}").await;
     assert_eq!((told.status, told.body["first"].as_u64()), (202, Some(0)));
+    house.close().await;
+}
+
+#[tokio::test]
+async fn who_has_no_token_learns_nothing_and_is_asked_for_it_before_the_body_is_read() {
+    let house = House::with(Some(Token::new(TOKEN)), LIMITS, BOUNDS).await;
+    for request in ["GET / HTTP/1.1", "GET /events HTTP/1.1", "PUT /other HTTP/1.1"] {
+        let told = house.request(&format!("{request}\r\nhost: a\r\n\r\n"), b"").await;
+        assert!(told.status == 401 && told.head.contains("connection: close"), "{request}: {told:?}");
+    }
+    // More than a body may have, and none of it comes: the token is asked for all the same.
+    let head = "POST /events HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 99999\r\n\r\n";
+    assert_eq!(house.request(head, b"").await.status, 401);
     house.close().await;
 }
 
