@@ -154,8 +154,13 @@ async fn the_unresolved_move_with_a_source() {
     let file = other.path().join("log.export");
     store(copy.path()).export("log", &file).unwrap();
     let target = store(&other.path().join("state"));
-    let arrival =
-        Arrival { sources: "log", brokers: &[], spill_broker_max: 1 << 20, spill_total_max: 1 << 20 };
+    let arrival = Arrival {
+        sources: "log",
+        is_source: &|_, _| true,
+        brokers: &[],
+        spill_broker_max: 1 << 20,
+        spill_total_max: 1 << 20,
+    };
     target.import(&file, &arrival).unwrap();
     assert_eq!(unresolved(&target, &["sent", "taken"]), [true, false]);
     drop(target);

@@ -1,6 +1,7 @@
 //! What Loadline remembers, in an embedded sled store: who has been given what, what waits, what failed, how far each
 //! source has been settled, and what producers have handed over. Knows no HTTP and no broker's URL.
 
+mod access;
 mod account;
 #[cfg(test)]
 mod account_tests;
@@ -52,6 +53,7 @@ mod table;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod text;
 mod trace_parent;
 mod unresolved;
 #[cfg(test)]
@@ -88,4 +90,5 @@ pub use spill::{Spill, SpillUsage};
 pub use spilled::{SpillSeq, SpilledDelivery};
 pub use store::{Store, StoreOptions};
 pub use survey::Survey;
+pub use text::{Fit, Word, is_unfit};
 pub use trace_parent::TraceParent;

@@ -8,7 +8,7 @@ use std::{
     fmt,
     fs::{self, File, TryLockError},
     io,
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
     thread,
@@ -18,6 +18,7 @@ use std::{
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::{
+    access::{close_to_others, make_directory},
     brokers::Brokers,
     buckets::Buckets,
     clock::{Clock, UnixMillis},
@@ -89,11 +90,11 @@ impl Store {
     /// [`StateFault::Locked`] if a process has it open, [`StateFault::TooNew`] if a newer version wrote it,
     /// [`StateFault::Damaged`] or [`StateFault::Io`] if it cannot be read or written.
     pub fn open(path: &Path, options: StoreOptions) -> Result<Self, StateFault> {
-        // What is in it is events: nobody else's business. One that is there already keeps its mode.
-        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-        made.map_err(|error| io_fault(path, &error))?;
+        make_directory(path).map_err(|error| io_fault(path, &error))?;
         let lock = lock(path)?;
         let database = path.join("sled");
+        let own = make_directory(&database).and_then(|()| close_to_others(&database));
+        own.map_err(|error| io_fault(&database, &error))?;
         remove_unfinished_snapshots(&database)?;
         let db = open_database(path, &database, options.cache)?;
         Self::over(db.clone(), path, options, lock).inspect_err(|fault| {
@@ -290,8 +291,10 @@ pub(crate) fn try_open_database(path: &Path, database: &Path, cache: u64) -> Res
 
 pub(crate) fn lock(path: &Path) -> Result<File, StateFault> {
     let file = path.join("lock");
-    let lock = File::options().create(true).truncate(false).write(true).open(&file);
+    let lock = File::options().create(true).truncate(false).write(true).mode(0o600).open(&file);
     let lock = lock.map_err(|error| io_fault(&file, &error))?;
+    // Who can open it can hold it.
+    close_to_others(&file).map_err(|error| io_fault(&file, &error))?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(StateFault::Locked { path: path.to_owned() }),

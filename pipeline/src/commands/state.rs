@@ -17,7 +17,10 @@ use crate::{
     assemble::store_options,
     cli::{Exit, StateCommand, StateExportArgs, StateImportArgs, StateSeekArgs},
     config::{Keeping, SourceKind},
-    source::{FluvioOptions, Partitions, cluster::partition_of_name, fluvio_mark, fluvio_name, refuse_moved},
+    source::{
+        FluvioOptions, Partitions, cluster::partition_of_name, fluvio_mark, fluvio_name, is_fluvio_mark,
+        refuse_moved,
+    },
 };
 
 pub(super) fn state(command: &StateCommand, answer: Answer) -> anyhow::Result<Exit> {
@@ -90,8 +93,15 @@ fn import(
 ) -> anyhow::Result<Exit> {
     let sources = fluvio_name(&fluvio.topic, 0);
     let sources = sources.trim_end_matches('0');
+    // By the one name the partition has here: `0` and not `00`.
+    let is_source = |name: &str, mark: &[u8]| {
+        partition_of_name(name).is_some_and(|(topic, number)| {
+            *fluvio_name(topic, number) == *name && is_fluvio_mark(mark, &fluvio.topic, number)
+        })
+    };
     let arrival = Arrival {
         sources,
+        is_source: &is_source,
         brokers: &keeping.brokers,
         spill_broker_max: keeping.limits.spill_broker_max,
         spill_total_max: keeping.limits.spill_total_max,

@@ -30,6 +30,7 @@ pub use counts::{FileCounts, loss_text};
 pub use custody::refuse_moved;
 pub use fault::SourceFault;
 pub use file::{FileOptions, FileSource, OnUnknown};
+pub(crate) use fluvio::is_of as is_fluvio_mark;
 pub use fluvio::{
     Checkpoints, ClientCertificate, ClusterClient, ClusterFault, ClusterOptions, Connected, FluvioOptions,
     FluvioSource, Isolation, PartitionClient, PartitionCounts, Partitions, Start, TlsFault, TlsOptions,

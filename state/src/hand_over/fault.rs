@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::{fault::StateFault, store::Ending};
+use crate::{fault::StateFault, store::Ending, text::Word};
 
 /// Why a source is not exported or not imported.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +98,22 @@ pub enum HandOverFault {
         /// What was found.
         detail: String,
     },
+    /// The file is none that can be read twice.
+    #[error("{path} is not a regular file: give the file that `loadline state export` has written")]
+    NoFile {
+        /// What was given.
+        path: PathBuf,
+    },
+    /// The file is whole, and holds what no export writes.
+    #[error(
+        "{path} cannot be taken in: {detail}; nothing was changed: no `loadline state export` has written this"
+    )]
+    Unfit {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        detail: String,
+    },
     /// The file has changed between the two times it was read.
     #[error(
         "{path} has changed while it was imported; {source_name} is not read here until it is imported again"
@@ -109,7 +125,7 @@ pub enum HandOverFault {
         source_name: String,
     },
     /// The file is another source's.
-    #[error("{path} holds {source_name}, which is none of {expected}*: check source.topic and the file")]
+    #[error("{path} holds {}, which is none of {expected}*: check source.topic and the file", Word(.source_name))]
     OtherSource {
         /// The file.
         path: PathBuf,
@@ -144,7 +160,8 @@ pub enum HandOverFault {
     },
     /// Deliveries for a broker that the config does not name.
     #[error(
-        "{deliveries} deliveries in the file are for broker {broker}, which the config does not name: nobody would deliver them; add the broker, and disable it if it is to get nothing (what waits becomes dead letters then)"
+        "{deliveries} deliveries in the file are for broker {}, which the config does not name: nobody would deliver them; add the broker, and disable it if it is to get nothing (what waits becomes dead letters then)",
+        Word(.broker)
     )]
     UnknownBroker {
         /// The broker.

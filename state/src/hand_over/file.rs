@@ -10,13 +10,15 @@
 //! mostly random, and a compressor would take longer than the disk.
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use bincode::{Decode, Encode};
+use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 
 use super::HandOverFault;
@@ -182,8 +184,16 @@ pub(super) struct Reader {
 impl Reader {
     /// Opens a file and reads its header.
     pub(super) fn open(path: &Path) -> Result<(Self, Header), HandOverFault> {
-        let file = File::open(path).map_err(|error| HandOverFault::file(path, &error))?;
-        Self::begin(file, path)
+        // A pipe that nobody writes to would be waited for, and none of these can be read twice.
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
+        let file = opened.map_err(|error| HandOverFault::file(path, &error))?;
+        let found = file.metadata().map_err(|error| HandOverFault::file(path, &error))?;
+        if found.is_file() {
+            Self::begin(file, path)
+        } else {
+            Err(HandOverFault::NoFile { path: path.to_owned() })
+        }
     }
 
     /// Begins again with the same file, whatever its name stands for by now.

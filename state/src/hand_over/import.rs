@@ -5,11 +5,12 @@
 //! entries; (4) in one, checkpoint, doubt, and the mark goes. After an end before (4) the source is not read here until
 //! the import is repeated, and the deliveries of (3) are taken back when the directory is opened.
 
-use std::{collections::BTreeMap, ops::Range, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fmt, ops::Range, path::Path, sync::Arc};
 
 use super::{
     HandOver, HandOverFault,
     file::{Frame, Header, Reader},
+    judge,
     merge::merge,
     recover::{COMMIT_MAX, recover},
 };
@@ -19,19 +20,28 @@ use crate::{
     spill::SpillUsage,
     spilled::SpillSeq,
     store::Store,
+    text::Word,
 };
 
 /// What a directory takes in.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Arrival<'a> {
     /// What the names of its sources begin with.
     pub sources: &'a str,
+    /// Whether a source of this name is one of them, and a checkpoint with this mark is of it.
+    pub is_source: &'a dyn Fn(&str, &[u8]) -> bool,
     /// The brokers that the config names.
     pub brokers: &'a [String],
     /// The most bytes that may wait on disk for one broker.
     pub spill_broker_max: u64,
     /// The most bytes that may wait on disk for all.
     pub spill_total_max: u64,
+}
+
+impl fmt::Debug for Arrival<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Arrival").field("sources", &self.sources).finish_non_exhaustive()
+    }
 }
 
 /// Deliveries of each broker in the file, and their bytes.
@@ -70,16 +80,17 @@ impl Store {
         arrival: &Arrival<'_>,
     ) -> Result<(Reader, Header, Incoming), HandOverFault> {
         let (mut reader, header) = Reader::open(file)?;
-        let mut incoming = Incoming::new();
+        let unfit = |detail: String| HandOverFault::Unfit { path: file.to_owned(), detail };
+        let (mut incoming, mut wrong) =
+            (Incoming::new(), judge::header(&header, self.options.clock.now()).err());
         while let Some(frame) = reader.next()? {
+            if let Frame::Entry(kept) = &frame {
+                wrong = wrong.or_else(|| judge::entry(kept, &header).err());
+            }
             if let Frame::Delivery(moved) = frame {
                 let delivery = self.spill.decode(&moved.broker, 0, &moved.value);
                 let delivery = delivery.map_err(|fault| reader.damaged(fault.to_string()))?;
-                if delivery.event.position.source != header.source {
-                    return Err(
-                        reader.damaged(format!("a delivery is of {}", delivery.event.position.source))
-                    );
-                }
+                wrong = wrong.or_else(|| judge::delivery(&delivery, moved.entry.as_ref(), &header).err());
                 let usage = incoming.entry(moved.broker).or_default();
                 usage.deliveries += 1;
                 usage.bytes += moved.value.len() as u64;
@@ -91,6 +102,12 @@ impl Store {
                 source_name: header.source.to_string(),
                 expected: arrival.sources.to_owned(),
             });
+        }
+        let known = (arrival.is_source)(&header.source, &header.checkpoint.mark);
+        let foreign = || format!("its checkpoint is none of {}", Word(&header.source));
+        if let Some(detail) = wrong.or_else(|| (!known).then(foreign)) {
+            // Only here: a file that is damaged is that first.
+            return Err(unfit(detail));
         }
         self.judge_move(file, &header)?;
         self.judge_brokers(&header, &incoming, arrival)?;

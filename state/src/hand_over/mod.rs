@@ -11,6 +11,7 @@ mod export;
 mod fault;
 mod file;
 mod import;
+mod judge;
 mod merge;
 mod recover;
 #[cfg(test)]

@@ -108,6 +108,11 @@ impl Mark {
     }
 }
 
+/// Whether a checkpoint with this mark is one of this partition.
+pub(crate) fn is_of(mark: &[u8], topic: &str, partition: u32) -> bool {
+    Mark::new(topic, partition).decode(mark).is_some()
+}
+
 /// The mark of a partition of which no record has been taken.
 #[must_use]
 pub fn mark(topic: &str, partition: u32) -> Arc<[u8]> {

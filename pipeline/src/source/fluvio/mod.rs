@@ -59,6 +59,7 @@ use feed::{Feed, Pace};
 use look::Settled;
 pub(crate) use look::answered;
 use mark::Mark;
+pub(crate) use mark::is_of;
 pub use mark::mark;
 use mirror::Mirror;
 use partition::Partition;

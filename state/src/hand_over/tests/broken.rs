@@ -44,6 +44,7 @@ async fn what_does_not_fit_or_belong_here_is_refused_with_numbers_and_changes_no
     let all = brokers();
     let fits = Arrival {
         sources: "fluvio:events/",
+        is_source: &is_source,
         brokers: &all,
         spill_broker_max: 1 << 20,
         spill_total_max: 1 << 20,
@@ -59,6 +60,102 @@ async fn what_does_not_fit_or_belong_here_is_refused_with_numbers_and_changes_no
     assert!(whole.starts_with("all disk queues hold 0 bytes, "), "{whole}");
     assert_eq!(contents(&store), before);
     store.import(&from.file(), &fits).unwrap();
+}
+
+/// A whole file of one delivery and one entry, each changed before it is written.
+fn crafted(
+    place: &Place,
+    change: impl FnOnce(&mut file::Header, &mut SpilledDelivery, &mut file::KeptEntry),
+) -> std::path::PathBuf {
+    let store = Place::new().open();
+    let mut header = file::Header {
+        source: Arc::from(SOURCE),
+        generation: 1,
+        exported_at: 5 * WINDOW,
+        checkpoint: checkpoint(5),
+        horizon: Some(Horizon { epoch: 0, offset: 9 }),
+    };
+    let mut delivery = waits(SOURCE, "a", 1, "e");
+    let entry = LedgerEntry {
+        outcome: Outcome::Delivered,
+        digest: BodyDigest::of(b"x"),
+        failed_attempts: 0,
+        at: 5 * WINDOW,
+    };
+    let mut kept = file::KeptEntry { key: LedgerKey::new("a", "other").as_bytes().to_vec(), entry };
+    change(&mut header, &mut delivery, &mut kept);
+    let path = place.dir.path().join("crafted.export");
+    let mut writer = file::Writer::begin(fs::File::create(&path).unwrap(), &path, &header, false).unwrap();
+    let (broker, value) = (delivery.broker.clone(), store.spill().encode(&delivery).unwrap());
+    writer.delivery(&file::MovedDelivery { broker, value, entry: None }).unwrap();
+    writer.entry(&kept).unwrap();
+    writer.finish().unwrap();
+    path
+}
+
+type Change = fn(&mut file::Header, &mut SpilledDelivery, &mut file::KeptEntry);
+
+#[tokio::test(start_paused = true)]
+async fn a_whole_file_that_no_export_writes_is_refused_by_what_is_wrong_and_changes_nothing() {
+    let place = Place::new();
+    let store = place.open();
+    let before = contents(&store);
+    let table: [(&str, Change); 27] = [
+        ("number of the move is 0", |header, _, _| header.generation = 0),
+        ("number of the move is 18446744073709551615", |header, _, _| header.generation = u64::MAX),
+        ("time of the export", |header, _, _| header.exported_at = u64::MAX),
+        ("checkpoint's offset", |header, _, _| header.checkpoint.offset = u64::MAX),
+        ("checkpoint's mark", |header, _, _| header.checkpoint.mark = vec![7; 1_000_000]),
+        ("is none of fluvio:events/0", |header, _, _| header.checkpoint.mark = vec![8; 21]),
+        ("horizon's offset", |header, _, _| header.horizon = Some(Horizon { epoch: 0, offset: u64::MAX })),
+        ("is none of \"fluvio:events/0x\\u{1b}[2J\"", |header, delivery, _| {
+            header.source = Arc::from("fluvio:events/0x\u{1b}[2J");
+            delivery.event.position.source = header.source.clone();
+        }),
+        ("a delivery is of fluvio:events/1", |_, delivery, _| delivery.event.position.source = OTHER.into()),
+        ("\"a\\u{0}\\u{5}\" is no name of a broker", |_, delivery, _| delivery.broker = "a\0\u{5}".into()),
+        ("\"\" is no name of a broker", |_, delivery, _| delivery.broker = "".into()),
+        ("an event id", |_, delivery, _| delivery.event.event_id = "".into()),
+        ("an event id", |_, delivery, _| delivery.event.event_id = "a\r\nFAKE 2026 ERROR".into()),
+        ("an event id", |_, delivery, _| delivery.event.event_id = "x".repeat(5_000_000).into()),
+        ("a load id", |_, delivery, _| delivery.event.load_id = "\u{1b}]0;t\u{7}".into()),
+        ("a status", |_, delivery, _| delivery.event.status = "".into()),
+        ("a delivery's offset", |_, delivery, _| delivery.event.position.offset = u64::MAX),
+        ("not the one of its digest", |_, delivery, _| delivery.event.digest = BodyDigest::of(b"y")),
+        ("time of an event", |_, delivery, _| delivery.event.occurred_at = u64::MAX),
+        ("an event was read", |_, delivery, _| delivery.event.read_at = u64::MAX),
+        ("is not tried", |_, delivery, _| delivery.not_before = u64::MAX),
+        ("attempts kept", |_, delivery, _| {
+            let attempt = delivery.history.last[0].clone();
+            delivery.history.last = vec![attempt; HISTORY_MAX + 1];
+        }),
+        ("cause of an attempt", |_, delivery, _| delivery.history.last[0].cause = "\u{1b}[31m".to_owned()),
+        ("key of a ledger entry", |_, _, kept| kept.key = b"abc".to_vec()),
+        ("key of a ledger entry", |_, _, kept| kept.key = b"\xff\0a".to_vec()),
+        ("an event id", |_, _, kept| kept.key = LedgerKey::new("a", &"x".repeat(1_025)).as_bytes().to_vec()),
+        ("time of a ledger entry", |_, _, kept| kept.entry.at = u64::MAX),
+    ];
+    for (why, change) in table {
+        let told = import(&store, &crafted(&place, change)).unwrap_err();
+        assert!(matches!(told, HandOverFault::Unfit { .. }), "{why}: {told}");
+        let told = told.to_string();
+        assert!(told.contains(why) && told.len() < 400, "{why}: {told}");
+        assert!(!told.contains(is_unfit), "{told:?}");
+        assert_eq!(contents(&store), before, "{why}: something has changed");
+    }
+    import(&store, &crafted(&place, |_, _, _| {})).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_file_is_refused_and_not_waited_for() {
+    let place = Place::new();
+    let pipe = place.dir.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    for path in [&pipe, place.dir.path(), Path::new("/dev/zero")] {
+        let told = import(&place.open(), path).unwrap_err();
+        assert!(matches!(told, HandOverFault::NoFile { .. }), "{told}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -56,6 +56,7 @@ async fn an_import_that_ends_in_the_middle_delivers_nothing_and_is_finished_by_a
     let brokers = brokers();
     let arrival = Arrival {
         sources: "fluvio:",
+        is_source: &is_source,
         brokers: &brokers,
         spill_broker_max: 1 << 20,
         spill_total_max: 1 << 20,
@@ -101,6 +102,7 @@ async fn a_file_that_changes_while_it_is_imported_leaves_nothing_to_deliver() {
     let brokers = brokers();
     let arrival = Arrival {
         sources: "fluvio:",
+        is_source: &is_source,
         brokers: &brokers,
         spill_broker_max: 1 << 20,
         spill_total_max: 1 << 20,

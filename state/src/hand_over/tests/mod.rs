@@ -56,11 +56,17 @@ pub(super) fn import(store: &Store, file: &Path) -> Result<HandOver, HandOverFau
     let brokers = brokers();
     let arrival = Arrival {
         sources: "fluvio:events/",
+        is_source: &is_source,
         brokers: &brokers,
         spill_broker_max: 1 << 20,
         spill_total_max: 2 << 20,
     };
     store.import(file, &arrival)
+}
+
+/// Partitions 0 and 1 of a topic.
+pub(super) fn is_source(name: &str, mark: &[u8]) -> bool {
+    [SOURCE, OTHER].contains(&name) && mark == [7; 21]
 }
 
 pub(super) fn checkpoint(offset: u64) -> Checkpoint {
