@@ -26,7 +26,7 @@ pub fn signer(keys: usize) -> Signer {
 /// Allows plain http to loopback.
 #[must_use]
 pub fn egress() -> Egress {
-    Egress { allow_http: true, allow_networks: vec![must("127.0.0.0/8".parse())] }
+    Egress { allow_http: true, allow_networks: vec![must("127.0.0.0/8".parse())], ..Egress::default() }
 }
 
 /// A broker at `url` that may have `concurrency` deliveries on the wire.

@@ -244,7 +244,7 @@ fn clients(config: &Config, shards: usize) -> Result<HttpClients, AssembleFault>
         idle_per_host_max: busiest_host(config),
         extra_ca_pem,
     };
-    Ok(HttpClients::new(shards, &config.delivery.egress, &options)?)
+    Ok(HttpClients::new(shards, &options)?)
 }
 
 /// The most requests that can be under way to one host: several brokers may share one. Fewer idle connections would
@@ -265,18 +265,14 @@ pub(crate) fn broker(
     ordinal: usize,
     shards: usize,
 ) -> Result<Arc<Broker>, AssembleFault> {
-    let (terms, health) = (terms(config, broker, None)?, broker.health(&config.retry, &config.breaker));
+    let (terms, health) = (terms(broker, None)?, broker.health(&config.retry, &config.breaker));
     Ok(Arc::new(Broker::new(broker.id.as_str(), ordinal, ordinal % shards, terms, health)))
 }
 
-/// What `config` says about `broker`; with the quota `now` that is in force, if it is as fast as that.
-pub(crate) fn terms(
-    config: &Config,
-    broker: &BrokerConfig,
-    now: Option<Arc<Quota>>,
-) -> Result<Terms, AssembleFault> {
+/// What is agreed with `broker`; with the quota `now` that is in force, if it is as fast as that.
+pub(crate) fn terms(broker: &BrokerConfig, now: Option<Arc<Quota>>) -> Result<Terms, AssembleFault> {
     let name = || broker.id.clone();
-    let endpoint = broker.endpoint(&config.delivery.egress);
+    let endpoint = broker.endpoint();
     let quota = broker.quota().map_err(|fault| AssembleFault::Quota { broker: name(), fault })?;
     let same = |now: &Arc<Quota>| (now.rate(), now.burst()) == (quota.rate(), quota.burst());
     Ok(Terms {

@@ -403,16 +403,16 @@ pub fn check(path: &Path, json: bool, quiet: bool, out: &mut impl Write) -> Exit
 }
 
 fn fine(path: &Path, config: &Config, json: bool, out: &mut impl Write) -> io::Result<()> {
-    let (summary, notes) = (Summary::from(config), notes(config));
+    let (summary, notes, warnings) = (Summary::from(config), notes(config), &config.warnings);
     if json {
-        return writeln!(
-            out,
-            "{}",
-            json!({ "config": path, "fine": true, "summary": summary, "notes": notes })
-        );
+        let told = json!({
+            "config": path, "fine": true, "summary": summary, "notes": notes, "warnings": warnings,
+        });
+        return writeln!(out, "{told}");
     }
     writeln!(out, "{}: fine: {summary}", path.display())?;
-    notes.iter().try_for_each(|note| writeln!(out, "note      {note}"))
+    notes.iter().try_for_each(|note| writeln!(out, "note      {note}"))?;
+    warnings.iter().try_for_each(|warning| writeln!(out, "warning   {warning}"))
 }
 
 #[cfg(test)]

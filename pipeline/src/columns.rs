@@ -3,6 +3,8 @@
 
 use std::io::{self, Write};
 
+pub use state::is_unfit;
+
 /// The longest text from outside that is shown, in characters.
 const SHOWN_MAX: usize = 90;
 
@@ -47,12 +49,6 @@ pub fn shown_in(text: &str, width: usize) -> String {
         shown.push('…');
     }
     shown.replace(is_unfit, "\u{fffd}")
-}
-
-/// Control characters, and those that turn the direction of the text after them.
-#[must_use]
-pub fn is_unfit(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! The log: a format and a filter enter; from then on, everything that is traced goes to stderr. The filter may change.
+//! Guaranteed: a line of text is one line, whatever stands in the fields; nothing in them steers a terminal.
 
 use std::{
+    fmt::{self as text, Write as _},
     io::{self, IsTerminal},
     sync::{
         Once, OnceLock,
@@ -8,8 +10,9 @@ use std::{
     },
 };
 
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::{EnvFilter, fmt, reload, util::SubscriberInitExt};
+use state::Fit;
+use tracing::{field::Field, level_filters::LevelFilter};
+use tracing_subscriber::{EnvFilter, field::MakeExt, fmt, fmt::format, reload, util::SubscriberInitExt};
 
 use crate::config::LogFormat;
 
@@ -43,6 +46,7 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), FilterFault> {
             .log_internal_errors(false);
         let (started, changes): (_, Box<Change>) = match format {
             LogFormat::Text => {
+                let lines = lines.fmt_fields(format::debug_fn(write_field).delimited(" "));
                 let lines = lines.with_filter_reloading();
                 let handle = lines.reload_handle();
                 (lines.finish().try_init(), Box::new(move |filter| handle.reload(filter)))
@@ -72,6 +76,21 @@ pub fn init_as(format: LogFormat, filter: &str, quiet: bool) -> Result<(), Filte
         QUIET.store(true, Relaxed);
     }
     init(format, filter)
+}
+
+/// Writes one field of a line of text.
+fn write_field(out: &mut format::Writer<'_>, field: &Field, value: &dyn text::Debug) -> text::Result {
+    let name = field.name();
+    // What the crate `log` says of its own records stands in the line already.
+    if name.starts_with("log.") {
+        return Ok(());
+    }
+    let mut shown = String::new();
+    write!(shown, "{value:?}")?;
+    match name {
+        "message" => write!(out, "{}", Fit(&shown)),
+        name => write!(out, "{}={}", name.trim_start_matches("r#"), Fit(&shown)),
+    }
 }
 
 /// Filters by `filter` from now on; nothing if logging has been started by other means.
@@ -112,6 +131,35 @@ static CHANGES: OnceLock<Box<Change>> = OnceLock::new();
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whatever_stands_in_a_field_a_line_stays_one_and_steers_no_terminal() {
+        #[derive(Clone, Default)]
+        struct Kept(std::sync::Arc<parking_lot::Mutex<Vec<u8>>>);
+        impl io::Write for Kept {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.lock().extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let lines = fmt().with_ansi(false).with_writer(move || writer.clone());
+        let lines = lines.fmt_fields(format::debug_fn(write_field).delimited(" ")).finish();
+        tracing::subscriber::with_default(lines, || {
+            let odd = "a\n2026 ERROR x\u{1b}[2J\u{2028}\u{202e}";
+            tracing::warn!(event = %odd, load = odd, word = %state::Word(odd), "it is {odd}");
+        });
+        let text = String::from_utf8(kept.0.lock().clone()).unwrap();
+        assert!(text.ends_with('\n') && text.lines().count() == 1, "{text}");
+        assert!(!text.trim_end().contains(state::is_unfit), "{text:?}");
+        for part in ["it is a\\n2026", "event=a\\n2026", "load=\"a\\n2026", "word=\"a\\n2026"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
 
     #[test]
     fn a_second_start_changes_nothing_and_a_wrong_filter_is_named() {

@@ -13,6 +13,7 @@ use pipeline::{
     cli::{Cli, Exit},
     commands,
 };
+use state::Fit;
 
 /// Less time in the allocator: reqwest gains 11 to 27 % over the system's.
 #[global_allocator]
@@ -34,7 +35,9 @@ fn main() -> ExitCode {
 }
 
 fn failed(why: &str) -> ExitCode {
+    // What made it fail can hold words from outside.
+    let told = format!("loadline: {why}");
     // Nothing is left to do if stderr is gone as well.
-    let _gone = writeln!(io::stderr().lock(), "loadline: {why}");
+    let _gone = told.lines().try_for_each(|line| writeln!(io::stderr().lock(), "{}", Fit(line))).is_err();
     Exit::Failed.into()
 }

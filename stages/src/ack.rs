@@ -8,7 +8,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use state::{
     Clock, DeadLetter, Disabled, History, Ledger, Record, Recorded, SpillSeq, SpilledDelivery, StageName,
-    StateFault,
+    StateFault, Word,
 };
 use tokio::time::Instant;
 
@@ -181,8 +181,8 @@ impl Ack {
     ) -> impl Future<Output = Result<Vec<Recorded>, Fault>> + Send + use<> {
         for delivery in &deliveries {
             let event = &delivery.event;
-            tracing::debug!(position = %event.position, broker = %delivery.broker, event = %event.event_id,
-                load = %event.load_id, verdict = "spilled", attempts = delivery.history.attempts);
+            tracing::debug!(position = %event.position, broker = %delivery.broker, event = %Word(&event.event_id),
+                load = %Word(&event.load_id), verdict = "spilled", attempts = delivery.history.attempts);
         }
         let broker = deliveries.first().map(|delivery| delivery.broker.clone());
         let horizon = broker.zip(sent_below).map(|(broker, seq)| Record::DrainHorizon(broker, seq));
@@ -205,8 +205,8 @@ impl Ack {
     ) -> impl Future<Output = Result<Vec<Recorded>, Fault>> + Send + use<> {
         let records = deliveries.into_iter().map(|(delivery, letter)| {
             let event = &delivery.event;
-            tracing::debug!(position = %event.position, broker = %delivery.broker, event = %event.event_id,
-                load = %event.load_id, verdict = "replayed", attempts = delivery.history.attempts);
+            tracing::debug!(position = %event.position, broker = %delivery.broker, event = %Word(&event.event_id),
+                load = %Word(&event.load_id), verdict = "replayed", attempts = delivery.history.attempts);
             Record::Replayed { delivery: Box::new(delivery), letter: letter.map(Box::new) }
         });
         let recorded = self.0.ledger.record_all(records.collect());
@@ -238,6 +238,7 @@ impl Ack {
     fn log_rejected(&self, raw: &RawRecord, rejection: &Rejection) {
         let Rejection { stage, cause, detail, .. } = rejection;
         let (position, verdict, stage) = (&raw.position, "rejected", stage.as_str());
+        let detail = Word(detail);
         if self.0.letters.is_news(None, cause) {
             tracing::warn!(%position, verdict, stage, cause, %detail);
         } else {
@@ -247,8 +248,8 @@ impl Ack {
 
     fn log_undeliverable(&self, delivery: &Delivery, why: &Undeliverable, history: &History) {
         let (event, broker) = (delivery.event(), &delivery.broker.id);
-        let (position, load, verdict) = (&event.position, &event.load_id, "undeliverable");
-        let (event, cause, attempts) = (&event.event_id, why.cause(), history.attempts);
+        let (position, load, verdict) = (&event.position, Word(&event.load_id), "undeliverable");
+        let (event, cause, attempts) = (Word(&event.event_id), why.cause(), history.attempts);
         if self.0.letters.is_news(Some(broker), cause) {
             tracing::warn!(%position, %broker, %event, %load, verdict, cause, attempts);
         } else {
@@ -331,6 +332,6 @@ fn delivered(delivery: &Delivery, failed_attempts: u32) -> Record {
 
 fn log(delivery: &Delivery, verdict: &'static str, failed_attempts: u32) {
     let event = delivery.event();
-    tracing::debug!(position = %event.position, broker = %delivery.broker.id, event = %event.event_id,
-        load = %event.load_id, verdict, failed_attempts);
+    tracing::debug!(position = %event.position, broker = %delivery.broker.id, event = %Word(&event.event_id),
+        load = %Word(&event.load_id), verdict, failed_attempts);
 }

@@ -52,7 +52,7 @@ impl Deliver {
         let request = self.request(delivery, ordinal, endpoint)?;
         let mut answer = None;
         let exchange = async {
-            let response = self.clients.of(broker.shard).request(request).await?;
+            let response = endpoint.client(&self.clients, broker.shard).request(request).await?;
             let pause = response.headers().get(RETRY_AFTER);
             let pause = pause.and_then(|value| retry_after(value, self.clock.now()));
             let status = response.status();

@@ -9,7 +9,7 @@ mod url;
 
 use std::{
     fmt,
-    sync::{Arc, LazyLock},
+    sync::{Arc, LazyLock, OnceLock},
     time::Duration,
 };
 
@@ -20,7 +20,15 @@ use http::{
     uri::Authority,
 };
 
-use crate::{egress::Egress, models::Ordinal, sign::Signer, webhook_id::webhook_id};
+use ipnet::IpNet;
+
+use crate::{
+    egress::Egress,
+    http_clients::{ClientSet, HttpClient, HttpClients},
+    models::Ordinal,
+    sign::Signer,
+    webhook_id::webhook_id,
+};
 
 pub use error::EndpointError;
 use url::uri_of;
@@ -80,6 +88,10 @@ pub struct Endpoint {
     headers: Arc<HeaderMap>,
     signer: Signer,
     timeout: Duration,
+    /// Where its host's name may lead besides the public internet.
+    networks: Arc<[IpNet]>,
+    /// The clients that lead nowhere else; known once the first delivery is posted.
+    clients: OnceLock<ClientSet>,
 }
 
 impl Endpoint {
@@ -89,7 +101,7 @@ impl Endpoint {
     /// be longer than the HTTP clients' connect timeout.
     ///
     /// A host that is an address is checked against `egress` here and only here, since no name is resolved for it and
-    /// the URL never changes.
+    /// the URL never changes. A name's addresses are checked against it at each connection.
     ///
     /// # Errors
     /// The URL, a header or the timeout cannot be used, or `egress` does not allow the scheme or the address; the first
@@ -104,7 +116,15 @@ impl Endpoint {
         if timeout.is_zero() {
             return Err(EndpointError::Timeout);
         }
-        Ok(Self { uri: checked_uri(url, egress)?, headers: checked_headers(extra_headers)?, signer, timeout })
+        let (uri, networks) = checked_uri(url, egress)?;
+        let headers = checked_headers(extra_headers)?;
+        Ok(Self { uri, headers, signer, timeout, networks, clients: OnceLock::new() })
+    }
+
+    /// The client that posts its deliveries on shard `shard`. Its connections are shared with endpoints that may reach
+    /// the same networks, and with no others.
+    pub(crate) fn client<'c>(&'c self, clients: &HttpClients, shard: usize) -> &'c HttpClient {
+        self.clients.get_or_init(|| clients.reaching(&self.networks)).of(shard)
     }
 
     /// Where to post: the URL as a request has it.
@@ -164,9 +184,10 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-fn checked_uri(url: &str, egress: &Egress) -> Result<Uri, UrlError> {
+fn checked_uri(url: &str, egress: &Egress) -> Result<(Uri, Arc<[IpNet]>), UrlError> {
     let url = Url::parse(url)?;
-    url_errors(&url, egress).into_iter().next().map_or_else(|| uri_of(&url), Err)
+    let uri = url_errors(&url, egress).into_iter().next().map_or_else(|| uri_of(&url), Err)?;
+    Ok((uri, egress.networks_for(&url).into()))
 }
 
 fn checked_headers(extra: &HeaderMap) -> Result<Arc<HeaderMap>, EndpointError> {

@@ -1,6 +1,8 @@
-//! The HTTP clients: limits, trust and the egress policy enter, one client for each shard leaves.
+//! The HTTP clients: limits and trust enter, one client for each shard and each set of networks that may be reached leaves.
 //!
-//! A client's connections are driven by the runtime that opened them, so each shard has its own and must use no other.
+//! A client's connections are driven by the runtime that opened them, so each shard has its own and must use no other. A
+//! connection that one broker may open must not carry another's deliveries, so brokers that may reach different networks
+//! have different clients.
 //! What a client does is exactly one POST: no redirect is followed, nothing is sent again, no proxy is taken from the
 //! environment, no cookie is kept, no answer is decompressed. (A request that finds its kept connection closed moves to
 //! another one, but only as long as not a byte of it was written.)
@@ -13,6 +15,9 @@ use hyper_util::{
     client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
 };
+use ipnet::IpNet;
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
 use rustls::{
     ClientConfig,
     client::Resumption,
@@ -74,17 +79,40 @@ pub enum HttpClientError {
 /// One shard's client.
 pub(crate) type HttpClient = Client<Connect, Full<Bytes>>;
 
-/// One HTTP client for each shard. A clone shares them.
+/// One client for each shard, all of which may reach the same networks.
 #[derive(Clone)]
-pub struct HttpClients(Arc<[HttpClient]>);
+pub(crate) struct ClientSet(Arc<[HttpClient]>);
+
+impl ClientSet {
+    /// The client of shard `shard`; numbers beyond the last shard start over at the first.
+    pub(crate) fn of(&self, shard: usize) -> &HttpClient {
+        &self.0[shard % self.0.len()]
+    }
+}
+
+/// Sets that nobody uses are given up when there are this many.
+const SETS_KEPT: usize = 64;
+
+/// The HTTP clients of all shards. A clone shares them.
+#[derive(Clone)]
+pub struct HttpClients(Arc<Shared>);
+
+struct Shared {
+    shards: usize,
+    options: HttpOptions,
+    tls: ClientConfig,
+    lookup: Arc<dyn Lookup>,
+    /// By the networks that may be reached besides the public internet.
+    sets: Mutex<FxHashMap<Vec<IpNet>, ClientSet>>,
+}
 
 impl HttpClients {
-    /// Clients for `shards` shards, which resolve names with the system's resolver and obey `egress`.
+    /// Clients for `shards` shards, which resolve names with the system's resolver. Where they may lead says each endpoint.
     ///
     /// # Errors
     /// There are no shards, a certificate authority cannot be read, or no authority is known at all.
-    pub fn new(shards: usize, egress: &Egress, options: &HttpOptions) -> Result<Self, HttpClientError> {
-        Self::with_lookup(shards, egress, options, Arc::new(SystemLookup))
+    pub fn new(shards: usize, options: &HttpOptions) -> Result<Self, HttpClientError> {
+        Self::with_lookup(shards, options, Arc::new(SystemLookup))
     }
 
     /// The same with a resolver of your own, which the guard still stands before.
@@ -93,7 +121,6 @@ impl HttpClients {
     /// As for [`HttpClients::new`].
     pub fn with_lookup(
         shards: usize,
-        egress: &Egress,
         options: &HttpOptions,
         lookup: Arc<dyn Lookup>,
     ) -> Result<Self, HttpClientError> {
@@ -102,21 +129,32 @@ impl HttpClients {
         }
         install_crypto();
         let tls = connect::tls(authorities(&options.extra_ca_pem)?)?;
-        let resolver = GuardedResolver::new(lookup, egress.clone());
-        let client = |_| client(options, tls.clone(), resolver.clone());
-        Ok(Self((0..shards).map(client).collect()))
+        let (options, sets) = (options.clone(), Mutex::default());
+        Ok(Self(Arc::new(Shared { shards, options, tls, lookup, sets })))
     }
 
-    /// The client of shard `shard`; numbers beyond the last shard start over at the first.
-    #[must_use]
-    pub(crate) fn of(&self, shard: usize) -> &HttpClient {
-        &self.0[shard % self.0.len()]
+    /// The clients that reach the public internet and `networks`; the same ones for the same networks.
+    pub(crate) fn reaching(&self, networks: &[IpNet]) -> ClientSet {
+        let mut sets = self.0.sets.lock();
+        if let Some(set) = sets.get(networks) {
+            return set.clone();
+        }
+        if sets.len() >= SETS_KEPT {
+            sets.retain(|_, set| Arc::strong_count(&set.0) > 1);
+        }
+        let Shared { shards, options, tls, lookup, .. } = &*self.0;
+        let egress = Egress { allow_networks: networks.to_vec(), ..Egress::default() };
+        let resolver = GuardedResolver::new(lookup.clone(), egress);
+        let client = |_| client(options, tls.clone(), resolver.clone());
+        let set = ClientSet((0..*shards).map(client).collect());
+        sets.insert(networks.to_vec(), set.clone());
+        set
     }
 }
 
 impl fmt::Debug for HttpClients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpClients").field("shards", &self.0.len()).finish()
+        f.debug_struct("HttpClients").field("shards", &self.0.shards).finish()
     }
 }
 
@@ -158,15 +196,29 @@ mod tests {
 
     fn with_authority(pem: &[u8]) -> Result<HttpClients, HttpClientError> {
         let options = HttpOptions { extra_ca_pem: vec![pem.to_vec()], ..http_options() };
-        HttpClients::new(1, &Egress::default(), &options)
+        HttpClients::new(1, &options)
     }
 
     #[test]
     fn no_shards_are_refused_and_shard_numbers_wrap_around() {
-        let none = HttpClients::new(0, &Egress::default(), &http_options());
+        let none = HttpClients::new(0, &http_options());
         assert!(matches!(none, Err(HttpClientError::NoShards)));
-        let two = HttpClients::new(2, &Egress::default(), &http_options()).unwrap();
+        let two = HttpClients::new(2, &http_options()).unwrap().reaching(&[]);
         assert!(std::ptr::eq(two.of(0), two.of(2)) && !std::ptr::eq(two.of(0), two.of(1)));
+    }
+
+    #[test]
+    fn the_same_networks_have_the_same_clients_and_other_networks_others() {
+        let clients = HttpClients::new(1, &http_options()).unwrap();
+        let network = |text: &str| vec![text.parse::<IpNet>().unwrap()];
+        let (none, inside) = (clients.reaching(&[]), clients.reaching(&network("10.0.0.0/8")));
+        assert!(!std::ptr::eq(none.of(0), inside.of(0)));
+        assert!(std::ptr::eq(none.of(0), clients.clone().reaching(&[]).of(0)));
+        for other in 0..2 * SETS_KEPT {
+            drop(clients.reaching(&network(&format!("10.{other}.0.0/16"))));
+        }
+        assert!(clients.0.sets.lock().len() <= SETS_KEPT + 1, "sets that nobody uses are kept for ever");
+        assert!(std::ptr::eq(inside.of(0), clients.reaching(&network("10.0.0.0/8")).of(0)));
     }
 
     #[test]

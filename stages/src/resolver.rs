@@ -1,4 +1,4 @@
-//! Name resolution with a guard: a host name enters, only addresses that [`Egress`] permits leave.
+//! Name resolution with a guard: a host name enters, only addresses that are public or in an allowed network leave.
 //!
 //! The HTTP client connects to what it is given here and asks no one else, so the address that was checked is the one
 //! that is used: a name that changes its address between check and use (DNS rebinding) gains nothing. A host that is an

@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 
 use benches::{
-    brokers::{broker_at, egress},
+    brokers::broker_at,
     ledgers::Books,
     loopback::{receiver_in_a_thread, runtime, stub_on},
     must,
@@ -64,7 +64,7 @@ fn exchange(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, runtime: &Runt
         idle_per_host_max: AT_ONCE,
         extra_ca_pem: Vec::new(),
     };
-    let clients = must(HttpClients::new(1, &egress(), &options));
+    let clients = must(HttpClients::new(1, &options));
     let deliver = Deliver::new(clients, Clock::System, 64 << 10);
     let books = Books::prompt(Durability::Process);
     let dedupe = Dedupe::new(&books.ledger);

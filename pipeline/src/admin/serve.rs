@@ -1,7 +1,7 @@
 //! Connections to the admin endpoint: a place that is bound enters, and whoever connects there is served until the run is
 //! over. Beside that, what is kept up whether anyone asks or not.
 
-use std::{io, pin::pin, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use tokio::{
     net::{TcpListener, UnixListener, UnixStream},
@@ -53,20 +53,27 @@ pub(super) async fn serve(bound: Bound, desk: Arc<Desk>, ended: oneshot::Receive
     let keeping = tokio::spawn(keep(desk.clone()));
     // The sender only ever goes away.
     let ended = async { drop(ended.await) };
-    let served = match bound {
-        Bound::Socket(listener) => match UnixListener::from_std(listener) {
-            Ok(listener) => Ok(listen(Owned(listener), PLACE, desk, bounds, pin!(ended)).await),
-            Err(error) => Err(error),
-        },
-        Bound::Address(listener) => match TcpListener::from_std(listener) {
-            Ok(listener) => Ok(listen(listener, PLACE, desk, bounds, pin!(ended)).await),
-            Err(error) => Err(error),
-        },
-    };
-    keeping.abort();
-    if let Err(error) = served {
+    if let Err(error) = listen_at(bound, desk, bounds, ended).await {
         tracing::warn!(%error, "the admin endpoint does not answer");
     }
+    keeping.abort();
+}
+
+async fn listen_at(
+    bound: Bound,
+    desk: Arc<Desk>,
+    bounds: Bounds,
+    ended: impl Future<Output = ()>,
+) -> io::Result<()> {
+    match bound {
+        Bound::Socket(listener) => {
+            listen(Owned(UnixListener::from_std(listener)?), PLACE, desk, bounds, ended).await;
+        }
+        Bound::Address(listener) => {
+            listen(TcpListener::from_std(listener)?, PLACE, desk, bounds, ended).await;
+        }
+    }
+    Ok(())
 }
 
 /// Whether it is this process's own user, or the administrator, who has connected: a socket is its owner's alone from the

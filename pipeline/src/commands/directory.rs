@@ -1,12 +1,17 @@
-//! The directory of a command that needs files of its own: it is made empty, and goes away at the end unless it is asked
-//! to stay.
+//! The directory of a command that needs files of its own: it is made empty and its owner's alone, and goes away at the end
+//! unless it is asked to stay. One that is there already must be empty and this user's.
 
 use std::{
-    fs,
+    fs::{self, DirBuilder, Permissions},
+    io,
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail};
+
+/// Nobody but the owner looks into it.
+const MODE: u32 = 0o700;
 
 /// A directory of a command's own; removed at the end unless it is to be kept.
 pub(super) struct Directory {
@@ -19,15 +24,41 @@ impl Directory {
     /// A directory for `what`: `keep`, which `option` names and which must not exist or be empty, or one that goes away.
     pub(super) fn make(what: &str, keep: Option<&Path>, option: &str) -> anyhow::Result<Self> {
         let path = match keep {
-            Some(path) => path.to_owned(),
-            None => std::env::temp_dir().join(format!("loadline-{what}-{}", std::process::id())),
+            Some(path) => {
+                kept(path, option)?;
+                path.to_owned()
+            }
+            None => {
+                // Its name cannot be known before, so nobody can have made it, or what is in it.
+                let permissions = Permissions::from_mode(MODE);
+                let prefix = format!("loadline-{what}-");
+                let made = tempfile::Builder::new().prefix(&prefix).permissions(permissions).tempdir();
+                made.context("a temporary directory")?.keep()
+            }
         };
-        if fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some()) {
-            bail!("{} is not empty; give {option} a new directory", path.display());
-        }
-        fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
         Ok(Self { path, keep: keep.is_some() })
     }
+}
+
+/// Makes `path`, or takes it as it is if nothing is in it and it is nobody else's.
+fn kept(path: &Path, option: &str) -> anyhow::Result<()> {
+    let shown = path.display();
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
+    }
+    match DirBuilder::new().mode(MODE).create(path) {
+        Ok(()) => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error).with_context(|| shown.to_string()),
+    }
+    let found = fs::metadata(path).with_context(|| shown.to_string())?;
+    if found.uid() != rustix::process::geteuid().as_raw() || found.permissions().mode() & 0o022 != 0 {
+        bail!("{shown} belongs to another user or can be written by others; give {option} a new directory");
+    }
+    if fs::read_dir(path).with_context(|| shown.to_string())?.next().is_some() {
+        bail!("{shown} is not empty; give {option} a new directory");
+    }
+    Ok(())
 }
 
 impl Drop for Directory {
@@ -37,5 +68,47 @@ impl Drop for Directory {
         {
             tracing::warn!(directory = %self.path.display(), %error, "its files stay");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_directory_has_a_name_nobody_knows_and_is_its_owners() {
+        let (one, other) = (Directory::make("test", None, "--keep"), Directory::make("test", None, "--keep"));
+        let (one, other) = (one.unwrap(), other.unwrap());
+        let name = one.path.file_name().unwrap().to_string_lossy().into_owned();
+        assert!(
+            name.starts_with("loadline-test-") && !name.contains(&std::process::id().to_string()),
+            "{name}"
+        );
+        assert_ne!(one.path, other.path);
+        assert_eq!(mode(&one.path), 0o700);
+        let path = one.path.clone();
+        drop(one);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn one_that_is_there_is_taken_only_if_it_is_empty_and_nobody_else_can_write_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = dir.path().join("a/b");
+        let kept = Directory::make("test", Some(&made), "--keep").unwrap();
+        drop(kept);
+        assert_eq!((made.exists(), mode(&made)), (true, 0o700));
+        assert!(Directory::make("test", Some(&made), "--keep").is_ok(), "it is empty and ours");
+        fs::set_permissions(&made, Permissions::from_mode(0o777)).unwrap();
+        let refusal = |path: &Path| Directory::make("test", Some(path), "--keep").err().unwrap().to_string();
+        assert!(refusal(&made).contains("another user"), "{}", refusal(&made));
+        fs::set_permissions(&made, Permissions::from_mode(0o755)).unwrap();
+        fs::write(made.join("file"), "").unwrap();
+        assert!(refusal(&made).contains("not empty; give --keep"), "{}", refusal(&made));
+        assert!(refusal(&made.join("file")).contains("file"), "a file is no directory");
     }
 }

@@ -79,6 +79,7 @@ pub(super) fn deliver(
         signals::follow(stopper.clone())?;
         if let Some(args) = args {
             log_start(config, args.config.file().path());
+            config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         }
         if requests.path().is_some() {
             signals::reload(requests.handle())?;

@@ -12,8 +12,8 @@ use stages::{
 };
 
 use super::{
-    delivery::{CONCURRENCY, DeliveryConfig, TIMEOUT},
-    findings::{Order, shown},
+    delivery::{CONCURRENCY, DeliveryConfig, TIMEOUT, networks, ports},
+    findings::Order,
     headers,
     limits::{LimitsConfig, WHEN_FULL},
     problem::Refusal,
@@ -41,6 +41,8 @@ pub struct BrokerConfig {
     pub id: String,
     /// Where its events are posted.
     pub url: Url,
+    /// Where it may be: what `[delivery]` allows, and what is allowed for it alone.
+    pub egress: Egress,
     /// Where its signing keys came from, the newest first: 1 to [`SIGNING_KEYS_MAX`].
     pub secrets: Vec<SecretRef>,
     /// Signs with each of these keys, so that a receiver may know any one of them.
@@ -65,7 +67,8 @@ impl fmt::Debug for BrokerConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BrokerConfig")
             .field("id", &self.id)
-            .field("url", &shown_url(self.url.as_str()))
+            .field("url", &shown_url(&self.url))
+            .field("egress", &self.egress)
             .field("secrets", &self.secrets)
             .field("signer", &self.signer)
             .field("rate", &self.rate)
@@ -95,7 +98,8 @@ impl BrokerConfig {
     ) -> Option<Self> {
         // The id first: every other problem of this broker is reported with it.
         let id = id(s, ids);
-        let url = url(s, around.delivery);
+        let egress = egress(s, around.delivery);
+        let url = url(s, &egress);
         let signing = signing(s);
         let rate = s.required("rate", &RATE, &NUMBER, "give the attempts a second this broker can take");
         // Rounded up it is still inside burst's bounds.
@@ -119,6 +123,7 @@ impl BrokerConfig {
         Some(Self {
             id: id?,
             url: url?,
+            egress,
             secrets,
             signer,
             rate: rate?,
@@ -134,9 +139,9 @@ impl BrokerConfig {
     /// Where and how its deliveries are posted.
     ///
     /// # Errors
-    /// None if `egress` is the one it was loaded with, [`DeliveryConfig::egress`].
-    pub fn endpoint(&self, egress: &Egress) -> Result<Endpoint, EndpointError> {
-        Endpoint::new(self.url.as_str(), &self.headers, self.signer.clone(), self.timeout, egress)
+    /// None for a broker that was loaded.
+    pub fn endpoint(&self) -> Result<Endpoint, EndpointError> {
+        Endpoint::new(self.url.as_str(), &self.headers, self.signer.clone(), self.timeout, &self.egress)
     }
 
     /// How fast it may be served: a quota that is full.
@@ -223,23 +228,48 @@ fn id(s: &mut Section<'_, '_>, ids: &mut BTreeSet<String>) -> Option<String> {
     Some(id.to_owned())
 }
 
-fn url(s: &mut Section<'_, '_>, delivery: &DeliveryConfig) -> Option<Url> {
+fn egress(s: &mut Section<'_, '_>, delivery: &DeliveryConfig) -> Egress {
+    let mut egress = Egress { own_networks: networks(s), ..delivery.egress.clone() };
+    egress.allow_ports.extend(ports(s));
+    egress
+}
+
+fn url(s: &mut Section<'_, '_>, egress: &Egress) -> Option<Url> {
     s.know("url", None, None);
     let Some(item) = s.item("url") else {
         s.report_missing("url", "give the address of the broker's webhook");
         return None;
     };
     let text = s.text(&item, URL_MAX)?;
-    match check_url(text, &delivery.egress) {
-        Ok(url) => Some(url),
+    match check_url(text, egress) {
+        Ok(url) => {
+            warn_of_port(s, &item, &url, egress);
+            Some(url)
+        }
         Err(refusals) => {
-            let value = shown(&shown_url(text));
+            // What is no URL could be anything.
+            let value = Url::parse(text).ok().map(|url| shown_url(&url));
             for refusal in refusals {
                 s.findings.report(&item.place, value.clone(), refusal);
             }
             None
         }
     }
+}
+
+/// A port that is no web server's: a name that leads into a network which is allowed for all is refused there, when it is
+/// looked up, so it had better be known before.
+fn warn_of_port(s: &mut Section<'_, '_>, item: &Item<'_>, url: &Url, egress: &Egress) {
+    let is_open = egress.allow_networks.is_empty() || !egress.own_networks.is_empty();
+    if is_open || egress.permits_port(url) {
+        return;
+    }
+    let port = url.port_or_known_default().unwrap_or_default();
+    let problem = format!("has port {port}, at which its name may lead to public addresses only");
+    let remedy = format!(
+        "if it leads into one of delivery.allow_networks, add allow_ports = [{port}] or the network itself to this broker"
+    );
+    s.findings.warn(&item.place, Refusal::new(problem, remedy));
 }
 
 /// The references to the signing keys, and what signs with them; none if one of them is wrong, which has been reported
@@ -289,7 +319,13 @@ pub(super) fn secret(s: &mut Section<'_, '_>, item: &Item<'_>) -> Option<Secret>
         }
     };
     match reference.resolve_in(s.findings.environment) {
-        Ok(secret) => Some(secret),
+        Ok(secret) => {
+            if let Some(mode) = secret.readable_by_others() {
+                let problem = format!("names a file that others on this machine may read (mode {mode:04o})");
+                s.findings.warn(&item.place, Refusal::new(problem, "make it its owner's alone: chmod 600"));
+            }
+            Some(secret)
+        }
         Err(fault) => {
             s.report(item, Refusal::new(fault.to_string(), fault.remedy()));
             None

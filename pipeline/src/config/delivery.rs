@@ -33,7 +33,7 @@ pub struct DeliveryConfig {
     /// How much of a response's body is read, in bytes (default 16 KiB, 0 to 1 MiB).
     pub response_max: usize,
     /// Whether plain http is allowed (default no: a signature keeps nobody from reading along), and which networks may
-    /// be delivered to although they are not public (default none).
+    /// be delivered to although they are not public, at which ports (default none).
     pub egress: Egress,
     /// More certificate authorities to trust, in PEM (default none).
     pub ca_file: Option<PathBuf>,
@@ -47,17 +47,31 @@ impl DeliveryConfig {
             connect_timeout: s.ranged("connect_timeout", 2 * SECOND, MILLI..=60 * SECOND, &DURATION),
             idle_timeout: s.ranged("idle_timeout", 60 * SECOND, SECOND..=3600 * SECOND, &DURATION),
             response_max: s.ranged("response_max", 16 << 10, 0..=1 << 20, &size()),
-            egress: Egress { allow_http: s.flag("allow_http", false), allow_networks: networks(s) },
+            egress: Egress {
+                allow_http: s.flag("allow_http", false),
+                allow_networks: networks(s),
+                allow_ports: ports(s),
+                own_networks: Vec::new(),
+            },
             ca_file: ca_file(s),
         }
     }
 }
 
-fn networks(s: &mut Section<'_, '_>) -> Vec<IpNet> {
+/// Networks that may be delivered to although they are not public: for all in `[delivery]`, or for one broker.
+pub(super) fn networks(s: &mut Section<'_, '_>) -> Vec<IpNet> {
     s.know("allow_networks", Some("[]".to_owned()), None);
     let Some(item) = s.item("allow_networks") else { return Vec::new() };
     let elements = s.list(&item).unwrap_or_default();
     elements.iter().filter_map(|element| network(s, element)).collect()
+}
+
+/// Ports at which a name may lead into a network that is allowed for all.
+pub(super) fn ports(s: &mut Section<'_, '_>) -> Vec<u16> {
+    s.know("allow_ports", Some("[]".to_owned()), None);
+    let Some(item) = s.item("allow_ports") else { return Vec::new() };
+    let elements = s.list(&item).unwrap_or_default();
+    elements.iter().filter_map(|element| s.bounded(element, &(1..=u16::MAX), &count())).collect()
 }
 
 fn network(s: &mut Section<'_, '_>, item: &Item<'_>) -> Option<IpNet> {

@@ -52,6 +52,8 @@ pub(super) struct Findings<'d> {
     pub(super) environment: Environment<'d>,
     /// The problems so far.
     pub(super) problems: Vec<Problem>,
+    /// What is no problem and should be known.
+    pub(super) warnings: Vec<Problem>,
     /// The keys asked for so far.
     pub(super) known: Vec<KnownKey>,
     given: BTreeMap<String, Place>,
@@ -64,6 +66,7 @@ impl<'d> Findings<'d> {
             base,
             environment,
             problems: Vec::new(),
+            warnings: Vec::new(),
             known: Vec::new(),
             given: BTreeMap::new(),
             line_starts: line_starts(text),
@@ -93,14 +96,12 @@ impl<'d> Findings<'d> {
 
     /// Notes a problem.
     pub(super) fn report(&mut self, place: &Place, value: Option<String>, refusal: Refusal) {
-        self.problems.push(Problem {
-            key: place.key.clone(),
-            broker: place.broker.clone(),
-            line: place.line,
-            value,
-            problem: refusal.problem,
-            remedy: refusal.remedy,
-        });
+        self.problems.push(problem(place, value, refusal));
+    }
+
+    /// Notes what is no problem and should be known; a value is not shown.
+    pub(super) fn warn(&mut self, place: &Place, refusal: Refusal) {
+        self.warnings.push(problem(place, None, refusal));
     }
 
     /// Notes a problem of a key whose value is fine by itself.
@@ -148,6 +149,17 @@ impl<'d> Findings<'d> {
             Some((kind.show)(value)),
             Refusal::new(problem, format!("change it or {other_key}")),
         );
+    }
+}
+
+fn problem(place: &Place, value: Option<String>, refusal: Refusal) -> Problem {
+    Problem {
+        key: place.key.clone(),
+        broker: place.broker.clone(),
+        line: place.line,
+        value,
+        problem: refusal.problem,
+        remedy: refusal.remedy,
     }
 }
 

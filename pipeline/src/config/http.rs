@@ -58,8 +58,8 @@ pub struct HttpConfig {
     pub retention: Duration,
     /// Open connections (default 256, 1 to 65536); with a token, those that have shown it.
     pub connections_max: usize,
-    /// With a token: open connections that have not shown it yet, beside the others (default a quarter of
-    /// `connections_max`, 1 to 65536). The oldest gives way to a new one.
+    /// With a token: open connections that have not shown it yet, beside the others (default 64, 1 to
+    /// 65536). The oldest gives way to a new one.
     pub strangers_max: usize,
     /// With a token: how long a connection may be there without having shown it (default 5 s, 100 ms to 1 min).
     pub strangers_timeout: Duration,
@@ -109,8 +109,6 @@ impl HttpConfig {
             let remedy = "set token = \"env:NAME\" or \"file:PATH\" beside it, or listen on 127.0.0.1";
             s.report(&item, Refusal::new(problem, remedy));
         }
-        let connections_max = s.ranged("connections_max", 256, 1..=65_536, &count());
-        let quarter = "a quarter of `source.connections_max`".to_owned();
         Self {
             listen,
             token,
@@ -119,14 +117,8 @@ impl HttpConfig {
             backlog_max: s.ranged("backlog_max", 1_000_000, 1..=1_000_000_000, &count()),
             backlog_bytes_max: s.ranged("backlog_bytes_max", 1 << 30, 1 << 20..=16 << 40, &size()),
             retention: s.ranged("retention", Duration::ZERO, Duration::ZERO..=365 * 24 * HOUR, &DURATION),
-            connections_max,
-            strangers_max: s.ranged_or(
-                "strangers_max",
-                (connections_max / 4).max(1),
-                quarter,
-                1..=65_536,
-                &count(),
-            ),
+            connections_max: s.ranged("connections_max", 256, 1..=65_536, &count()),
+            strangers_max: s.ranged("strangers_max", 64, 1..=65_536, &count()),
             strangers_timeout: s.ranged("strangers_timeout", 5 * SECOND, SECOND / 10..=MINUTE, &DURATION),
             idle_timeout: s.ranged("idle_timeout", MINUTE, SECOND..=HOUR, &DURATION),
             body_timeout: s.ranged("body_timeout", 30 * SECOND, SECOND / 10..=10 * MINUTE, &DURATION),

@@ -26,6 +26,7 @@ mod http;
 mod keeping;
 mod limits;
 mod log;
+mod modes;
 mod near;
 mod notes;
 mod part;
@@ -103,6 +104,8 @@ pub struct Config {
     pub log: LogConfig,
     /// Who gets events: at least one, ids unique, in the file's order.
     pub brokers: Vec<BrokerConfig>,
+    /// What is no problem and should be known, in the order of the file's sections.
+    pub warnings: Vec<Problem>,
 }
 
 impl Config {
@@ -152,8 +155,9 @@ impl Reading {
         let mut root = Section::root(&mut findings, text, table.get_ref());
         let config = read_sections(&mut root);
         root.finish();
-        let Findings { problems, known, .. } = findings;
-        Self { config: config.filter(|_| problems.is_empty()), problems, known }
+        let Findings { problems, warnings, known, .. } = findings;
+        let config = config.filter(|_| problems.is_empty()).map(|config| Config { warnings, ..config });
+        Self { config, problems, known }
     }
 
     /// Only what the parser says: its own rendering would repeat the line, and there could be a secret in it.
@@ -228,6 +232,7 @@ fn read_sections(root: &mut Section<'_, '_>) -> Option<Config> {
         breaker,
         log,
         brokers,
+        warnings: Vec::new(),
     })
 }
 

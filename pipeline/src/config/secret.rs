@@ -3,7 +3,10 @@
 
 use std::{env, fmt, fs::File, io, io::Read, path::Path, path::PathBuf};
 
-use super::findings::Environment;
+use super::{
+    findings::Environment,
+    modes::{Exposure, exposure},
+};
 
 /// The longest secret, in bytes; a file that holds more is not a secret's.
 const SECRET_MAX: u64 = 4096;
@@ -22,6 +25,8 @@ pub enum SecretRef {
 pub struct Secret {
     reference: SecretRef,
     text: String,
+    /// The mode of its file if others can read it.
+    readable: Option<u32>,
 }
 
 /// Why there is no secret; says nothing of what was found in its place.
@@ -47,6 +52,14 @@ pub enum SecretFault {
         /// Why.
         kind: io::ErrorKind,
     },
+    /// Anyone on this machine may put another secret in its place.
+    #[error("names the file {path}, which everyone on this machine may write (mode {mode:04o})")]
+    Writable {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
     /// There is nothing in it.
     #[error("names a secret that is empty")]
     Empty,
@@ -64,6 +77,7 @@ impl SecretFault {
                 "put it in a file or an environment variable, write file:PATH or env:NAME, and replace it"
             }
             Self::NoReference => "write env:NAME or file:PATH",
+            Self::Writable { .. } => "make it its owner's alone: chmod 600; and replace the secret",
             Self::Unset(_) => "set it in the environment of this process, or use file:PATH",
             Self::NotText(_) | Self::Empty | Self::TooLong => "put the secret there, alone, as text",
             Self::Unreadable { .. } => {
@@ -101,18 +115,30 @@ impl SecretRef {
     }
 
     pub(super) fn resolve_in(&self, environment: Environment<'_>) -> Result<Secret, SecretFault> {
+        let mut readable = None;
         let text = match self {
             Self::Env(name) => environment(name).map_err(|error| match error {
                 env::VarError::NotPresent => SecretFault::Unset(name.clone()),
                 env::VarError::NotUnicode(_) => SecretFault::NotText(name.clone()),
             })?,
-            Self::File(path) => read(path)
-                .map_err(|error| SecretFault::Unreadable { path: path.clone(), kind: error.kind() })?,
+            Self::File(path) => {
+                let fault =
+                    |error: io::Error| SecretFault::Unreadable { path: path.clone(), kind: error.kind() };
+                let (text, exposure) = read(path).map_err(fault)?;
+                match exposure {
+                    Exposure::None => {}
+                    Exposure::Readable(mode) => readable = Some(mode),
+                    Exposure::Writable(mode) => {
+                        return Err(SecretFault::Writable { path: path.clone(), mode });
+                    }
+                }
+                text
+            }
         };
         match text.trim() {
             "" => Err(SecretFault::Empty),
             text if text.len() as u64 > SECRET_MAX => Err(SecretFault::TooLong),
-            text => Ok(Secret { reference: self.clone(), text: text.to_owned() }),
+            text => Ok(Secret { reference: self.clone(), text: text.to_owned(), readable }),
         }
     }
 }
@@ -133,6 +159,12 @@ impl Secret {
         &self.text
     }
 
+    /// The mode of the file it came from, if others than its owner can read that.
+    #[must_use]
+    pub fn readable_by_others(&self) -> Option<u32> {
+        self.readable
+    }
+
     /// Where it came from.
     #[must_use]
     pub fn reference(&self) -> &SecretRef {
@@ -146,11 +178,13 @@ impl fmt::Debug for Secret {
     }
 }
 
-fn read(path: &Path) -> io::Result<String> {
+fn read(path: &Path) -> io::Result<(String, Exposure)> {
+    let file = File::open(path)?;
+    let exposure = exposure(&file.metadata()?);
     let mut text = String::new();
     // One byte more than allowed, so that a longer one is seen to be longer; /dev/zero ends here too.
-    File::open(path)?.take(SECRET_MAX + 1).read_to_string(&mut text)?;
-    Ok(text)
+    file.take(SECRET_MAX + 1).read_to_string(&mut text)?;
+    Ok((text, exposure))
 }
 
 #[cfg(test)]
@@ -181,6 +215,23 @@ mod tests {
         let secret = fetched(KEY).unwrap();
         assert_eq!(format!("{secret:?}"), "Secret(env:KEY)");
         assert_eq!(secret.expose(), KEY);
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_is_told_and_one_that_everyone_can_write_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        std::fs::write(&path, KEY).unwrap();
+        let fetched = |mode: u32| {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            SecretRef::File(path.clone()).resolve()
+        };
+        assert_eq!(fetched(0o600).unwrap().readable_by_others(), None);
+        assert_eq!(fetched(0o400).unwrap().readable_by_others(), None);
+        assert_eq!(fetched(0o644).unwrap().readable_by_others(), Some(0o644));
+        assert_eq!(fetched(0o640).unwrap().readable_by_others(), Some(0o640));
+        assert!(matches!(fetched(0o666), Err(SecretFault::Writable { mode: 0o666, .. })));
     }
 
     #[test]

@@ -139,6 +139,12 @@ impl<'f, 'd> Section<'f, 'd> {
         self.findings.report(&place, None, refusal);
     }
 
+    /// Notes what should be known of a key, whether it is there or not.
+    pub(super) fn warn_key(&mut self, key: &str, refusal: Refusal) {
+        let place = Place { key: self.key(key), broker: self.broker.clone(), line: None };
+        self.findings.warn(&place, refusal);
+    }
+
     /// The value of a key, if the file has it.
     pub(super) fn item(&mut self, key: &'static str) -> Option<Item<'d>> {
         if !self.asked.contains(&key) {
@@ -230,7 +236,8 @@ impl<'f, 'd> Section<'f, 'd> {
         self.bounded(&item, range, kind)
     }
 
-    fn bounded<T: PartialOrd>(
+    /// A value that has been found, if it is of this kind and within its bounds.
+    pub(super) fn bounded<T: PartialOrd>(
         &mut self,
         item: &Item<'_>,
         range: &RangeInclusive<T>,

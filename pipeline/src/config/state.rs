@@ -5,6 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use ::state::Durability;
 
 use super::{
+    modes::open_directory,
+    problem::Refusal,
     section::Section,
     units::{DURATION, count, size},
 };
@@ -40,6 +42,14 @@ impl StateConfig {
         s.know("dir", Some("state".to_owned()), None);
         let dir =
             s.item("dir").and_then(|item| s.path_of(&item)).unwrap_or_else(|| s.resolve("state".as_ref()));
+        if let Some(mode) = dir.metadata().ok().as_ref().and_then(open_directory) {
+            let problem = format!(
+                "is a directory that others on this machine may look into or change (mode {mode:04o}): {}",
+                dir.display()
+            );
+            let remedy = "events are in there; make it its owner's alone: chmod 700";
+            s.warn_key("dir", Refusal::new(problem, remedy));
+        }
         Self {
             dir,
             durability: s.choice(

@@ -74,7 +74,7 @@ impl From<&Config> for Summary {
             telemetry: match &config.telemetry.endpoint {
                 None => "off".to_owned(),
                 Some(url) => {
-                    format!("{}, {} of traces", shown_url(url.as_str()), config.telemetry.sample_ratio)
+                    format!("{}, {} of traces", shown_url(url), config.telemetry.sample_ratio)
                 }
             },
             dead_topic: match &config.dead_topic {

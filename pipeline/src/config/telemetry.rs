@@ -70,7 +70,7 @@ fn read_endpoint(text: &str) -> Result<Url, Refusal> {
     const REMEDY: &str = "give the whole URL, such as \"http://127.0.0.1:4318/v1/traces\"";
     let url = Url::parse(text)
         .map_err(|error| Refusal::new(format!("is not a URL of at most {URL_MAX} bytes: {error}"), REMEDY))?;
-    let shown = shown_url(text);
+    let shown = shown_url(&url);
     if !["http", "https"].contains(&url.scheme()) || !url.has_host() {
         return Err(Refusal::new(format!("is not a URL of an HTTP server ({shown})"), REMEDY));
     }

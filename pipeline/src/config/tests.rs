@@ -48,7 +48,7 @@ fn signs_with_key(broker: &BrokerConfig) -> bool {
 
 /// What the broker signs the empty body of event `e` at zero with.
 fn signature(broker: &BrokerConfig) -> String {
-    let endpoint = broker.endpoint(&Egress::default()).unwrap();
+    let endpoint = broker.endpoint().unwrap();
     let first = stages::models::Ordinal { attempt: 1, may_repeat: false };
     endpoint.headers("e", 0, b"", first).unwrap()["webhook-signature"].to_str().unwrap().to_owned()
 }
@@ -90,6 +90,67 @@ fn a_broker_overrides_the_defaults() {
 }
 
 #[test]
+fn a_network_is_allowed_for_all_or_for_one_broker_alone() {
+    let two = |broker: &str, delivery: &str| {
+        let second = LEAST.replace("[source]\npath = \"events.ndjson\"\n", "").replace("acme", "blue");
+        parse(&format!("{LEAST}{broker}\n{second}\n{delivery}"))
+    };
+    let config = two(
+        "allow_networks = [\"10.20.0.0/16\"]\nallow_ports = [9200]",
+        "[delivery]\nallow_networks = [\"fd00::/8\"]\nallow_ports = [8443]",
+    );
+    let config = config.unwrap();
+    let reaches =
+        |index: usize, address: &str| config.brokers[index].egress.permits(address.parse().unwrap());
+    assert!(reaches(0, "10.20.0.9") && reaches(0, "fd00::1"));
+    assert!(!reaches(1, "10.20.0.9") && reaches(1, "fd00::1"), "one broker's network is open to another");
+    assert_eq!(config.brokers[0].egress.allow_ports, [8443, 9200]);
+    assert_eq!(config.brokers[1].egress.allow_ports, [8443]);
+    let literal = LEAST.replace("https://acme.example/hook", "https://10.20.0.9:9200/hook");
+    assert!(parse(&literal).is_err());
+    assert!(parse(&format!("{literal}allow_networks = [\"10.20.0.0/16\"]")).is_ok());
+}
+
+#[test]
+fn what_is_no_problem_and_should_be_known_is_a_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    let read = |text: &str| Config::parse(text, dir.path(), environment).unwrap().warnings;
+    assert_eq!(read(LEAST), []);
+    let named = LEAST.replace("https://acme.example/hook", "https://acme.example:9200/hook");
+    assert_eq!(read(&named), [], "there is nothing inside that it could lead to");
+    let shared = format!("{named}[delivery]\nallow_networks = [\"10.0.0.0/8\"]");
+    let told = read(&shared);
+    assert!(told.len() == 1 && told[0].remedy.contains("allow_ports = [9200]"), "{told:?}");
+    assert_eq!(
+        read(&format!("{named}allow_ports = [9200]\n[delivery]\nallow_networks = [\"10.0.0.0/8\"]")),
+        []
+    );
+
+    let mode = |path: &Path, mode: u32| {
+        let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(path, permissions).unwrap();
+    };
+    let key = dir.path().join("key");
+    std::fs::write(&key, KEY).unwrap();
+    let by_file = LEAST.replace("env:KEY", "file:key");
+    mode(&key, 0o644);
+    let told = read(&by_file);
+    assert!(told.len() == 1 && told[0].key == "brokers[0].secrets[0]", "{told:?}");
+    assert!(told[0].problem.contains("0644") && told[0].remedy.contains("chmod 600"), "{told:?}");
+    mode(&key, 0o600);
+    assert_eq!(read(&by_file), []);
+    mode(&key, 0o666);
+    let refused = Config::parse(&by_file, dir.path(), environment).unwrap_err().to_string();
+    assert!(refused.contains("everyone on this machine may write (mode 0666)"), "{refused}");
+
+    let state = dir.path().join("state");
+    std::fs::create_dir(&state).unwrap();
+    mode(&state, 0o755);
+    let told = read(LEAST);
+    assert!(told.len() == 1 && told[0].key == "state.dir" && told[0].problem.contains("0755"), "{told:?}");
+}
+
+#[test]
 fn posted_events_are_taken_on_loopback_or_with_a_token() {
     let http =
         |more: &str| parse(&LEAST.replace("path = \"events.ndjson\"", &format!("kind = \"http\"\n{more}")));
@@ -113,10 +174,10 @@ fn posted_events_are_taken_on_loopback_or_with_a_token() {
 #[test]
 fn a_config_shows_no_secret() {
     let broker = "headers = { authorization = \"env:TOKEN\" }";
-    let text = format!("{LEAST}{broker}").replace("/hook", "/hook?token=hunter2");
+    let text = format!("{LEAST}{broker}").replace("/hook", "/hunter2/hook?token=hunter2");
     let config = parse(&text).unwrap();
     let shown = format!("{config:?}");
-    assert!(shown.contains("acme.example/hook") && shown.contains("Env(\"KEY\")"), "{shown}");
+    assert!(shown.contains("https://acme.example/…") && shown.contains("Env(\"KEY\")"), "{shown}");
     assert!(!shown.contains("hunter2") && !shown.contains(KEY), "{shown}");
     let summary = serde_json::to_string(&Summary::from(&config)).unwrap();
     assert!(!summary.contains("hunter2") && !summary.contains(KEY), "{summary}");

@@ -40,21 +40,21 @@ fn refusal(error: &UrlError) -> Refusal {
         UrlError::Address(refused) => Refusal::new(
             format!("leads to {}, an address that is not on the public internet", refused.address),
             format!(
-                "if that is meant, add \"{}\" to delivery.allow_networks",
+                "if that is meant, add \"{}\" to this broker's allow_networks",
                 IpNet::from(refused.address.to_canonical())
             ),
         ),
     }
 }
 
-/// The URL without what could be a secret: credentials, query and fragment.
-pub(super) fn shown_url(text: &str) -> String {
-    let text = text.split(['?', '#']).next().unwrap_or_default();
-    match (text.split_once("://"), text.rfind('@')) {
-        (_, None) => text.to_owned(),
-        (Some((scheme, _)), Some(at)) => format!("{scheme}://…{}", &text[at..]),
-        (None, Some(at)) => format!("…{}", &text[at..]),
-    }
+/// As much of a URL as may be shown: scheme, host and port. Everything else can be a secret, the path included.
+pub(super) fn shown_url(url: &Url) -> String {
+    let Some(host) = url.host_str().filter(|_| ["http", "https"].contains(&url.scheme())) else {
+        return format!("{}:…", url.scheme());
+    };
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let rest = if url.path() == "/" && url.query().is_none() { "" } else { "/…" };
+    format!("{}://{host}{port}{rest}", url.scheme())
 }
 
 #[cfg(test)]
@@ -67,9 +67,24 @@ mod tests {
         let refusals = check_url(text, &Egress::default()).unwrap_err();
         assert_eq!(refusals.len(), 4);
         assert!(!format!("{refusals:?}").contains("hunter2"));
-        assert_eq!(shown_url(text), "http://…@10.0.0.1/hook");
-        assert_eq!(shown_url("user:hunter2@host?hunter2"), "…@host");
-        assert_eq!(shown_url("https://host/hook"), "https://host/hook");
+    }
+
+    #[test]
+    fn only_scheme_host_and_port_of_a_url_are_shown() {
+        let table = [
+            ("https://host/", "https://host"),
+            ("https://host:8443", "https://host:8443"),
+            ("http://user:hunter2@10.0.0.1/hook?token=hunter2#hunter2", "http://10.0.0.1/…"),
+            ("https://host/services/hunter2", "https://host/…"),
+            ("https://host/?hunter2", "https://host/…"),
+            ("https:\\\\user:hunter2@host\\hunter2", "https://host/…"),
+            ("ftp://user:hunter2@host/hunter2", "ftp:…"),
+            ("mailto:hunter2@host", "mailto:…"),
+            ("data:text/plain,hunter2", "data:…"),
+        ];
+        for (text, shown) in table {
+            assert_eq!(shown_url(&text.parse().unwrap()), shown, "{text}");
+        }
     }
 
     #[test]
@@ -77,7 +92,7 @@ mod tests {
         let refusals = check_url("https://[::ffff:10.1.2.3]/", &Egress::default()).unwrap_err();
         assert!(refusals[0].remedy.contains("\"10.1.2.3/32\""), "{refusals:?}");
         let allow_networks = vec!["10.1.2.3/32".parse().unwrap()];
-        let egress = Egress { allow_http: false, allow_networks };
+        let egress = Egress { allow_networks, ..Egress::default() };
         assert!(check_url("https://[::ffff:10.1.2.3]/", &egress).is_ok());
     }
 }

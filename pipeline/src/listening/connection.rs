@@ -79,6 +79,6 @@ async fn lasts(longest: Option<Duration>) {
 /// Returns when it is told, and never if it cannot be any more.
 async fn told(gives_way: oneshot::Receiver<()>) {
     if gives_way.await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

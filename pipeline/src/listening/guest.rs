@@ -146,7 +146,7 @@ impl Guest {
                 return self.doors.tally.silent();
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     fn leave(&self) {

@@ -10,7 +10,7 @@ use std::{
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde_json::json;
-use state::UnixMillis;
+use state::{UnixMillis, is_unfit};
 use tokio::sync::Notify;
 
 use super::{Counts, Recorder, Refusal, Taken, Times};
@@ -199,7 +199,7 @@ fn field(text: &str) -> String {
     if shown.len() < text.len() {
         shown.push('…');
     }
-    shown.replace(char::is_control, "\u{fffd}")
+    shown.replace(is_unfit, "\u{fffd}")
 }
 
 #[cfg(test)]

@@ -100,7 +100,7 @@ impl<'p> Reloader<'p> {
             let broker = match known.remove(config.id.as_str()) {
                 Some(broker) => {
                     if to_agree.contains(&config.id) {
-                        let terms = assemble::terms(new, config, Some(broker.quota()))?;
+                        let terms = assemble::terms(config, Some(broker.quota()))?;
                         made.terms.push((broker.clone(), terms));
                     }
                     broker
@@ -140,6 +140,7 @@ impl<'p> Reloader<'p> {
         self.line.share_among(made.listed.len());
         self.parts.brokers.replace(made.listed);
         let mut hints = self.hints(plan);
+        hints.extend(new.warnings.iter().map(ToString::to_string));
         if self.config.log.level != new.log.level
             && let Err(fault) = logging::set_level(&new.log.level)
         {

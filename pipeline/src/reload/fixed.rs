@@ -4,6 +4,8 @@
 //! `[[brokers]]`, with `delivery.timeout` and `delivery.concurrency`, which are only defaults of theirs, `[schema]`,
 //! `[rules]` and `log.level`.
 
+use stages::Egress;
+
 use crate::config::{
     AdminConfig, AdminListen, BreakerConfig, Config, DeadTopicConfig, DeliveryConfig, HttpConfig,
     LimitsConfig, LogConfig, Problem, RetryConfig, Secret, SourceConfig, SourceKind, StateConfig,
@@ -219,8 +221,10 @@ fn delivery(found: &mut Differences, old: &DeliveryConfig, new: &DeliveryConfig)
     found.key("delivery.connect_timeout", connect_timeout, &new.connect_timeout);
     found.key("delivery.idle_timeout", idle_timeout, &new.idle_timeout);
     found.key("delivery.response_max", response_max, &new.response_max);
-    found.key("delivery.allow_http", &egress.allow_http, &new.egress.allow_http);
-    found.key("delivery.allow_networks", &egress.allow_networks, &new.egress.allow_networks);
+    let Egress { allow_http, allow_networks, allow_ports, own_networks: _ } = egress;
+    found.key("delivery.allow_http", allow_http, &new.egress.allow_http);
+    found.key("delivery.allow_networks", allow_networks, &new.egress.allow_networks);
+    found.key("delivery.allow_ports", allow_ports, &new.egress.allow_ports);
     found.key("delivery.ca_file", ca_file, &new.ca_file);
 }
 

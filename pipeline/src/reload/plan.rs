@@ -64,6 +64,8 @@ fn keys(old: &BrokerConfig, new: &BrokerConfig) -> Vec<&'static str> {
     let signs = |broker: &BrokerConfig| broker.signer.sign("reload", 0, b"");
     let differ = [
         ("url", old.url != new.url),
+        ("allow_networks", old.egress.own_networks != new.egress.own_networks),
+        ("allow_ports", old.egress.allow_ports != new.egress.allow_ports),
         ("secrets", old.secrets != new.secrets || signs(old) != signs(new)),
         ("rate", old.rate != new.rate),
         ("burst", old.burst != new.burst),

@@ -7,6 +7,8 @@ mod receiver;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use url::Url;
+
 use super::*;
 use crate::{
     Egress, HttpOptions, Signer,
@@ -27,21 +29,26 @@ const MEDIUM: Duration = Duration::from_secs(1);
 
 /// The policy of these tests: plain http, and only this one address of this machine.
 fn egress() -> Egress {
-    Egress { allow_http: true, allow_networks: vec!["127.0.0.1/32".parse().unwrap()] }
+    Egress { allow_http: true, allow_networks: vec!["127.0.0.1/32".parse().unwrap()], ..Egress::default() }
 }
 
 fn deliver() -> Deliver {
-    let clients = HttpClients::new(1, &egress(), &http_options()).unwrap();
+    let clients = HttpClients::new(1, &http_options()).unwrap();
     Deliver::new(clients, Clock::System, RESPONSE_MAX)
 }
 
 fn deliver_with(options: &HttpOptions, lookup: FixedLookup) -> Deliver {
-    let clients = HttpClients::with_lookup(1, &egress(), options, Arc::new(lookup)).unwrap();
+    let clients = HttpClients::with_lookup(1, options, Arc::new(lookup)).unwrap();
     Deliver::new(clients, Clock::System, RESPONSE_MAX)
 }
 
 fn broker_at(url: &str, signer: Signer, timeout: Duration) -> Arc<Broker> {
-    broker(Endpoint::new(url, &http::HeaderMap::new(), signer, timeout, &egress()).unwrap())
+    let port = url.parse::<Url>().unwrap().port_or_known_default().unwrap();
+    broker_obeying(&Egress { allow_ports: vec![port], ..egress() }, url, signer, timeout)
+}
+
+fn broker_obeying(egress: &Egress, url: &str, signer: Signer, timeout: Duration) -> Arc<Broker> {
+    broker(Endpoint::new(url, &http::HeaderMap::new(), signer, timeout, egress).unwrap())
 }
 
 async fn attempt(deliver: &Deliver, url: &str, timeout: Duration) -> Attempt {

@@ -74,9 +74,9 @@ fn an_address_is_checked_at_once_however_it_is_spelled() {
         assert!(matches!(refused, UrlError::Address(AddressRefused { .. })), "{host}: {refused}");
     }
     assert!(endpoint("https://1.1.1.1/", &[], &Egress::default()).is_ok());
-    let lan = Egress { allow_http: false, allow_networks: vec!["10.0.0.0/8".parse().unwrap()] };
+    let lan = Egress { allow_networks: vec!["10.0.0.0/8".parse().unwrap()], ..Egress::default() };
     assert!(endpoint("https://10.0.0.1/", &[], &lan).is_ok());
-    let loopback = Egress { allow_http: false, allow_networks: vec!["::1/128".parse().unwrap()] };
+    let loopback = Egress { allow_networks: vec!["::1/128".parse().unwrap()], ..Egress::default() };
     assert!(endpoint("https://localhost/", &[], &loopback).is_ok());
     assert!(endpoint("https://127.0.0.1/", &[], &loopback).is_err());
 }

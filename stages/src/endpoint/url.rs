@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use http::Uri;
 use url::{Host, Url};
 
-use crate::egress::{AddressRefused, Egress};
+use crate::egress::{AddressRefused, Egress, is_this_machine};
 
 /// Why a URL cannot be posted to; shows no more of it than scheme and host.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -81,17 +81,15 @@ pub(super) fn uri_of(url: &Url) -> Result<Uri, UrlError> {
     url.as_str().parse().map_err(unsendable)
 }
 
-/// The addresses a host stands for without asking anybody: its own, and those `localhost` has by RFC 6761, section 6.3.
+/// The addresses a host stands for without asking anybody: its own, and those `localhost` has.
 fn addresses_of(host: &Host<&str>) -> Vec<IpAddr> {
     match *host {
         // The parser has read every spelling of an address (0x7f.1, 2130706433, …) as the address it is.
         Host::Ipv4(address) => vec![address.into()],
         Host::Ipv6(address) => vec![address.into()],
-        Host::Domain(name) => match name.strip_suffix('.').unwrap_or(name) {
-            name if name == "localhost" || name.ends_with(".localhost") => {
-                vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
-            }
-            _ => Vec::new(),
-        },
+        Host::Domain(name) if is_this_machine(name) => {
+            vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+        }
+        Host::Domain(_) => Vec::new(),
     }
 }

@@ -37,6 +37,8 @@ fn a_mistake_in_a_section_is_reported_at_its_key() {
         ("[delivery]\nallow_networks = [\"10.1.2.3/8\"]", "delivery.allow_networks[0]"),
         ("[delivery]\nallow_networks = [\"intranet\"]", "delivery.allow_networks[0]"),
         ("[delivery]\nallow_networks = \"10.0.0.0/8\"", "delivery.allow_networks"),
+        ("[delivery]\nallow_ports = [80, 0]", "delivery.allow_ports[1]"),
+        ("[delivery]\nallow_ports = 8443", "delivery.allow_ports"),
         ("[delivery]\nca_file = \"none.pem\"", "delivery.ca_file"),
         ("[retry]\nbudget_ratio = nan", "retry.budget_ratio"),
         ("[log]\nlevel = \"inof\"", "log.level"),

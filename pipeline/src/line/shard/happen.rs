@@ -10,7 +10,7 @@ use stages::{
     Settled, Stage,
     models::{Delivery, Fault, Receipt},
 };
-use state::Mark;
+use state::{Mark, Word};
 use tokio::time::Instant;
 
 use super::{
@@ -47,7 +47,7 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
                         self.events.push(event::settle(&self.ack, slot, load.clone(), delivery, ended));
                     }
                     // Cannot happen: it stays there until it is finished, below, and that comes after this.
-                    None => tracing::error!(%load, "a delivery has ended that was not running"),
+                    None => tracing::error!(load = %Word(&load), "a delivery has ended that was not running"),
                 }
                 let at = &self.slots[slot];
                 if at.has_more() || at.held {

@@ -66,7 +66,7 @@ async fn retry_after_is_read_in_both_forms() {
         answer.body("").unwrap()
     })
     .await;
-    let clients = HttpClients::new(1, &egress(), &http_options()).unwrap();
+    let clients = HttpClients::new(1, &http_options()).unwrap();
     // The clock moves with the exchange, by less than a minute; the date is two minutes off.
     let deliver = Deliver::new(clients, Clock::simulated(784_111_777_000 - 120_000), RESPONSE_MAX);
     let url = format!("http://{}/", receiver.address);

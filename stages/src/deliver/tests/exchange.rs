@@ -89,7 +89,7 @@ async fn the_next_attempt_goes_to_the_new_address_and_is_signed_with_the_new_key
 async fn a_repeat_has_the_same_id_and_its_own_timestamp_and_the_receipt_says_when() {
     let receiver = Receiver::start(|| Response::new("")).await;
     let broker = broker_at(&format!("http://{}/", receiver.address), signer(&SECRETS), LONG);
-    let clients = HttpClients::new(1, &egress(), &http_options()).unwrap();
+    let clients = HttpClients::new(1, &http_options()).unwrap();
     for start in [1_700_000_000_999, 1_700_000_060_000] {
         let clock = Clock::simulated(start);
         let stage = Deliver::new(clients.clone(), clock, RESPONSE_MAX);

@@ -99,13 +99,34 @@ async fn a_certificate_by_a_stranger_or_for_another_name_is_refused() {
 async fn this_machines_name_is_resolved_by_the_system_and_obeys_the_policy() {
     let receiver = Receiver::start(|| Response::new("")).await;
     let url = format!("http://localhost:{}/", receiver.address.port());
-    let clients = |egress: &Egress| {
-        let lookup = Arc::new(SystemLookup);
-        Deliver::new(HttpClients::with_lookup(1, egress, &http_options(), lookup).unwrap(), Clock::System, 0)
+    let clients = HttpClients::with_lookup(1, &http_options(), Arc::new(SystemLookup)).unwrap();
+    let deliver = Deliver::new(clients, Clock::System, 0);
+    assert_accepted(&attempt(&deliver, &url, LONG).await);
+    let elsewhere = Egress { allow_networks: vec!["10.0.0.0/8".parse().unwrap()], ..egress() };
+    assert!(Endpoint::new(&url, &http::HeaderMap::new(), signer(&SECRETS[..1]), LONG, &elsewhere).is_err());
+    assert_eq!(receiver.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn a_network_that_one_broker_may_reach_is_closed_to_the_others_also_over_a_connection_that_is_open() {
+    let receiver = Receiver::start(|| Response::new("")).await;
+    let deliver = deliver_with(&http_options(), FixedLookup::new(&["127.0.0.1"]));
+    let url = format!("http://tms.example:{}/", receiver.address.port());
+    let network = || vec!["127.0.0.1/32".parse().unwrap()];
+    let http = Egress { allow_http: true, ..Egress::default() };
+    let posts = async |egress: Egress| {
+        let broker = broker_obeying(&egress, &url, signer(&SECRETS[..1]), LONG);
+        deliver.run(permitted(&broker, "e.1", BODY)).await.unwrap()
     };
-    assert_accepted(&attempt(&clients(&egress()), &url, LONG).await);
-    let refused = failure(attempt(&clients(&Egress::default()), &url, LONG).await);
-    assert_eq!((refused.kind, receiver.seen().len()), (FailureKind::AddressRefused, 1));
+    assert_accepted(&posts(Egress { own_networks: network(), ..http.clone() }).await);
+    assert_eq!(failure(posts(http.clone()).await).kind, FailureKind::AddressRefused);
+    // Allowed for all: at the ports of web servers, and at those that are listed.
+    let shared = Egress { allow_networks: network(), ..http };
+    let refused = failure(posts(shared.clone()).await);
+    assert_eq!(refused.kind, FailureKind::AddressRefused);
+    assert!(refused.cause.contains("allow_ports"), "{}", refused.cause);
+    assert_accepted(&posts(Egress { allow_ports: vec![receiver.address.port()], ..shared }).await);
+    assert_eq!(receiver.seen().len(), 2);
 }
 
 /// Runs a test of this file again, in a process whose environment names a proxy, because a test cannot set its own
