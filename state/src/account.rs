@@ -71,11 +71,15 @@ impl Store {
     pub(crate) fn verify(&self, format: Option<u32>, meta: &Table) -> Result<(), StateFault> {
         self.intake.verify()?;
         if format == Some(FORMAT) {
-            let (all, begun) = (kept(meta)?, self.seal().begun()?);
+            let all = kept(meta)?;
+            let whole = self.seal().begin_with(&all)?.map_err(|wrong| self.damaged(wrong))?;
+            // What a commit that is whole was going to change is as right as everything else.
+            let begun = self.seal().begun()?;
+            let begun = if whole { Begun::default() } else { begun };
             for (number, table) in (0..).zip(self.accounted()) {
                 self.compare(number, table, &all, &begun)?;
             }
-            return Ok(());
+            return if whole { Ok(()) } else { self.seal().put_root() };
         }
         self.read_all()?;
         if let Some(first) = dangling(self)?.first() {
@@ -89,6 +93,7 @@ impl Store {
             let found = table.tally()?;
             self.begin_with(table, found.clone(), &found)?;
         }
+        self.seal().put_root()?;
         // Bare, so that an earlier release can tell that it is too old.
         meta.put_bare(b"format", &FORMAT)
     }
@@ -104,7 +109,7 @@ impl Store {
 
     /// Accounts for `table` from `found` on; what was kept of the groups in `anew` is no longer right.
     fn begin_with(&self, table: &Table, found: Groups, anew: &Groups) -> Result<(), StateFault> {
-        let seal = self.seal();
+        let mut seal = self.seal();
         anew.iter().try_for_each(|(group, tally)| seal.keep(table.name(), group, *tally))?;
         if let Some(tallies) = table.tallies() {
             tallies.set(found);

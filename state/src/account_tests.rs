@@ -226,3 +226,39 @@ fn a_commit_of_which_it_is_not_known_what_it_changes_is_no_damage_where_it_ends(
     drop(store);
     assert!(open(dir.path()).is_err(), "after one that ended, damage is found");
 }
+
+#[test]
+fn deliveries_that_are_missing_together_with_what_was_kept_of_them_are_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = used(dir.path());
+    let key = seal::tally_key("spill", b"a");
+    let meta = store.db.open_tree("meta").unwrap();
+    let before = meta.get(&key).unwrap().unwrap();
+    store
+        .put_all(&[Record::Spilled(Box::new(waits("a", 11))), Record::Spilled(Box::new(waits("ab", 11)))])
+        .unwrap();
+    // As a segment that is lost takes both away.
+    meta.insert(&key, before).unwrap();
+    store.db.open_tree("spill").unwrap().remove(spill::key("a", 11)).unwrap();
+    store.db.flush().unwrap();
+    drop((meta, store));
+    let fault = open(dir.path()).unwrap_err().to_string();
+    assert!(fault.contains("what must be there is not all of that commit"), "{fault}");
+}
+
+#[test]
+fn a_commit_that_had_been_written_and_whose_end_is_missing_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = used(dir.path());
+    let meta = store.db.open_tree("meta").unwrap();
+    let (root, tally) =
+        (meta.get("root").unwrap().unwrap(), meta.get(seal::tally_key("spill", b"a")).unwrap().unwrap());
+    store.put_all(&[Record::Spilled(Box::new(waits("a", 11)))]).unwrap();
+    meta.insert("root", root).unwrap();
+    meta.insert(seal::tally_key("spill", b"a"), tally).unwrap();
+    store.db.open_tree("spill").unwrap().remove(spill::key("a", 11)).unwrap();
+    store.db.flush().unwrap();
+    drop((meta, store));
+    let fault = open(dir.path()).unwrap_err().to_string();
+    assert!(fault.contains("commit 3 had been written, and its end is not there"), "{fault}");
+}

@@ -6,17 +6,28 @@
 //! waits. With this seal such a directory is refused ([`crate::account`] compares).
 //!
 //! What a crash leaves of a commit is a beginning of it, in the order of its writes: its number, what it is going to
-//! change, the changes, what the trees amount to. So whatever that commit was not going to change is known exactly.
+//! change, the changes, what the trees amount to, and the root over that. So whatever that commit was not going to change
+//! is known exactly. A commit that is noted in the file is whole: if its root is not there, or is another, what is kept is
+//! itself that of an earlier commit.
 
 use std::{collections::BTreeMap, fs::File, io, os::unix::fs::FileExt, path::Path};
 
 use bincode::{Decode, Encode};
 
-use crate::{durability::Durability, fault::StateFault, store::io_fault, table::Table, tally::Tally};
+use crate::{
+    codec, durability::Durability, envelope, fault::StateFault, store::io_fault, table::Table, tally::Tally,
+};
 
 const KEY: &[u8] = b"commits";
 const TOUCHED: &[u8] = b"touched";
 const TALLY: &[u8] = b"tally-";
+const ROOT: &[u8] = b"root";
+
+/// The tree's name in `meta` itself.
+const META: &str = "meta";
+
+/// The tallies of the ledger are not under the root: they are removed with its trees, which is in no commit.
+const LEDGER: &str = "ledger";
 
 /// What a commit is going to change.
 #[derive(Debug, Default)]
@@ -54,8 +65,12 @@ pub(crate) struct Seal {
     meta: Table,
     beside: File,
     commits: u64,
+    /// The last commit that the file knows of.
+    finished: u64,
     /// Whether the commit under way may change anything.
     anything: bool,
+    /// The fingerprints of what is kept, by its key.
+    kept: BTreeMap<Vec<u8>, u64>,
 }
 
 impl Seal {
@@ -82,7 +97,7 @@ impl Seal {
                 "commits are missing, as after a loss of power: their events can repeat"
             );
         }
-        Ok(Self { meta, beside, commits, anything: false })
+        Ok(Self { meta, beside, commits, finished: expected, anything: false, kept: BTreeMap::new() })
     }
 
     /// Notes, before its first write, that one more commit is being written, and what it is going to change.
@@ -105,12 +120,38 @@ impl Seal {
         for (tree, group, tally) in changed {
             self.keep(tree, &group, tally)?;
         }
-        if self.anything { self.note_begun(false, Vec::new()) } else { Ok(()) }
+        if self.anything {
+            self.note_begun(false, Vec::new())?;
+        }
+        self.put_root()
+    }
+
+    /// Notes that all that is kept is right, as of the last commit.
+    pub(crate) fn put_root(&self) -> Result<(), StateFault> {
+        let tally = Tally { entries: self.kept.len() as u64, digest: sum(self.kept.values()) };
+        self.meta.put(ROOT, &Kept { commit: self.commits, tally })
+    }
+
+    /// Whether the last commit is there to its end: then all that was kept in `all` is that commit's, or from before it and
+    /// not changed since.
+    ///
+    /// # Errors
+    /// What is wrong, in words, inside; a fault of the store outside.
+    pub(crate) fn begin_with(&mut self, all: &AllKept) -> Result<Result<bool, String>, StateFault> {
+        self.kept = fingerprints(all)?;
+        let root = root(&self.meta)?;
+        Ok(judge_root(root, &self.kept, self.commits, self.finished))
     }
 
     /// Keeps what this group amounts to now.
-    pub(crate) fn keep(&self, tree: &str, group: &[u8], tally: Tally) -> Result<(), StateFault> {
-        self.meta.put(&tally_key(tree, group), &Kept { commit: self.commits, tally })
+    pub(crate) fn keep(&mut self, tree: &str, group: &[u8], tally: Tally) -> Result<(), StateFault> {
+        let (key, kept) = (tally_key(tree, group), Kept { commit: self.commits, tally });
+        self.meta.put(&key, &kept)?;
+        if tree != LEDGER {
+            let fingerprint = fingerprint(&key, &kept)?;
+            self.kept.insert(key, fingerprint);
+        }
+        Ok(())
     }
 
     /// Notes, after the flush, that the commit was written.
@@ -128,6 +169,60 @@ impl Seal {
     }
 }
 
+/// The root in `meta`: of which commit, and over what.
+fn root(meta: &Table) -> Result<Kept, StateFault> {
+    Ok(meta.get(ROOT)?.unwrap_or_default())
+}
+
+fn fingerprint(key: &[u8], kept: &Kept) -> Result<u64, StateFault> {
+    Ok(envelope::fingerprint(META, key, &codec::encode(META, kept)?))
+}
+
+fn fingerprints(all: &AllKept) -> Result<BTreeMap<Vec<u8>, u64>, StateFault> {
+    let under = all.iter().filter(|((tree, _), _)| tree != LEDGER);
+    let each = under.map(|((tree, group), kept)| {
+        let key = tally_key(tree, group);
+        let fingerprint = fingerprint(&key, kept)?;
+        Ok((key, fingerprint))
+    });
+    each.collect()
+}
+
+fn sum<'f>(fingerprints: impl Iterator<Item = &'f u64>) -> u64 {
+    fingerprints.fold(0, |sum, fingerprint| sum.wrapping_add(*fingerprint))
+}
+
+fn judge_root(
+    root: Kept,
+    kept: &BTreeMap<Vec<u8>, u64>,
+    commits: u64,
+    finished: u64,
+) -> Result<bool, String> {
+    if root.commit == commits {
+        let is_right = root.tally.digest == sum(kept.values());
+        return is_right.then_some(true).ok_or_else(|| {
+            format!("what was kept with commit {commits} of what must be there is not all of that commit")
+        });
+    }
+    match commits == finished && commits > 0 {
+        true => Err(format!("commit {commits} had been written, and its end is not there")),
+        false => Ok(false),
+    }
+}
+
+/// How what is kept in `meta` differs from its root, in words; and whether the last commit is there to its end.
+pub(crate) fn compare_root(
+    meta: &Table,
+    path: &Path,
+    all: &AllKept,
+) -> Result<(Option<String>, bool), StateFault> {
+    let commits = meta.get::<u64>(KEY)?.unwrap_or(0);
+    match judge_root(root(meta)?, &fingerprints(all)?, commits, finished(path)?) {
+        Ok(whole) => Ok((None, whole)),
+        Err(wrong) => Ok((Some(wrong), true)),
+    }
+}
+
 /// The last commit in `meta` that changed something that is accounted for.
 pub(crate) fn begun(meta: &Table) -> Result<Begun, StateFault> {
     Ok(meta.get(TOUCHED)?.unwrap_or_default())
@@ -135,14 +230,19 @@ pub(crate) fn begun(meta: &Table) -> Result<Begun, StateFault> {
 
 /// The last commit in `meta` and the last that had been written, if that is a later one.
 pub(crate) fn behind(meta: &Table, path: &Path) -> Result<Option<(u64, u64)>, StateFault> {
-    let file = path.join("commits");
-    let expected = match File::open(&file).and_then(|file| read(&file)) {
-        Ok(expected) => expected,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-        Err(error) => return Err(io_fault(&file, &error)),
-    };
+    let expected = finished(path)?;
     let commits = meta.get::<u64>(KEY)?.unwrap_or(0);
     Ok((commits < expected).then_some((commits, expected)))
+}
+
+/// The last commit that the file knows of.
+fn finished(path: &Path) -> Result<u64, StateFault> {
+    let file = path.join("commits");
+    match File::open(&file).and_then(|file| read(&file)) {
+        Ok(finished) => Ok(finished),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(io_fault(&file, &error)),
+    }
 }
 
 /// All that was kept in `meta`.

@@ -160,8 +160,13 @@ impl Surveyor<'_> {
             ));
         }
         let all = self.noted(kept(&meta));
-        let begun = self.noted(seal::begun(&meta).map(Some));
-        Ok((all, begun.filter(|_| format == Some(FORMAT))))
+        if format != Some(FORMAT) {
+            return Ok((all, None));
+        }
+        let (wrong, whole) = self.noted(seal::compare_root(&meta, &self.path, &all));
+        self.survey.damage.extend(wrong);
+        let begun = if whole { Begun::default() } else { self.noted(seal::begun(&meta)) };
+        Ok((all, Some(begun)))
     }
 
     /// Which deliveries wait.
