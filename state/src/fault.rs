@@ -27,7 +27,7 @@ pub enum StateFault {
     },
     /// The store is damaged.
     #[error(
-        "state directory {path} is damaged: {detail}; nothing is delivered from it: keep a copy, let `loadline state check` say what is damaged, then save what is whole with `loadline state repair` or restore a backup"
+        "state directory {path} is damaged: {detail}; nothing is delivered from it: keep a copy, let `loadline state check` say what is damaged, then save what is whole with `loadline state repair --to NEW-DIRECTORY`, or restore a backup"
     )]
     Damaged {
         /// The directory.
@@ -49,7 +49,7 @@ pub enum StateFault {
     },
     /// A value in the store cannot be read.
     #[error(
-        "the state directory is damaged: a value in {tree} cannot be read: {detail}; nothing is delivered from it: keep a copy, let `loadline state check` say what is damaged, then save what is whole with `loadline state repair` or restore a backup"
+        "the state directory is damaged: a value in {tree} cannot be read: {detail}; nothing is delivered from it: keep a copy, let `loadline state check` say what is damaged, then save what is whole with `loadline state repair --to NEW-DIRECTORY`, or restore a backup"
     )]
     Undecodable {
         /// The tree the value stands in.

@@ -55,8 +55,8 @@ impl<'t> Salvage<'t> {
         self.record(Record::DeadLettered { letter: Box::new(letter), key: None, spilled: None });
     }
 
-    pub(crate) fn posted(&mut self, record: IntakeRecord) {
-        let IntakeRecord { at, body, .. } = &record;
+    pub(crate) fn posted(&mut self, record: &IntakeRecord) {
+        let IntakeRecord { at, body, .. } = record;
         let first = self.next.unwrap_or_else(|| record.place());
         self.next = Some(first.after(body.len()));
         self.bytes += body.len();

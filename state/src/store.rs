@@ -358,7 +358,10 @@ pub(crate) fn sled_fault(path: &Path, error: sled::Error) -> StateFault {
         sled::Error::Corruption { .. }
         | sled::Error::ReportableBug(_)
         | sled::Error::Unsupported(_)
-        | sled::Error::CollectionNotFound(_) => StateFault::Damaged { path, detail: error.to_string() },
+        | sled::Error::CollectionNotFound(_) => {
+            let detail = error.to_string().trim_end_matches(" backtrace ()").to_owned();
+            StateFault::Damaged { path, detail }
+        }
     }
 }
 

@@ -103,11 +103,30 @@ impl Surveyor<'_> {
     }
 
     fn note(&mut self, fault: &StateFault) {
-        self.survey.damage.push(match fault {
+        self.say(match fault {
             StateFault::Damaged { detail, .. } => detail.clone(),
             StateFault::Undecodable { tree, detail } => format!("a value in {tree} cannot be read: {detail}"),
             other => other.to_string(),
         });
+    }
+
+    /// Notes what could not be read of the tree that holds `what`.
+    fn note_all(&mut self, what: &str, faults: &[StateFault]) {
+        for fault in faults {
+            match fault {
+                StateFault::Damaged { detail, .. } => {
+                    self.say(format!("a part of the {what} cannot be read: {detail}"));
+                }
+                other => self.note(other),
+            }
+        }
+    }
+
+    fn say(&mut self, damage: String) {
+        // A page that is met twice is one.
+        if !self.survey.damage.contains(&damage) {
+            self.survey.damage.push(damage);
+        }
     }
 
     /// What `found` is; a fault is noted.
@@ -155,7 +174,7 @@ impl Surveyor<'_> {
         }
         let behind = seal::behind(&meta, &self.path);
         if let Some((commits, expected)) = self.noted(behind) {
-            self.survey.damage.push(format!(
+            self.say(format!(
                 "its last commit is {commits}, but commit {expected} had been written: what came between is missing"
             ));
         }
@@ -179,7 +198,7 @@ impl Surveyor<'_> {
             waiting.insert(LedgerKey::new(&delivery.broker, &delivery.event.event_id));
             Ok(())
         });
-        faults.iter().for_each(|fault| self.note(fault));
+        self.note_all("deliveries that wait", &faults);
         self.survey.waiting = counts;
         waiting
     }
@@ -216,7 +235,7 @@ impl Surveyor<'_> {
                 }
                 Ok(())
             });
-            faults.iter().for_each(|fault| self.note(fault));
+            self.note_all("ledger", &faults);
         }
         salvage.finish()?;
         self.survey.ledger_entries = found.values().sum();
@@ -225,7 +244,7 @@ impl Surveyor<'_> {
             let there = found.get(&start).copied().unwrap_or(0);
             if tree == "ledger" && there < kept.tally.entries {
                 let written = kept.tally.entries;
-                self.survey.damage.push(format!(
+                self.say(format!(
                     "of {written} entries of a part of the ledger {there} are there: what is missing can be delivered again"
                 ));
             }
@@ -261,7 +280,9 @@ impl Surveyor<'_> {
             Ok(())
         });
         // Those of the spill stand there already.
-        faults.iter().filter(|_| table.name() != "spill").for_each(|fault| self.note(fault));
+        if table.name() != "spill" {
+            self.note_all(if table.name() == "dead" { "dead letters" } else { table.name() }, &faults);
+        }
         self.survey.dead_letters += letters;
         salvage.finish()?;
         Ok(found)
@@ -296,10 +317,10 @@ impl Surveyor<'_> {
                 }
                 next = record.offset + 1;
                 posted += 1;
-                salvage.posted(record);
+                salvage.posted(&record);
                 Ok(())
             });
-            faults.iter().for_each(|fault| self.note(fault));
+            self.note_all("intake log", &faults);
         }
         let end = all.get(&("intake".to_owned(), Box::default())).map_or(0, |kept| kept.tally.entries);
         if next < end {

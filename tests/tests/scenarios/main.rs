@@ -10,6 +10,7 @@ mod bad_input;
 mod bench;
 mod comings;
 mod conflicts;
+mod damaged;
 mod dead_letters;
 mod exactly_once;
 mod full_disk;
