@@ -117,7 +117,7 @@ pub struct RunArgs {
     /// Fail if the cluster of a fluvio source is away at the start, instead of waiting for it.
     #[arg(long)]
     pub fail_fast: bool,
-    /// End with exit code 6 if events became dead letters in this run.
+    /// End with exit code 6 if events became dead letters in this run, or were lost before they could be read.
     #[arg(long)]
     pub strict: bool,
     /// How to answer.
@@ -258,7 +258,7 @@ const RUN_EXITS: &str = "Exit codes:\n  \
     0   all was delivered or settled, or a signal ended the run in good order\n  \
     1   failed, or a second signal\n  \
     5   the source has ended and deliveries wait on disk: the next run goes on with them\n  \
-    6   with --strict: events became dead letters in this run\n  \
+    6   with --strict: events became dead letters, or were lost before they could be read\n  \
     64  the command line or the config is wrong; nothing was done";
 
 const STATUS_EXITS: &str = "Exit codes:\n  \
@@ -284,7 +284,7 @@ pub enum Exit {
     NotRunning,
     /// Of a run: its source has ended, and deliveries wait on disk. 5.
     Waiting,
-    /// Of a run with `--strict`: events became dead letters. 6.
+    /// Of a run with `--strict`: events became dead letters, or were lost before they could be read. 6.
     DeadLetters,
     /// The command line or the config is wrong; nothing was done. 64, `EX_USAGE` of sysexits.h.
     Usage,

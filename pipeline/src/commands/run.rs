@@ -46,7 +46,7 @@ pub(super) struct Ended {
 /// What a scheduler is told: dead letters, if it wants to hear of them, before what only has to wait for the next run.
 fn exit(summary: &Summary, asked: bool, strict: bool) -> Exit {
     match summary {
-        Summary { dead_letters: 1.., .. } if strict => Exit::DeadLetters,
+        Summary { dead_letters: 1.., .. } | Summary { losses: 1.., .. } if strict => Exit::DeadLetters,
         Summary { spilled: 1.., .. } if !asked => Exit::Waiting,
         _ => Exit::Done,
     }

@@ -76,6 +76,7 @@ fn every_key_of_the_status_is_documented_and_no_other() {
     there.extend(keys::<RecentRecords>("recent."));
     there.extend(keys::<PartitionStatus>("partitions[]."));
     there.extend(keys::<ReadingStatus>("partitions[].reading."));
+    there.extend(keys::<FileStatus>("partitions[].file."));
     there.extend(keys::<MovedStatus>("moved[]."));
     there.extend(keys::<BrokerStatus>("brokers[]."));
     there.extend(keys::<RecentBroker>("brokers[].recent."));

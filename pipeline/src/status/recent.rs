@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BrokerStatus, Status, verdict::span};
+use super::{BrokerStatus, PartitionStatus, Status, verdict::span};
 
 /// Fewer of them say nothing yet.
 const FEW: u64 = 3;
@@ -52,6 +52,9 @@ impl Failing {
         let mut found = Self::default();
         if let Some(recent) = &status.recent {
             found.records(recent);
+        }
+        for partition in &status.partitions {
+            found.notes.extend(lost(partition));
         }
         let mut brokers: Vec<_> = status.brokers.iter().filter_map(|one| Some((one, one.recent?))).collect();
         brokers.sort_by_key(|(_, recent)| std::cmp::Reverse(recent.refused.max(recent.dead_letters)));
@@ -122,6 +125,13 @@ impl Failing {
     }
 }
 
+/// What no run can deliver any more.
+fn lost(partition: &PartitionStatus) -> Option<String> {
+    let lost = partition.file.as_ref().filter(|file| !file.lost.is_empty())?.lost.len();
+    let times = if lost == 1 { "once" } else { "several times" };
+    Some(format!("something of {} was lost before it was read, {times}: see below", partition.name))
+}
+
 fn letters(dead_letters: u64) -> String {
     match dead_letters {
         0 => String::new(),
@@ -147,7 +157,7 @@ pub(super) fn advice(broker: &BrokerStatus) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::{ErrorStatus, Verdict, Word};
+    use crate::status::{ErrorStatus, FileStatus, Verdict, Word};
 
     fn broker(status: u16, cause: &str, recent: RecentBroker) -> BrokerStatus {
         BrokerStatus {
@@ -208,6 +218,18 @@ mod tests {
         );
         let disabled = BrokerStatus { state: "disabled".to_owned(), ..broker(410, "410 gone", most) };
         assert_eq!(verdict(disabled).word, Word::Healthy, "an operator knows, and it is said once");
+    }
+
+    #[test]
+    fn what_was_lost_before_it_was_read_is_told_though_all_is_well_now() {
+        let file = FileStatus { losses: 1, lost: vec!["gone".to_owned()], ..FileStatus::default() };
+        let partition =
+            PartitionStatus { name: "file:e".to_owned(), file: Some(file), ..PartitionStatus::default() };
+        let told = Verdict::new(&Status { partitions: vec![partition], ..Status::default() }, true);
+        assert_eq!(
+            told.to_string(),
+            "healthy, but something of file:e was lost before it was read, once: see below"
+        );
     }
 
     #[test]
