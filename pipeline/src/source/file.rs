@@ -97,6 +97,12 @@ impl FileSource {
         Arc::from(format!("file:{}", path.file_name().unwrap_or_default().to_string_lossy()))
     }
 
+    /// Whether a file that begins with `head`, of which 1 KiB counts, begins as the one that a checkpoint's `mark` is of.
+    #[must_use]
+    pub fn begins(mark: &[u8], head: &[u8]) -> bool {
+        FileMark::decode(mark).is_some_and(|mark| mark.begins(head))
+    }
+
     /// Opens `path` where `memory` says, or at its beginning.
     ///
     /// If the checkpoint is in another file than the one at `path`, that file is looked for by its inode and its content,

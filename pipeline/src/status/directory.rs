@@ -20,6 +20,8 @@ use crate::source::{
 const STEP: usize = 4_096;
 /// So much of what has not been read of a file is looked at for the mean length of its records, in bytes.
 const SAMPLE: u64 = 256 << 10;
+/// So much of a file's beginning tells it from another, in bytes.
+const HEAD: u64 = 1 << 10;
 
 /// The status of the line whose state is in `store`, with these brokers, and with `file` as its source if it reads one.
 ///
@@ -41,7 +43,10 @@ pub fn status(store: &Store, file: Option<&Path>, brokers: &[String]) -> Result<
             ..PartitionStatus::default()
         };
         match file.filter(|file| *FileSource::name_of(file) == *name) {
-            Some(file) => PartitionStatus { name, ..rest_of(file, partition) },
+            Some(file) => {
+                let is_it = |head: &[u8]| FileSource::begins(&checkpoint.mark, head);
+                PartitionStatus { name, ..rest_of(file, is_it, partition) }
+            }
             None => PartitionStatus { name, ..partition },
         }
     });
@@ -79,12 +84,17 @@ pub fn status(store: &Store, file: Option<&Path>, brokers: &[String]) -> Result<
     Ok(status)
 }
 
-/// What of a file has not been settled: nothing of it can be told if it cannot be read, or is shorter than what was read.
-fn rest_of(file: &Path, partition: PartitionStatus) -> PartitionStatus {
+/// What of a file has not been settled: nothing of it can be told if it cannot be read, is not the one that was read, which
+/// `is_it` tells by its beginning, or is shorter than what was settled.
+fn rest_of(file: &Path, is_it: impl Fn(&[u8]) -> bool, partition: PartitionStatus) -> PartitionStatus {
     let from = partition.settled_to.unwrap_or(0);
     let rest = || -> io::Result<(u64, Vec<u8>)> {
         let mut file = File::open(file)?;
-        let mut sample = Vec::new();
+        let (mut head, mut sample) = (Vec::new(), Vec::new());
+        (&mut file).take(HEAD).read_to_end(&mut head)?;
+        if !is_it(&head) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         file.seek(io::SeekFrom::Start(from))?;
         (&mut file).take(SAMPLE).read_to_end(&mut sample)?;
         Ok((file.metadata()?.len(), sample))
@@ -153,12 +163,13 @@ mod tests {
         let left = |content: &str, settled_to| {
             std::fs::write(&path, content).unwrap();
             let partition = PartitionStatus { settled_to: Some(settled_to), ..PartitionStatus::default() };
-            let rest = rest_of(&path, partition);
+            let rest = rest_of(&path, |head| !head.starts_with(b"another"), partition);
             (rest.end, rest.lag_events, rest.lag_estimated, rest.lag_bytes)
         };
         assert_eq!(left("one\ntwo\nthree", 4), (Some(13), Some(2), false, Some(9)));
         assert_eq!(left("one\n", 4), (Some(4), Some(0), false, Some(0)));
-        assert_eq!(left("on", 4), (None, None, false, None), "another file");
+        assert_eq!(left("on", 4), (None, None, false, None), "shorter");
+        assert_eq!(left("another file", 4), (None, None, false, None));
         let long = "123456789\n".repeat(100_000);
         assert_eq!(left(&long, 0), (Some(1_000_000), Some(100_000), true, Some(1_000_000)));
     }
