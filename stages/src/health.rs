@@ -2,19 +2,29 @@
 //!
 //! Guaranteed: nothing is started at a disabled broker, during a pause the receiver asked for or while its breaker is
 //! open; a half-open breaker lets one probe through. A pause is only ever lengthened, never cut short by a later,
-//! shorter one. All methods may be called from any task; none waits.
+//! shorter one. What one load meets holds no other load for long: see [`Evidence`]. All methods may be called from any
+//! task; none waits.
 
 mod counts;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    hash::{Hash, Hasher},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use parking_lot::Mutex;
+use rustc_hash::FxHasher;
+use state::{History, UnixMillis};
 use tokio::time::Instant;
 
 pub use self::counts::HealthCounts;
 use self::counts::{Counters, add};
 use crate::{
-    breaker::{Breaker, BreakerPolicy, Leave, PhaseMark},
+    breaker::{Added, Breaker, BreakerPolicy, Evidence, Leave, PhaseMark, Row},
     models::{Failure, FailureKind},
     retry_budget::{RetryBudget, RetryBudgetPolicy},
 };
@@ -22,6 +32,10 @@ use crate::{
 /// How far off the gate of a paused broker says it will be asked again: longer than any pause that is waited out in
 /// memory, so that what comes for the broker goes to disk. Who resumes it sees to it that the gate is asked.
 const PAUSE_LOOK: Duration = Duration::from_secs(3_600);
+
+/// How often a load must have failed before its asking for a pause can be its own affair. The first times even a
+/// receiver that limits all its loads alike takes others in between.
+const OWN_PAUSE_AFTER: u32 = 2;
 
 /// What may be started at a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,11 +114,17 @@ pub struct Health {
     state: Mutex<State>,
     budget: RetryBudget,
     counters: Counters,
+    /// When it last took something; zero if it has not yet.
+    taken_at: AtomicU64,
+    /// How often it has moved.
+    moves: AtomicU64,
 }
 
 #[derive(Debug)]
 struct State {
     breaker: Breaker,
+    /// Who has asked for a long pause since it last took something.
+    askers: Row,
     paused_until: Option<Instant>,
     disabled: Option<Arc<str>>,
     /// Whether an operator has paused it.
@@ -120,6 +140,7 @@ impl Health {
         Self {
             state: Mutex::new(State {
                 breaker,
+                askers: Row::default(),
                 paused_until: None,
                 disabled: None,
                 paused: false,
@@ -127,6 +148,8 @@ impl Health {
             }),
             budget: RetryBudget::new(budget),
             counters: Counters::default(),
+            taken_at: AtomicU64::new(0),
+            moves: AtomicU64::new(0),
         }
     }
 
@@ -229,12 +252,21 @@ impl Health {
         self.state.lock().breaker.set_policy(policy);
     }
 
-    /// The broker is somewhere else now: what failed at the old place, or was asked for there, holds nothing back any
-    /// more. An open breaker lets a probe through at once. Who has disabled or paused it must take that back himself.
+    /// The broker is somewhere else now, or is asked with another key: what failed before, or was asked for, holds
+    /// nothing back any more. An open breaker lets a probe through at once. Who has disabled or paused it must take that
+    /// back himself.
     pub fn on_moved(&self, now: Instant) {
         let mut state = self.state.lock();
         state.breaker.forgive(now);
+        state.askers.end();
         state.paused_until = None;
+        self.moves.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often it has moved: what waits for its own next attempt need not wait for it any more.
+    #[must_use]
+    pub fn moves(&self) -> u64 {
+        self.moves.load(Ordering::Relaxed)
     }
 
     /// Nothing is started before `until`. A pause that ends later stands.
@@ -248,31 +280,61 @@ impl Health {
         AttemptMark(self.state.lock().breaker.mark())
     }
 
-    /// The receiver took the event. Closes the breaker, also when the attempt began before it opened.
-    pub fn on_success(&self) {
+    /// The receiver took an event at `at`. Closes the breaker, also when the attempt began before it opened.
+    pub fn on_success(&self, at: UnixMillis) {
         add(&self.counters.successes);
-        self.state.lock().breaker.success();
+        self.taken_at.store(at, Ordering::Relaxed);
+        let mut state = self.state.lock();
+        state.breaker.success();
+        state.askers.end();
     }
 
-    /// The attempt failed transiently: it counts toward opening the breaker, or fails the probe. A failure that comes
-    /// after the breaker's phase has changed does neither.
-    pub fn on_failure(&self, mark: AttemptMark, now: Instant, failure: &Failure) {
+    /// What this failure of a delivery of `load` says of the broker, given what was tried before. It says nothing if the
+    /// load has failed before and the broker has taken others since: what is on record of the last attempt decides, so
+    /// that it is known of a delivery that comes back from disk, too.
+    #[must_use]
+    pub fn evidence(&self, failure: &Failure, load: &str, history: &History) -> Evidence {
+        let taken_at = self.taken_at.load(Ordering::Relaxed);
+        let taken_since = history.last.last().is_some_and(|last| taken_at > last.at);
+        let own = failure.kind != FailureKind::Throttled || history.attempts >= OWN_PAUSE_AFTER;
+        if failure.is_unreached() {
+            Evidence::Unreached
+        } else if taken_since && own {
+            Evidence::Nothing
+        } else {
+            let mut hasher = FxHasher::default();
+            load.hash(&mut hasher);
+            Evidence::Load(hasher.finish())
+        }
+    }
+
+    /// The attempt failed transiently, or the endpoint refuses everything: it counts toward opening the breaker, or
+    /// fails the probe, as far as it says anything of the broker. A failure that comes after the breaker's phase has
+    /// changed does neither.
+    pub fn on_failure(&self, mark: AttemptMark, now: Instant, failure: &Failure, evidence: Evidence) {
         let mut state = self.failed(now, failure);
-        if state.breaker.failure(mark.0, now) {
+        if state.breaker.failure(mark.0, now, evidence) {
             add(&self.counters.opened);
         }
     }
 
-    /// The receiver is alive and asks for a pause: closes the breaker and pauses until `until`.
-    pub fn on_throttled(&self, now: Instant, until: Instant, failure: &Failure) {
+    /// The receiver is alive and asks for a pause: closes the breaker and pauses until `until`, if it is the broker's
+    /// pause and not this load's own. One longer than the breaker's longest open time is believed if as many different
+    /// loads as open the breaker have been asked for it with nothing taken between; until then it is cut to that time.
+    pub fn on_throttled(&self, now: Instant, until: Instant, failure: &Failure, evidence: Evidence) {
         let mut state = self.failed(now, failure);
         state.breaker.success();
-        state.pause_until(until);
+        if evidence == Evidence::Nothing {
+            return;
+        }
+        let policy = state.breaker.policy();
+        let believed = state.askers.add(evidence, policy.failures) == Added::Last;
+        state.pause_until(if believed { until } else { until.min(now + policy.open_max) });
     }
 
-    /// The receiver refused the event (410 included). It is alive, so this closes the breaker.
+    /// The receiver refused the event (410 included), which says nothing of its health.
     pub fn on_refused(&self, now: Instant, failure: &Failure) {
-        self.failed(now, failure).breaker.success();
+        drop(self.failed(now, failure));
     }
 
     /// The attempt ended before anything was sent to the receiver, which says nothing of its health.
@@ -324,7 +386,13 @@ impl Health {
         add(&counters.failures);
         match (failure.kind, failure.status) {
             (FailureKind::Throttled, _) => add(&counters.throttled),
-            (FailureKind::Refused | FailureKind::Gone, _) => add(&counters.refused),
+            (
+                FailureKind::Refused
+                | FailureKind::EndpointRefused
+                | FailureKind::Conflict
+                | FailureKind::Gone,
+                _,
+            ) => add(&counters.refused),
             (FailureKind::AddressRefused, _) => add(&counters.unsent),
             (FailureKind::Transient, None) => add(&counters.unanswered),
             (FailureKind::Transient, Some(_)) => add(&counters.unwell),

@@ -38,7 +38,7 @@ mod webhook_id;
 
 pub use ack::{Ack, Settled};
 pub use backoff::RetryPolicy;
-pub use breaker::BreakerPolicy;
+pub use breaker::{BreakerPolicy, Evidence};
 pub use causes::CAUSES;
 pub use decode::{Decode, UNREADABLE_BATCH};
 pub use dedupe::Dedupe;

@@ -3,7 +3,7 @@
 //! Guaranteed: only the broker that failed is tried again; each attempt goes through the whole `attempt` stage and so
 //! pays its own permit; a delivery is held in memory between two attempts for `in_place_max` at most; each failed
 //! attempt is in the history that goes on record, and the broker's own trouble brings no event nearer to its dead
-//! letter.
+//! letter. An event that fails while its broker takes others is in trouble of its own, and comes nearer to it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,8 +14,11 @@ use tokio::time::Instant;
 
 use crate::{
     backoff::RetryPolicy,
+    breaker::Evidence,
     health::{AttemptMark, Gate, Health},
-    models::{Attempt, Broker, Exit, Failure, FailureKind, Fresh, Receipt, Step, Undeliverable, Verdict},
+    models::{
+        Attempt, Broker, Delivery, Exit, Failure, FailureKind, Fresh, Receipt, Step, Undeliverable, Verdict,
+    },
     stage::Stage,
 };
 
@@ -67,7 +70,7 @@ impl<A: Stage<In = Fresh, Out = Attempt>> Stage for Retry<A> {
             let mark = health.on_attempt();
             let failure = match self.attempt.run(fresh).await? {
                 Attempt::Accepted(receipt) => {
-                    health.on_success();
+                    health.on_success(self.clock.now());
                     return Ok(receipt);
                 }
                 Attempt::Failed(back, failure) => {
@@ -75,6 +78,10 @@ impl<A: Stage<In = Fresh, Out = Attempt>> Stage for Retry<A> {
                     failure
                 }
             };
+            if let Some(receipt) = self.taken_before(fresh.delivery(), &failure) {
+                health.on_success(receipt.at);
+                return Ok(receipt);
+            }
             let wait;
             (fresh, wait) = self.after_failure(fresh, mark, failure)?;
             let until = Instant::now() + wait;
@@ -106,6 +113,16 @@ impl<A> Retry<A> {
         Ok(fresh)
     }
 
+    /// A receipt if the receiver says that it has the event, and an earlier attempt can have brought it.
+    fn taken_before(&self, delivery: &Delivery, failure: &Failure) -> Option<Receipt> {
+        let brought = delivery.history.may_have_arrived || delivery.may_repeat;
+        (failure.kind == FailureKind::Conflict && brought).then(|| Receipt {
+            failed_attempts: delivery.history.attempts,
+            status: failure.status.unwrap_or_default(),
+            at: self.clock.now(),
+        })
+    }
+
     /// Notes the failure and tells the broker's health; the delivery and its wait in place come back if it is to be
     /// tried again here.
     fn after_failure(
@@ -117,28 +134,33 @@ impl<A> Retry<A> {
         let now = Instant::now();
         let broker = Arc::clone(&fresh.delivery().broker);
         let retry_after = failure.retry_after.map(|asked| asked.min(self.policy.retry_after_max));
-        // The exponent for a throttled attempt is all there were, or answers of 429 would never space out.
-        let history = &fresh.delivery().history;
+        let delivery = fresh.delivery();
+        let evidence = broker.health.evidence(&failure, &delivery.event().load_id, &delivery.history);
+        // Where attempts do not count the exponent is all there were, or they would never space out.
         let failed = match failure.kind {
-            FailureKind::Throttled => history.attempts,
-            _ => history.counted,
+            FailureKind::Throttled | FailureKind::EndpointRefused => delivery.history.attempts,
+            _ => delivery.history.counted,
         };
         let backoff = self.policy.delay(failed.saturating_add(1), &mut *self.rng.lock());
-        let end = report(
-            &broker,
-            mark,
-            now,
-            &failure,
-            retry_after.unwrap_or(backoff.min(self.policy.retry_after_max)),
-        );
-        self.note(&mut fresh, mark, failure);
+        let pause = retry_after.unwrap_or(backoff.min(self.policy.retry_after_max));
+        let own_wait = match failure.kind {
+            FailureKind::Throttled => pause,
+            _ => backoff.max(retry_after.unwrap_or_default()),
+        };
+        let end = report(&broker, mark, &failure, evidence, (now, now + pause));
+        self.note(&mut fresh, mark, failure, evidence);
         if let Some(why) = end {
             return Err(undeliverable(fresh, why));
         }
         if fresh.delivery().history.counted >= self.policy.attempts_max.max(1) {
             return Err(undeliverable(fresh, Undeliverable::AttemptsExhausted));
         }
-        fresh = through_gate(fresh, broker.health.gate(now))?;
+        match broker.health.gate(now) {
+            Gate::Open => {}
+            Gate::Disabled => return Err(undeliverable(fresh, Undeliverable::BrokerDisabled)),
+            // The broker as a whole is held; and this one goes on no sooner than it would otherwise.
+            Gate::Probe | Gate::HeldUntil(_) => return Err(spilled(fresh, Some(now + own_wait))),
+        }
         let wait = backoff.max(retry_after.unwrap_or_default()).max(self.deferral(&broker.health, now));
         if wait > self.policy.in_place_max {
             return Err(spilled(fresh, Some(now + wait)));
@@ -155,9 +177,14 @@ impl<A> Retry<A> {
         self.policy.deferral(&mut *self.rng.lock())
     }
 
-    /// Adds the attempt to the history. It counts if the failure can be the event's fault.
-    fn note(&self, fresh: &mut Fresh, mark: AttemptMark, failure: Failure) {
-        let counts = mark.breaker_was_closed() && failure.kind != FailureKind::Throttled;
+    /// Adds the attempt to the history. It counts if the failure can be the event's fault: the broker was not known to
+    /// be in trouble, or has taken others since the event failed before.
+    fn note(&self, fresh: &mut Fresh, mark: AttemptMark, failure: Failure, evidence: Evidence) {
+        let counts = match failure.kind {
+            FailureKind::Throttled => false,
+            FailureKind::EndpointRefused => evidence == Evidence::Nothing,
+            _ => mark.breaker_was_closed() || evidence == Evidence::Nothing,
+        };
         let Failure { status, cause, may_have_arrived, .. } = failure;
         let attempt = FailedAttempt { at: self.clock.now(), status, cause, may_have_arrived };
         let delivery = fresh.delivery_mut();
@@ -172,19 +199,22 @@ impl<A> Retry<A> {
     }
 }
 
-/// Tells the broker's health; gives the reason if this failure ends the delivery.
+/// Tells the broker's health, at `now`, with the pause that a throttling receiver asks for; gives the reason if this
+/// failure ends the delivery.
 fn report(
     broker: &Broker,
     mark: AttemptMark,
-    now: Instant,
     failure: &Failure,
-    pause: Duration,
+    evidence: Evidence,
+    (now, pause_until): (Instant, Instant),
 ) -> Option<Undeliverable> {
     let health = &broker.health;
     match failure.kind {
-        FailureKind::Transient => health.on_failure(mark, now, failure),
-        FailureKind::Throttled => health.on_throttled(now, now + pause, failure),
-        FailureKind::Refused => {
+        FailureKind::Transient | FailureKind::EndpointRefused => {
+            health.on_failure(mark, now, failure, evidence);
+        }
+        FailureKind::Throttled => health.on_throttled(now, pause_until, failure, evidence),
+        FailureKind::Refused | FailureKind::Conflict => {
             health.on_refused(now, failure);
             // A refusal is an answer, so there is a status; zero would show that the attempt broke that rule.
             return Some(Undeliverable::Refused { status: failure.status.unwrap_or_default() });

@@ -41,7 +41,7 @@ pub struct RetryConfig {
 /// When a broker that fails is left alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BreakerConfig {
-    /// Failures in a row that open the breaker (default 5, 1 to 1000).
+    /// Failures of different loads, with nothing taken between them, that open the breaker (default 5, 1 to 1000).
     pub failures: u32,
     /// How long it stays open the first time (default 5 s, 10 ms to 1 h).
     pub open_min: Duration,

@@ -35,9 +35,12 @@ impl Slot {
     }
 
     /// Whether the gate is other than it was when the broker was last looked at, with nothing to say so: an operator has
-    /// turned it.
+    /// turned it, or has sent it elsewhere.
     pub(super) fn was_turned(&self, now: Instant) -> bool {
         let wakes_after = |moment| self.wake.is_some_and(|wake| wake > moment);
+        if self.moves != self.broker.health.moves() {
+            return true;
+        }
         match self.gate(now) {
             Gate::Open | Gate::Disabled => self.held,
             Gate::Probe => self.held && wakes_after(now),

@@ -17,6 +17,7 @@
 mod account;
 mod admit;
 mod command;
+mod deferred;
 mod doubt;
 mod ending;
 mod event;
@@ -31,6 +32,7 @@ mod memory;
 mod meter;
 mod partitions;
 mod queue;
+mod reading;
 mod records;
 mod run;
 mod shard;
@@ -41,6 +43,7 @@ mod tell;
 pub(crate) mod testing;
 mod ticket;
 mod timers;
+mod trial;
 mod watermark;
 #[cfg(test)]
 mod world;

@@ -28,6 +28,8 @@ pub(super) struct Item {
     pub(super) not_before: Option<Instant>,
     /// Whether it has changed since it was last written to disk.
     pub(super) rewrite: bool,
+    /// Whether it was read by its number, because its load had waited on disk.
+    pub(super) by_number: bool,
 }
 
 /// Who vouches for a delivery if the process ends now.
@@ -56,6 +58,8 @@ pub(super) struct Queue {
     ready: VecDeque<Arc<str>>,
     parked: BTreeSet<(Instant, Arc<str>)>,
     waiting: usize,
+    /// Those of the waiting ones that were read by their number.
+    by_number: usize,
     running: usize,
 }
 
@@ -64,6 +68,7 @@ impl Queue {
     pub(super) fn push(&mut self, item: Item) {
         let load = item.delivery.event().load_id.clone();
         self.waiting += 1;
+        self.by_number += usize::from(item.by_number);
         let lane = self.lanes.entry(load.clone()).or_default();
         lane.waiting.push_back(item);
         if lane.running.is_none() && !lane.parked && lane.waiting.len() == 1 {
@@ -83,6 +88,7 @@ impl Queue {
                 continue;
             }
             self.waiting -= 1;
+            self.by_number -= usize::from(item.by_number);
             self.running += 1;
             // Looked up again because a loop may not give out what it has borrowed.
             let lane = self.lanes.get_mut(&load)?;
@@ -92,11 +98,27 @@ impl Queue {
         None
     }
 
-    /// Lets the `by`-th ready load, counted around, be the next.
-    pub(super) fn rotate(&mut self, by: usize) {
-        if !self.ready.is_empty() {
-            self.ready.rotate_left(by % self.ready.len());
+    /// Lets the ready load whose next delivery has been tried least be the next one; with `fresh` only one that has never
+    /// been tried. False if there is none. Visits every load.
+    pub(super) fn bring_forward(&mut self, now: Instant, fresh: bool) -> bool {
+        let Self { ready, parked, lanes, .. } = self;
+        ready.retain(|load| {
+            let lane = lanes.get_mut(load);
+            let until = lane.as_ref().and_then(|lane| lane.waiting.front()?.not_before);
+            let waits = until.filter(|until| *until > now);
+            if let (Some(lane), Some(until)) = (lane, waits) {
+                lane.parked = true;
+                parked.insert((until, load.clone()));
+            }
+            waits.is_none()
+        });
+        let tried = |load: &Arc<str>| Some(lanes.get(load)?.waiting.front()?.delivery.history.attempts);
+        let least = ready.iter().enumerate().filter_map(|(at, load)| Some((tried(load)?, at))).min();
+        let Some((_, at)) = least.filter(|(tried, _)| !fresh || *tried == 0) else { return false };
+        if let Some(load) = self.ready.remove(at) {
+            self.ready.push_front(load);
         }
+        true
     }
 
     /// The running delivery of `load`.
@@ -126,6 +148,7 @@ impl Queue {
         let load = item.delivery.event().load_id.clone();
         self.waiting += 1;
         let lane = self.lanes.entry(load.clone()).or_default();
+        self.by_number += usize::from(item.by_number);
         lane.waiting.push_front(item);
         if lane.waiting.len() == 1 {
             self.ready.push_back(load);
@@ -144,6 +167,19 @@ impl Queue {
         }
     }
 
+    /// Lets no load wait for its own next attempt any more.
+    pub(super) fn release(&mut self) {
+        for (_, load) in std::mem::take(&mut self.parked) {
+            if let Some(lane) = self.lanes.get_mut(&load) {
+                lane.parked = false;
+                if let Some(item) = lane.waiting.front_mut() {
+                    item.not_before = None;
+                }
+                self.ready.push_back(load);
+            }
+        }
+    }
+
     /// When the first parked load's wait is over.
     pub(super) fn next_unpark(&self) -> Option<Instant> {
         self.parked.first().map(|(until, _)| *until)
@@ -153,7 +189,7 @@ impl Queue {
     pub(super) fn take_waiting(&mut self) -> Vec<Item> {
         self.ready.clear();
         self.parked.clear();
-        self.waiting = 0;
+        (self.waiting, self.by_number) = (0, 0);
         let mut taken = Vec::new();
         self.lanes.retain(|_, lane| {
             taken.extend(lane.waiting.drain(..));
@@ -169,6 +205,7 @@ impl Queue {
         let Entry::Occupied(mut lane) = self.lanes.entry(load.clone()) else { return VecDeque::new() };
         let taken = std::mem::take(&mut lane.get_mut().waiting);
         self.waiting -= taken.len();
+        self.by_number -= taken.iter().filter(|item| item.by_number).count();
         self.ready.retain(|ready| ready != load);
         self.parked.retain(|(_, parked)| parked != load);
         lane.get_mut().parked = false;
@@ -183,19 +220,25 @@ impl Queue {
         self.lanes.values_mut().filter_map(|lane| lane.running.as_mut())
     }
 
-    /// Whether `load` waits for its own next attempt.
-    pub(super) fn is_parked(&self, load: &Arc<str>) -> bool {
-        self.lanes.get(load).is_some_and(|lane| lane.parked)
+    /// Waiting deliveries that do not wait behind one that waits for its own next attempt.
+    pub(super) fn unparked(&self) -> usize {
+        let parked = self.parked.iter().filter_map(|(_, load)| self.lanes.get(load));
+        self.waiting - parked.map(|lane| lane.waiting.len()).sum::<usize>()
     }
 
-    /// Loads that wait for their own next attempt.
-    pub(super) fn parked_loads(&self) -> usize {
-        self.parked.len()
+    /// Loads whose next delivery could be started.
+    pub(super) fn ready(&self) -> usize {
+        self.ready.len()
     }
 
-    /// Whether a delivery could be started.
-    pub(super) fn has_ready(&self) -> bool {
-        !self.ready.is_empty()
+    /// Waiting deliveries that were read by their number.
+    pub(super) fn by_number(&self) -> usize {
+        self.by_number
+    }
+
+    /// Whether anything of `load` is in memory.
+    pub(super) fn has(&self, load: &Arc<str>) -> bool {
+        self.lanes.contains_key(load)
     }
 
     /// Deliveries that are not running.

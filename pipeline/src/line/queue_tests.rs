@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use proptest::prelude::{Just, Strategy, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
+use proptest::prelude::{Just, Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
 use super::*;
 use crate::line::testing::item;
@@ -17,7 +17,7 @@ enum Do {
     FinishAndPutBack(usize),
     TakeWaiting,
     TakeWaitingOf(usize),
-    Rotate(usize),
+    BringForward(bool),
     Later(u64),
 }
 
@@ -30,7 +30,7 @@ fn doings() -> impl Strategy<Value = Vec<Do>> {
         2 => (0..4usize).prop_map(Do::FinishAndPutBack),
         1 => Just(Do::TakeWaiting),
         1 => (0..4usize).prop_map(Do::TakeWaitingOf),
-        1 => (0..9usize).prop_map(Do::Rotate),
+        1 => any::<bool>().prop_map(Do::BringForward),
         2 => (0..5u64).prop_map(Do::Later),
     ];
     prop::collection::vec(one, 0..120)
@@ -134,7 +134,14 @@ impl Model {
                     return Err(format!("{taken:?} were taken, {waited:?} waited"));
                 }
             }
-            Do::Rotate(by) => self.queue.rotate(*by),
+            Do::BringForward(fresh) => {
+                let can = self.queue.bring_forward(self.now, *fresh);
+                let could = self.lanes.values().any(|lane| self.may_start(lane));
+                // A load whose wait has just ended is ready once it is unparked.
+                if can && !could {
+                    return Err("nothing could start".into());
+                }
+            }
             Do::Later(seconds) => self.now += Duration::from_secs(*seconds),
         }
         Ok(())
@@ -174,8 +181,7 @@ async fn a_load_that_waits_for_its_next_attempt_does_not_hold_another_and_says_w
     queue.push(item("free", 2));
     assert_eq!(queue.start(now).unwrap().delivery.seq, 2);
     assert!(queue.start(now).is_none());
-    assert!(queue.is_parked(&"parked".into()) && !queue.is_parked(&"free".into()));
-    assert_eq!((queue.parked_loads(), queue.next_unpark()), (1, Some(until)));
+    assert_eq!((queue.unparked(), queue.waiting(), queue.next_unpark()), (0, 2, Some(until)));
     queue.unpark(until);
     assert_eq!((queue.start(until).unwrap().delivery.seq, queue.next_unpark()), (0, None));
 }
@@ -196,4 +202,27 @@ async fn the_oldest_is_one_that_waits_or_keeps_its_record_open() {
     assert!(
         queue.holds_live(&"b".into()) && !queue.holds_live(&"a".into()) && !queue.holds_live(&"c".into())
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_load_that_has_been_tried_least_comes_first_of_those_that_may_start() {
+    let (mut queue, now) = (Queue::default(), Instant::now());
+    let tried = |load: &str, seq, attempts, not_before| {
+        let mut item = Item { not_before, ..item(load, seq) };
+        item.delivery.history.attempts = attempts;
+        item
+    };
+    let later = now + Duration::from_secs(1);
+    queue.push(tried("often", 0, 5, None));
+    queue.push(tried("once", 1, 1, None));
+    queue.push(tried("fresh but waits", 2, 0, Some(later)));
+    assert!(!queue.bring_forward(now, true));
+    assert_eq!((queue.ready(), queue.next_unpark()), (2, Some(later)));
+    assert!(queue.bring_forward(now, false));
+    assert_eq!(queue.start(now).unwrap().delivery.seq, 1);
+    queue.release();
+    assert!(queue.bring_forward(now, true));
+    assert_eq!(queue.start(now).unwrap().delivery.seq, 2);
+    assert_eq!(queue.start(now).unwrap().delivery.seq, 0);
+    assert!(!queue.bring_forward(now, false));
 }

@@ -266,6 +266,7 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
             since: Instant::now(),
             not_before: None,
             rewrite: false,
+            by_number: false,
         };
         let mut write = Write::default();
         slot.arrive(item, &self.limits, self.shared.brokers(), &self.clock, &mut write);
@@ -297,10 +298,10 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
         let slot = &mut self.slots[index];
         slot.queue.unpark(now);
         let gate = slot.gate(now);
+        slot.release(gate == Gate::Disabled, now);
         match gate {
             Gate::Open | Gate::Disabled => {
                 slot.held = false;
-                slot.hold_until = None;
                 let most = slot.broker.concurrency();
                 // It may have been lowered since.
                 slot.window = slot.window.min(most);
@@ -314,32 +315,22 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
                 }
             }
             Gate::Probe => {
-                if let Some(delivery) = slot.start_probe(now) {
+                let brokers = self.shared.brokers();
+                if let Some(delivery) = slot.start_probe(now, brokers, &self.clock, &mut write) {
                     self.carry(index, delivery);
                 }
             }
-            Gate::HeldUntil(until) => {
-                if until.saturating_duration_since(now) > self.limits.hold_min {
-                    slot.window = 1;
-                    // The probe under way is no reason to move what has just been moved.
-                    if !std::mem::replace(&mut slot.held, true) {
-                        slot.set_aside(&self.clock, &mut write);
-                    }
-                }
-            }
+            Gate::HeldUntil(until) => slot.hold(until, now, self.limits.hold_min, &self.clock, &mut write),
         }
         self.relieve_overflow(index, &mut write);
         self.give_up_surplus(index, now);
         let slot = &mut self.slots[index];
-        let wake = match gate {
-            Gate::HeldUntil(until) => Some(until),
-            _ => slot.queue.next_unpark(),
-        };
+        let wake = slot.next_look(gate, now);
         self.timers.set(index, &mut slot.wake, wake);
         slot.gauge();
         self.active[index] = gate != Gate::Open || slot.is_active();
         self.submit(index, write);
-        self.refill(index, gate);
+        self.refill(index, gate, now);
     }
 
     fn relieve_overflow(&mut self, index: usize, write: &mut Write) {
@@ -359,20 +350,24 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
         self.events.push(event::run(self.stages.clone(), index, delivery));
     }
 
-    /// Reads more of a broker's deliveries from disk if memory has run low and it can be served.
-    fn refill(&mut self, index: usize, gate: Gate) {
+    /// Reads more of a broker's deliveries from disk if it can be served, and memory has run low or some have come due.
+    fn refill(&mut self, index: usize, gate: Gate, now: Instant) {
         let slot = &mut self.slots[index];
-        let wanted = slot.wanted(gate);
-        let range = slot.account.readable();
-        if wanted == 0 || range.is_empty() {
+        let wanted = slot.wanted(gate, self.shared.brokers(), now);
+        if wanted.is_empty() {
             return;
         }
+        slot.scan_first = !slot.scan_first;
+        let range = slot.account.readable();
         let generation = slot.account.begin_load();
         let request = load::Request {
             broker: slot.broker.id.clone(),
             range,
             wanted,
             mean: slot.account.mean(),
+            scan_first: slot.scan_first,
+            passing: slot.deferred.names(),
+            now: self.clock.now(),
             horizon: slot.account.horizon,
             memory: self.shared.memory.clone(),
         };

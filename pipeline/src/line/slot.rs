@@ -5,8 +5,9 @@
 //! process ends at any moment, what the next run finds on disk comes before what it reads from the source again. A dead
 //! letter that is sent again is on disk from the start; its turn comes behind what its broker has, before what comes.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc};
 
+use rustc_hash::FxHashSet;
 use stages::{
     Gate,
     models::{Broker, Delivery},
@@ -16,17 +17,14 @@ use tokio::time::Instant;
 
 use super::{
     account::Account,
+    deferred::Deferred,
     limits::Limits,
-    load::Loaded,
     meter::Meter,
     queue::{Item, Origin, Queue},
     surplus::Surplus,
     tell::Told,
     write::{Write, cost, spilled},
 };
-
-/// The fewest deliveries read from disk at once, so that a read is worth its cost.
-const READ_MIN: usize = 8;
 
 /// One broker on its shard.
 #[derive(Debug)]
@@ -43,12 +41,14 @@ pub(super) struct Slot {
     pub(super) on_wire: usize,
     /// How many deliveries may be on the wire: grows from one with each success after a hold (slow start).
     pub(super) window: usize,
-    /// How many probes have been sent: each takes the next load, so that one bad event can't keep a breaker open.
-    probes: usize,
+    /// Loads that wait for their own next attempt on disk.
+    pub(super) deferred: Deferred,
+    /// How often the broker had moved when it was last looked at.
+    pub(super) moves: u64,
+    /// Whether what is due by its number comes second in the next read.
+    pub(super) scan_first: bool,
     /// Whether the broker has been held for long: arrivals go to disk.
     pub(super) held: bool,
-    /// Held by the line itself, because too many of its loads wait for their own next attempt.
-    pub(super) hold_until: Option<Instant>,
     /// When to look at it again, as scheduled.
     pub(super) wake: Option<Instant>,
     pub(super) lagging: bool,
@@ -74,9 +74,10 @@ impl Slot {
             surplus: Surplus::default(),
             on_wire: 0,
             window,
-            probes: 0,
+            deferred: Deferred::default(),
+            moves: 0,
+            scan_first: false,
             held: false,
-            hold_until: None,
             wake: None,
             lagging: false,
             counts_as_lagging: false,
@@ -94,15 +95,13 @@ impl Slot {
 
     /// Whether anything is there that might be started, now or later.
     pub(super) fn has_more(&self) -> bool {
-        self.queue.waiting() + self.overflow.len() + self.surplus.len() > 0 || self.account.unloaded > 0
+        let waiting = self.queue.waiting() + self.overflow.len() + self.surplus.len() + self.deferred.len();
+        waiting > 0 || self.account.unloaded > 0
     }
 
     /// What the broker may be given now.
     pub(super) fn gate(&self, now: Instant) -> Gate {
-        match self.hold_until {
-            Some(until) if until > now => Gate::HeldUntil(until),
-            _ => self.broker.health.gate(now),
-        }
+        self.broker.health.gate(now)
     }
 
     /// How many deliveries may wait in memory.
@@ -158,16 +157,12 @@ impl Slot {
             self.overflow.push_back(item);
             return;
         }
-        let parked = || self.queue.is_parked(&item.delivery.event().load_id);
-        let fits = || self.fits_on_disk(&item);
-        if self.held || self.account.unloaded > 0 {
-            match fits() {
-                true => self.spill(item, clock, write),
+        let waits = self.deferred.holds(&item.delivery.event().load_id);
+        if self.held || self.account.unloaded > 0 || waits {
+            match self.fits_on_disk(&item) {
+                true => self.spill(item, waits && self.account.unloaded == 0, clock, write),
                 false => self.overflow.push_back(item),
             }
-        } else if parked() && fits() {
-            let kept = self.keep_on_disk(item, clock, write);
-            self.queue.push(kept);
         } else {
             self.queue.push(item);
         }
@@ -192,15 +187,21 @@ impl Slot {
             let live = matches!(item.origin, Origin::Live(_));
             if live && !(room && refused.is_empty() && self.account.has_room(cost(&item))) {
                 refused.push_back(item);
-            } else {
-                self.spill(item, clock, write);
+                continue;
+            }
+            let load = item.delivery.event().load_id.clone();
+            let (waits, at) = (self.deferred.holds(&load), item.not_before.unwrap_or(item.since));
+            self.spill(item, waits, clock, write);
+            if waits {
+                self.deferred.go_on(&load, at, false);
             }
         }
         refused.append(&mut self.overflow);
         self.overflow = refused;
     }
 
-    /// Lets deliveries out of the overflow: to disk as far as there is room, or to memory when the disk is empty.
+    /// Lets deliveries out of the overflow: to disk as far as there is room, or to memory when the disk has been read.
+    /// One whose load waits for its own next attempt, and for which the disk has no room, lets the others pass.
     pub(super) fn relieve_overflow(
         &mut self,
         limits: &Limits,
@@ -208,43 +209,27 @@ impl Slot {
         clock: &Clock,
         write: &mut Write,
     ) {
+        let (mut left, mut left_loads) = (VecDeque::new(), FxHashSet::default());
         while let Some(item) = self.overflow.pop_front() {
-            if self.account.unloaded == 0
-                && !self.held
-                && self.queue.waiting() < self.waiting_max(limits, brokers)
-            {
+            let load = item.delivery.event().load_id.clone();
+            let waits = self.deferred.holds(&load);
+            let to_memory = self.account.unloaded == 0 && !self.held;
+            if left_loads.contains(&load) {
+                left.push_back(item);
+            } else if to_memory && !waits && self.queue.waiting() < self.waiting_max(limits, brokers) {
                 self.queue.push(item);
             } else if self.fits_on_disk(&item) {
-                self.spill(item, clock, write);
+                self.spill(item, waits && self.account.unloaded == 0, clock, write);
+            } else if waits {
+                left_loads.insert(load);
+                left.push_back(item);
             } else {
                 self.overflow.push_front(item);
-                return;
+                break;
             }
         }
-    }
-
-    /// Sees to it that there is a delivery to probe with: while the broker is held nothing leaves the overflow for
-    /// memory, so a broker all of whose deliveries wait there could never be tried again.
-    fn offer_probe(&mut self) {
-        if self.queue.waiting() == 0
-            && self.account.unloaded == 0
-            && let Some(item) = self.overflow.pop_front()
-        {
-            self.queue.push(item);
-        }
-    }
-
-    /// A delivery that has been tried waits for its own next attempt: it goes to disk with everything that waits
-    /// behind it for its load, and stays in memory too.
-    pub(super) fn park(&mut self, item: Item, clock: &Clock, write: &mut Write) {
-        let behind = self.queue.take_waiting_of(&item.delivery.event().load_id);
-        let live =
-            std::iter::once(&item).chain(&behind).filter(|item| matches!(item.origin, Origin::Live(_)));
-        let room = self.account.has_room(live.map(cost).sum());
-        for item in std::iter::once(item).chain(behind) {
-            let kept = if room || item.rewrite { self.keep_on_disk(item, clock, write) } else { item };
-            self.queue.push(kept);
-        }
+        left.append(&mut self.overflow);
+        self.overflow = left;
     }
 
     /// Takes in a dead letter's delivery, which has to be written to disk then; none if there is no room for it.
@@ -261,75 +246,6 @@ impl Slot {
         Some(delivery.into_spilled(seq))
     }
 
-    /// Takes in deliveries that were read from disk, unless memory has been emptied since the read began.
-    pub(super) fn take_in(&mut self, read: Loaded, generation: u64, clock: &Clock) {
-        let Loaded { deliveries, permits, cursor, horizon } = read;
-        self.account.horizon = self.account.horizon.max(horizon);
-        let Some(gone) = self.account.end_load(generation, cursor) else { return };
-        let mut permits = permits.into_iter();
-        let (now, wall) = (Instant::now(), clock.now());
-        // From the cursor on the next read looks again: a read is no snapshot, so of what came to disk meanwhile it may
-        // have met the later and missed the earlier.
-        let end = self.account.cursor;
-        for spilled in deliveries.into_iter().take_while(|spilled| spilled.seq < end) {
-            if gone.contains(&spilled.seq) || self.queue.holds(&spilled.event.load_id, spilled.seq) {
-                continue;
-            }
-            let Some(permit) = permits.next() else { return };
-            self.account.unloaded = self.account.unloaded.saturating_sub(1);
-            let wait = spilled.not_before.saturating_sub(wall);
-            let not_before = (wait > 0).then(|| now + Duration::from_millis(wait));
-            let may_repeat = spilled.seq < self.account.in_doubt_below;
-            let delivery = Delivery::from_spill(spilled, self.broker.clone(), may_repeat);
-            self.queue.push(Item {
-                delivery,
-                origin: Origin::Disk,
-                _permit: permit,
-                since: now,
-                not_before,
-                rewrite: false,
-            });
-        }
-    }
-
-    /// How many deliveries to read from disk now: enough to keep the window busy, one for a probe, none if the broker
-    /// cannot be served or memory still has enough.
-    pub(super) fn wanted(&self, gate: Gate) -> usize {
-        let enough = match gate {
-            Gate::Open | Gate::Disabled => (2 * self.window).max(READ_MIN),
-            Gate::Probe => READ_MIN,
-            Gate::HeldUntil(_) => 0,
-        };
-        let low = self.queue.waiting() * 2 <= enough.saturating_sub(1);
-        if !low || self.account.loading || self.account.unloaded == 0 {
-            return 0;
-        }
-        enough
-    }
-
-    /// How many loads may be parked in memory: a quarter of what may wait.
-    pub(super) fn parked_max(&self, limits: &Limits, brokers: usize) -> usize {
-        let share = (limits.in_flight_max / brokers.max(1)).max(1);
-        (self.waiting_max(limits, brokers) / 4).clamp(1, share.max(READ_MIN))
-    }
-
-    /// Starts a delivery as the probe of a half-open breaker, of another load than the last one if there is one.
-    pub(super) fn start_probe(&mut self, now: Instant) -> Option<Delivery> {
-        self.offer_probe();
-        if !self.queue.has_ready() || !self.broker.health.begin_probe(now) {
-            return None;
-        }
-        self.queue.rotate(self.probes);
-        self.probes = self.probes.wrapping_add(1);
-        let Some(item) = self.queue.start(now) else {
-            // What was ready turned out to wait for its own next attempt.
-            self.broker.health.release_probe(now);
-            return None;
-        };
-        item.delivery.progress.set_probe(true);
-        Some(item.delivery.clone())
-    }
-
     /// Starts the next delivery that may be started.
     pub(super) fn start(&mut self, now: Instant) -> Option<Delivery> {
         if self.queue.running() == 0 {
@@ -343,16 +259,21 @@ impl Slot {
         self.account.has_room(cost(item)) && !self.queue.holds_live(&item.delivery.event().load_id)
     }
 
-    /// Moves a delivery from memory to disk.
-    fn spill(&mut self, item: Item, clock: &Clock, write: &mut Write) {
-        self.account.unload(item.delivery.seq);
+    /// Moves a delivery from memory to disk: to be listed with what is there of its load, which waits for its own next
+    /// attempt, or to be met by the next read.
+    pub(super) fn spill(&mut self, item: Item, listed: bool, clock: &Clock, write: &mut Write) {
+        if listed {
+            self.deferred.list(&item.delivery.event().load_id, item.delivery.seq);
+        } else {
+            self.account.unload(item.delivery.seq);
+        }
         let mut item = self.copy_to_disk(item, clock, write);
         item.rewrite = false;
         write.unloaded.push(item);
     }
 
     /// Writes a delivery to disk that stays in memory too, from where it is sent.
-    fn keep_on_disk(&mut self, item: Item, clock: &Clock, write: &mut Write) -> Item {
+    pub(super) fn keep_on_disk(&mut self, item: Item, clock: &Clock, write: &mut Write) -> Item {
         let (seq, before) = (item.delivery.seq, write.deliveries.len());
         let item = self.copy_to_disk(item, clock, write);
         if write.deliveries.len() > before {
@@ -362,7 +283,7 @@ impl Slot {
     }
 
     /// Writes a delivery to disk if it is not there as it should be, and gives it back, vouched for by the disk.
-    fn copy_to_disk(&mut self, mut item: Item, clock: &Clock, write: &mut Write) -> Item {
+    pub(super) fn copy_to_disk(&mut self, mut item: Item, clock: &Clock, write: &mut Write) -> Item {
         let live = matches!(item.origin, Origin::Live(_));
         if (live && item.delivery.progress.spill()) || item.rewrite {
             let spilled = spilled(&item, clock);

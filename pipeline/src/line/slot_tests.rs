@@ -14,6 +14,8 @@ use tokio::time::Instant;
 use super::*;
 use crate::line::{
     limits::Shared,
+    load::{Loaded, Scan},
+    reading::Wanted,
     testing::{broker, delivery, item, limits, tickets},
 };
 
@@ -60,13 +62,13 @@ fn doings() -> impl Strategy<Value = Vec<Do>> {
     prop::collection::vec(one, 0..150)
 }
 
-/// A read under way: its range, how far the scan has come, what it has found.
+/// A read under way: what was read by its number, how far the scan has come and where it ends, what it has met.
 struct Read {
-    end: SpillSeq,
+    due: Vec<SpilledDelivery>,
     at: SpillSeq,
-    wanted: usize,
+    end: SpillSeq,
     generation: u64,
-    found: Vec<SpilledDelivery>,
+    scan: Scan,
 }
 
 struct Model {
@@ -150,8 +152,8 @@ impl Model {
         item.rewrite = matches!(item.origin, Origin::Disk);
         match how {
             0 => {
-                item.not_before = Some(self.now + Duration::from_secs(1));
-                self.slot.park(item, &self.clock, &mut write);
+                item.not_before = Some(self.now + Duration::from_secs(2));
+                self.slot.put_back(item, self.now, (&self.limits, 1), &self.clock, &mut write);
             }
             1 => self.slot.queue.push_front(item),
             _ => {
@@ -164,6 +166,7 @@ impl Model {
                 if matches!(item.origin, Origin::Disk) {
                     self.slot.account.remove(seq, cost(&item));
                 }
+                self.slot.went(&load, self.now);
             }
         }
         self.submit(write);
@@ -181,32 +184,39 @@ impl Model {
         }
     }
 
-    fn begin_read(&mut self, wanted: usize) {
+    fn begin_read(&mut self, most: usize) {
         let range = self.slot.account.readable();
-        if self.slot.account.loading || self.slot.account.unloaded == 0 || range.is_empty() {
+        let scan = if self.slot.can_scan(1, &range) { most } else { 0 };
+        let due = self.slot.deferred.due(self.now, range.end, most);
+        let wanted = Wanted { due, scan, fresh: false };
+        if self.slot.account.loading || wanted.is_empty() {
             return;
         }
         let generation = self.slot.account.begin_load();
-        self.read = Some(Read { end: range.end, at: range.start, wanted, generation, found: Vec::new() });
+        let due = wanted.due.iter().map(|(_, seq)| self.disk[seq].clone()).collect();
+        let scan = Scan::new(&wanted, self.slot.deferred.names(), self.clock.now());
+        self.read = Some(Read { due, at: range.start, end: range.end, generation, scan });
     }
 
     /// The scan is no snapshot: it finds what is there when it comes by.
     fn scan(&mut self, numbers: u64) {
         let Some(read) = &mut self.read else { return };
         let to = read.end.min(read.at.saturating_add(numbers));
-        let room = read.wanted - read.found.len();
-        read.found.extend(self.disk.range(read.at..to).map(|(_, spilled)| spilled.clone()).take(room));
-        read.at = to;
+        while read.at < to && !read.scan.is_done() {
+            self.disk.get(&read.at).into_iter().for_each(|spilled| read.scan.meet(spilled.clone()));
+            read.at += 1;
+        }
     }
 
     fn end_read(&mut self) {
         self.scan(u64::MAX);
-        let Some(Read { end, wanted, generation, found, .. }) = self.read.take() else { return };
-        let cursor = found.last().filter(|_| found.len() == wanted).map_or(end, |last| last.seq + 1);
-        let places = Arc::new(tokio::sync::Semaphore::new(found.len()));
-        let permits = found.iter().map(|_| places.clone().try_acquire_owned().unwrap().into()).collect();
-        let read = Loaded { deliveries: found, permits, cursor, horizon: 0 };
-        self.slot.take_in(read, generation, &self.clock);
+        let Some(Read { due, at, generation, scan, .. }) = self.read.take() else { return };
+        let Scan { deliveries, passed, .. } = scan;
+        let count = due.len() + deliveries.len();
+        let places = Arc::new(tokio::sync::Semaphore::new(count));
+        let permits = (0..count).map(|_| places.clone().try_acquire_owned().unwrap().into()).collect();
+        let read = Loaded { due, missing: Vec::new(), deliveries, passed, permits, cursor: at, horizon: 0 };
+        self.slot.take_in(read, generation, self.now, 1, &self.clock);
     }
 
     fn act(&mut self, what: &Do) {
@@ -335,7 +345,7 @@ fn a_probe_that_finds_nothing_to_start_is_given_back() {
         may_have_arrived: false,
     };
     for _ in 0..5 {
-        health.on_failure(health.on_attempt(), model.now, &failure);
+        health.on_failure(health.on_attempt(), model.now, &failure, stages::Evidence::Unreached);
     }
     let later = model.now + Duration::from_millis(900);
     assert_eq!(model.slot.gate(later), Gate::HeldUntil(model.now + Duration::from_secs(5)));
@@ -344,7 +354,8 @@ fn a_probe_that_finds_nothing_to_start_is_given_back() {
         item.not_before = Some(half_open + Duration::from_secs(60));
         model.slot.queue.push(item);
     });
-    assert!(model.slot.start_probe(half_open).is_none());
+    let mut write = Write::default();
+    assert!(model.slot.start_probe(half_open, 1, &model.clock, &mut write).is_none());
     assert_eq!(model.slot.gate(half_open), Gate::Probe, "the probe is lost until its deadline");
 }
 

@@ -106,5 +106,6 @@ pub(super) fn item(load: &str, seq: SpillSeq) -> Item {
         since: Instant::now(),
         not_before: None,
         rewrite: false,
+        by_number: false,
     }
 }

@@ -122,14 +122,16 @@ impl<'p> Reloader<'p> {
     fn put_in_force(&self, new: &Config, plan: &Plan, made: Made) -> Vec<String> {
         let configs: BTreeMap<&str, &BrokerConfig> =
             new.brokers.iter().map(|broker| (broker.id.as_str(), broker)).collect();
+        let asked_anew: BTreeSet<&str> = plan.asked_anew().collect();
         for (broker, terms) in made.terms {
-            let moved = broker.terms().endpoint.uri() != terms.endpoint.uri();
+            let moved =
+                broker.terms().endpoint.uri() != terms.endpoint.uri() || asked_anew.contains(&*broker.id);
             if let Some(config) = configs.get(&*broker.id) {
                 broker.health.set_breaker_policy(config.breaker_policy(&new.breaker));
             }
             broker.agree(terms);
             if moved {
-                // What failed at the old place says nothing of the new one.
+                // What failed at the old place, or with the old key, says nothing of the new one.
                 broker.health.on_moved(Instant::now());
             }
         }

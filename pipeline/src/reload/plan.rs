@@ -6,6 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::fixed;
 use crate::config::{BrokerConfig, Config, Problem};
 
+/// The keys that say how a broker is asked: what it answered before says nothing once one of them has changed.
+const ASKED_WITH: [&str; 4] = ["url", "secrets", "headers", "timeout"];
+
 /// What is to be done. Brokers are named in the new config's order, those that leave in the old one's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
@@ -49,6 +52,12 @@ impl Plan {
         ];
         plan.sections = sections.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect();
         Ok(plan)
+    }
+
+    /// Brokers that are asked in another way from now on: at another place, with another key or other headers.
+    pub fn asked_anew(&self) -> impl Iterator<Item = &str> {
+        let anew = |keys: &[&str]| keys.iter().any(|key| ASKED_WITH.contains(key));
+        self.changed.iter().filter(move |(_, keys)| anew(keys)).map(|(broker, _)| broker.as_str())
     }
 
     /// Whether there is nothing to do.

@@ -3,7 +3,7 @@
 //! `may_have_arrived` is false only where the event cannot have been taken, because nothing was written: a receiver can
 //! take an event and answer what it will. A cause never holds the URL, a header or anything of the answer but its status.
 
-use std::{error::Error, io, time::Duration};
+use std::{error::Error, io, ops::RangeInclusive, time::Duration};
 
 use http::StatusCode;
 use hyper_util::client::legacy;
@@ -17,15 +17,26 @@ use crate::{
 /// The longest cause, in bytes; it is kept with every failed attempt.
 const CAUSE_MAX: usize = 200;
 
+/// What each status that is not 2xx asks for; the first row that holds it counts, and what is in none is transient.
+const CLASSES: [(RangeInclusive<u16>, FailureKind); 9] = [
+    (401..=401, FailureKind::EndpointRefused),
+    (403..=404, FailureKind::EndpointRefused),
+    (407..=407, FailureKind::EndpointRefused),
+    (409..=409, FailureKind::Conflict),
+    (410..=410, FailureKind::Gone),
+    (429..=429, FailureKind::Throttled),
+    (408..=408, FailureKind::Transient),
+    (425..=425, FailureKind::Transient),
+    (400..=499, FailureKind::Refused),
+];
+
 /// The receiver answered, but not with 2xx; `pause` is its `Retry-After`.
 pub(super) fn refused(status: StatusCode, pause: Option<Duration>) -> Failure {
-    let kind = match status.as_u16() {
-        429 => FailureKind::Throttled,
-        503 if pause.is_some() => FailureKind::Throttled,
-        410 => FailureKind::Gone,
-        408 => FailureKind::Transient,
-        400..=499 => FailureKind::Refused,
-        _ => FailureKind::Transient,
+    let class = CLASSES.iter().find(|(statuses, _)| statuses.contains(&status.as_u16()));
+    let kind = match class {
+        Some((_, kind)) => *kind,
+        None if status == StatusCode::SERVICE_UNAVAILABLE && pause.is_some() => FailureKind::Throttled,
+        None => FailureKind::Transient,
     };
     let cause = format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default());
     Failure {
@@ -133,17 +144,23 @@ mod tests {
 
     #[test]
     fn every_status_has_its_kind() {
-        use FailureKind::{Gone, Refused, Throttled, Transient};
+        use FailureKind::{Conflict, EndpointRefused, Gone, Refused, Throttled, Transient};
         let table = [
             (301, Transient, true),
             (308, Transient, true),
             (400, Refused, true),
-            (401, Refused, true),
-            (404, Refused, true),
+            (401, EndpointRefused, true),
+            (402, Refused, true),
+            (403, EndpointRefused, true),
+            (404, EndpointRefused, true),
+            (405, Refused, true),
+            (407, EndpointRefused, true),
             (408, Transient, true),
-            (409, Refused, true),
+            (409, Conflict, true),
             (410, Gone, true),
+            (411, Refused, true),
             (422, Refused, true),
+            (425, Transient, true),
             (429, Throttled, true),
             (499, Refused, true),
             (500, Transient, true),

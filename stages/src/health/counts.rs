@@ -13,13 +13,13 @@ pub struct HealthCounts {
     pub failures: u64,
     /// Those of the failures with which the receiver asked for a pause.
     pub throttled: u64,
-    /// Those with which it refused the event: 4xx, 410 included.
+    /// Those with which it refused the event or every event: 4xx, 410 included.
     pub refused: u64,
     /// Those without a status: a timeout or a broken connection.
     pub unanswered: u64,
     /// Those in which nothing was sent, because the address is not allowed.
     pub unsent: u64,
-    /// The rest of the failures: 5xx, 3xx and 408.
+    /// The rest of the failures: 5xx, 3xx, 408 and 425.
     pub unwell: u64,
     /// How often the breaker opened, failed probes included.
     pub opened: u64,

@@ -69,7 +69,8 @@ fn answer(kind: FailureKind, status: u16, retry_after: Option<u64>) -> Option<Fa
 
 fn open_breaker(health: &Health) {
     for _ in 0..5 {
-        health.on_failure(health.on_attempt(), Instant::now(), &failure(FailureKind::Transient));
+        let failure = failure(FailureKind::Transient);
+        health.on_failure(health.on_attempt(), Instant::now(), &failure, Evidence::Unreached);
     }
 }
 
@@ -133,6 +134,65 @@ async fn a_refusal_ends_it_at_once_and_leaves_the_broker_well() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_load_that_always_fails_alone_is_a_dead_letter_after_as_many_attempts_as_are_allowed() {
+    let broker = broker();
+    let policy = RetryPolicy { attempts_max: 12, ..QUICK };
+    let fails = || answer(FailureKind::Transient, 500, None);
+    let step = retry(policy, (0..12).map(|_| fails()).collect()).run(fresh(&broker)).await;
+    assert_eq!(dead(step), (Undeliverable::AttemptsExhausted, 12, 12));
+    assert_eq!(broker.health.gate(Instant::now()), Gate::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_fails_while_others_are_taken_counts_and_costs_the_broker_nothing() {
+    let broker = broker();
+    // Another one is taken after this one failed, and before the breaker opens.
+    broker.health.on_success(START);
+    open_breaker(&broker.health);
+    tokio::time::sleep(5 * SECOND).await;
+    assert!(broker.health.begin_probe(Instant::now()));
+    let mut fresh = fresh(&broker);
+    fresh.delivery().progress.set_probe(true);
+    let earlier = FailedAttempt { at: 5, status: Some(500), cause: String::new(), may_have_arrived: true };
+    fresh.delivery_mut().history.push(earlier, true);
+    let fails = answer(FailureKind::Transient, 500, None);
+    let (_, attempts, counted) = spill(retry(QUICK, vec![fails]).run(fresh).await);
+    assert_eq!((attempts, counted), (2, 2));
+    assert_eq!(broker.health.gate(Instant::now()), Gate::Probe, "another one is tried at once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_refuses_everything_is_held_and_no_event_comes_nearer_to_its_dead_letter() {
+    let broker = broker();
+    let refused = || answer(FailureKind::EndpointRefused, 404, None);
+    let (_, attempts, counted) = spill({
+        let policy = RetryPolicy { cap: 60 * SECOND, ..QUICK };
+        retry(policy, (0..50).map(|_| refused()).collect()).run(fresh(&broker)).await
+    });
+    assert!(attempts > 1 && counted == 0, "{attempts}");
+    assert_eq!(broker.health.gate(Instant::now()), Gate::Open, "one load alone");
+    let mut opened = broker_with("acme", 1_000_000.0, 1_000);
+    let failures = NonZeroU32::MIN;
+    let policy = crate::BreakerPolicy { failures, ..Default::default() };
+    opened.health = Health::new(policy, crate::RetryBudgetPolicy::default());
+    let opened = Arc::new(opened);
+    spill(retry(QUICK, vec![refused()]).run(fresh(&opened)).await);
+    assert!(matches!(opened.health.gate(Instant::now()), Gate::HeldUntil(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_409_is_a_receipt_if_an_earlier_attempt_can_have_brought_it_and_a_refusal_otherwise() {
+    let conflict = || answer(FailureKind::Conflict, 409, None);
+    let late = retry(QUICK, vec![no_answer(), conflict()]).run(fresh(&broker())).await.unwrap();
+    assert_eq!((late.status, late.failed_attempts), (409, 1));
+    let mut repeat = fresh(&broker());
+    repeat.delivery_mut().may_repeat = true;
+    assert_eq!(retry(QUICK, vec![conflict()]).run(repeat).await.unwrap().status, 409);
+    let first = retry(QUICK, vec![no(), conflict()]).run(fresh(&broker())).await;
+    assert_eq!(dead(first), (Undeliverable::Refused { status: 409 }, 2, 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn gone_disables_the_broker_and_the_next_event_is_not_attempted() {
     let broker = broker();
     let gone = retry(QUICK, vec![answer(FailureKind::Gone, 410, None)]).run(fresh(&broker)).await;
@@ -159,8 +219,8 @@ async fn a_pause_asked_for_holds_the_broker_within_bounds_and_does_not_count() {
         let broker = broker();
         let throttled =
             retry(QUICK, vec![answer(FailureKind::Throttled, 429, Some(asked))]).run(fresh(&broker)).await;
-        assert_eq!(spill(throttled), (None, 1, 0));
-        let until = Instant::now() + Duration::from_secs(held);
+        assert_eq!(spill(throttled), (Some(held * SECOND), 1, 0));
+        let until = Instant::now() + held * SECOND;
         assert_eq!(broker.health.gate(Instant::now()), Gate::HeldUntil(until));
         assert_eq!(broker.health.gate(until), Gate::Open);
     }
@@ -179,7 +239,8 @@ async fn a_pause_of_no_length_is_waited_out_in_place_and_never_exhausts_the_atte
 async fn a_throttled_broker_that_names_no_time_is_paused_for_the_backoff() {
     let broker = broker();
     let throttled = retry(QUICK, vec![answer(FailureKind::Throttled, 429, None)]).run(fresh(&broker)).await;
-    assert_eq!(spill(throttled), (None, 1, 0));
+    let (wait, attempts, counted) = spill(throttled);
+    assert!(wait <= Some(SECOND) && (attempts, counted) == (1, 0));
     let Gate::HeldUntil(until) = broker.health.gate(Instant::now()) else { panic!("not held") };
     assert!(until - Instant::now() <= SECOND);
 }
@@ -195,13 +256,12 @@ async fn a_wait_too_long_for_memory_spills_the_delivery_for_as_long() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_failure_that_opens_the_breaker_spills_the_delivery_with_no_time_of_its_own() {
+async fn the_failure_that_opens_the_breaker_spills_the_delivery_which_keeps_its_own_time() {
     let policy = RetryPolicy { attempts_max: 12, ..QUICK };
     let broker = broker();
-    assert_eq!(
-        spill(retry(policy, vec![no(), no(), no(), no(), no()]).run(fresh(&broker)).await),
-        (None, 5, 5)
-    );
+    let (wait, attempts, counted) =
+        spill(retry(policy, vec![no(), no(), no(), no(), no()]).run(fresh(&broker)).await);
+    assert!(wait.is_some_and(|wait| wait <= SECOND) && (attempts, counted) == (5, 5), "{wait:?}");
     assert!(matches!(broker.health.gate(Instant::now()), Gate::HeldUntil(_)));
 }
 
@@ -216,7 +276,8 @@ async fn a_delivery_started_as_the_probe_is_attempted_and_its_failure_does_not_c
         fresh.delivery().progress.set_probe(true);
         fresh
     };
-    assert_eq!(spill(retry(QUICK, vec![no()]).run(probe()).await), (None, 1, 0));
+    let (_, attempts, counted) = spill(retry(QUICK, vec![no()]).run(probe()).await);
+    assert_eq!((attempts, counted), (1, 0));
     assert_eq!(broker.health.gate(Instant::now()), Gate::HeldUntil(Instant::now() + 10 * SECOND));
     tokio::time::sleep(10 * SECOND).await;
     assert!(retry(QUICK, vec![None]).run(probe()).await.is_ok());
@@ -315,6 +376,7 @@ async fn a_hanging_broker_costs_its_breaker_time_only_once_however_late_its_fail
     // One fails at 1 s and opens the breaker, the other, begun before, fails at 1.5 s, when the breaker is half-open.
     let (_, step) = tokio::join!(prompt.run(fresh(&broker)), late);
     assert_eq!(start.elapsed(), SECOND + SECOND / 2);
-    assert_eq!(spill(step), (None, 1, 1));
+    let (wait, attempts, counted) = spill(step);
+    assert!(wait.is_some() && (attempts, counted) == (1, 1));
     assert_eq!((broker.health.gate(Instant::now()), broker.health.counts().opened), (Gate::Probe, 1));
 }

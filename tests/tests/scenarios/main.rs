@@ -7,6 +7,7 @@
 mod admin;
 mod backpressure;
 mod bad_input;
+mod bad_loads;
 mod bench;
 mod comings;
 mod conflicts;

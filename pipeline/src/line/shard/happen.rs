@@ -83,7 +83,13 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
             }
             Event::Loaded { slot, generation, read } => {
                 let read = read?;
-                self.slots[slot].take_in(read, generation, &self.clock);
+                self.slots[slot].take_in(
+                    read,
+                    generation,
+                    Instant::now(),
+                    self.shared.brokers(),
+                    &self.clock,
+                );
                 self.stir(slot);
             }
         }
@@ -112,21 +118,16 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
                     Origin::Live(share) => share.settle(proof),
                     Origin::Disk => slot.account.remove(item.delivery.seq, cost(&item)),
                 }
+                slot.went(load, now);
             }
             Settled::Spilled { history, not_before } => {
                 item.delivery.put_back(history);
                 item.not_before = not_before;
                 item.rewrite = matches!(item.origin, Origin::Disk);
                 let mut write = Write::default();
-                if not_before.is_some() {
-                    slot.park(item, &self.clock, &mut write);
-                } else {
-                    slot.queue.push_front(item);
-                }
-                if self.ending.is_stopping()
-                    || slot.queue.parked_loads() >= slot.parked_max(&self.limits, self.shared.brokers())
-                {
-                    slot.hold_until = not_before;
+                let bounds = (&self.limits, self.shared.brokers());
+                slot.put_back(item, now, bounds, &self.clock, &mut write);
+                if self.ending.is_stopping() {
                     slot.set_aside(&self.clock, &mut write);
                 }
                 self.submit(index, write);

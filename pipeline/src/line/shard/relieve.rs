@@ -88,12 +88,7 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
         for &index in slots {
             if self.slots[index].lagging {
                 let mut write = Write::default();
-                let slot = &mut self.slots[index];
-                if pressed {
-                    // What waits for its own next attempt would only come back and wait in memory again.
-                    slot.hold_until = slot.queue.next_unpark();
-                }
-                slot.set_aside(&self.clock, &mut write);
+                self.slots[index].set_aside(&self.clock, &mut write);
                 self.submit(index, write);
                 self.advance(index);
             }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use futures::{FutureExt, future::BoxFuture};
+use rustc_hash::FxHashSet;
 use stages::{
     AttemptMark, BreakerPolicy, Gate, Health, RetryBudgetPolicy,
     models::{Broker, Delivery, Terms},
@@ -18,9 +19,10 @@ use super::BROKERS;
 use crate::line::{
     account::Account,
     limits::{Limits, Shared},
-    load::Loaded,
+    load::{Loaded, Scan},
     memory::Place,
     queue::{Item, Origin},
+    reading::Wanted,
     slot::Slot,
     testing::{broker, item, tickets},
     write::{Write, cost},
@@ -28,10 +30,19 @@ use crate::line::{
 
 pub(super) type Places = BoxFuture<'static, Vec<Place>>;
 
-/// A read under way.
+/// What is to be read.
+pub(super) struct Asked {
+    pub(super) wanted: Wanted,
+    pub(super) scan_first: bool,
+    pub(super) passing: Arc<FxHashSet<Arc<str>>>,
+    pub(super) range: std::ops::Range<SpillSeq>,
+    pub(super) generation: u64,
+}
+
+/// A read under way: it waits for its places, or passes the numbers.
 pub(super) enum Read {
-    Waits(Places, std::ops::Range<SpillSeq>, u64),
-    Scans { permits: Vec<Place>, at: SpillSeq, end: SpillSeq, generation: u64, found: Vec<SpilledDelivery> },
+    Waits(Places, Asked),
+    Scans { places: Vec<Place>, asked: Asked, at: SpillSeq, due: Vec<SpilledDelivery>, scan: Scan },
 }
 
 /// What the ledger has been given, and what the shard hears once it is durable.
@@ -80,7 +91,7 @@ pub(super) struct World {
 
 fn served() -> Arc<Broker> {
     let policy = BreakerPolicy {
-        failures: std::num::NonZeroU32::new(3).unwrap(),
+        failures: std::num::NonZeroU32::new(2).unwrap(),
         open_min: Duration::from_millis(10),
         open_max: Duration::from_millis(50),
         probe_max: Duration::from_secs(86_400),
@@ -195,10 +206,10 @@ impl World {
         let slot = &mut self.sides[index].slot;
         slot.queue.unpark(now);
         let gate = slot.gate(now);
+        slot.release(gate == Gate::Disabled, now);
         match gate {
             Gate::Open | Gate::Disabled => {
                 slot.held = false;
-                slot.hold_until = None;
                 slot.window = slot.window.min(slot.broker.concurrency());
                 while self.sides[index].slot.on_wire < self.sides[index].slot.window {
                     self.relieve(index, &mut write);
@@ -207,25 +218,15 @@ impl World {
                 }
             }
             Gate::Probe => {
-                if let Some(delivery) = slot.start_probe(now) {
+                if let Some(delivery) = slot.start_probe(now, BROKERS, &self.clock, &mut write) {
                     self.carry(index, delivery);
                 }
             }
-            Gate::HeldUntil(until) => {
-                if until.saturating_duration_since(now) > self.limits.hold_min {
-                    slot.window = 1;
-                    if !std::mem::replace(&mut slot.held, true) {
-                        slot.set_aside(&self.clock, &mut write);
-                    }
-                }
-            }
+            Gate::HeldUntil(until) => slot.hold(until, now, self.limits.hold_min, &self.clock, &mut write),
         }
         self.relieve(index, &mut write);
         let slot = &mut self.sides[index].slot;
-        slot.wake = match gate {
-            Gate::HeldUntil(until) => Some(until),
-            _ => slot.queue.next_unpark(),
-        };
+        slot.wake = slot.next_look(gate, now);
         self.submit(index, write);
         self.refill(index, gate);
     }
@@ -251,7 +252,7 @@ impl World {
                 index
             }
             Heard::Loaded(index, generation, loaded) => {
-                self.sides[index].slot.take_in(loaded, generation, &self.clock);
+                self.sides[index].slot.take_in(loaded, generation, Instant::now(), BROKERS, &self.clock);
                 index
             }
             Heard::Settled(index, delivery) => {
@@ -260,6 +261,7 @@ impl World {
                 {
                     self.sides[index].slot.account.remove(item.delivery.seq, cost(&item));
                 }
+                self.sides[index].slot.went(&delivery.event().load_id, Instant::now());
                 index
             }
             Heard::PutBack(index, delivery, not_before) => {
@@ -299,13 +301,8 @@ impl World {
         item.not_before = not_before;
         item.rewrite = matches!(item.origin, Origin::Disk);
         let (slot, mut write) = (&mut self.sides[index].slot, Write::default());
-        if not_before.is_some() {
-            slot.park(item, &self.clock, &mut write);
-        } else {
-            slot.queue.push_front(item);
-        }
-        if self.stopping || slot.queue.parked_loads() >= slot.parked_max(&self.limits, BROKERS) {
-            slot.hold_until = not_before;
+        slot.put_back(item, Instant::now(), (&self.limits, BROKERS), &self.clock, &mut write);
+        if self.stopping {
             slot.set_aside(&self.clock, &mut write);
         }
         self.submit(index, write);
@@ -323,9 +320,6 @@ impl World {
     /// As `Shard::relieve`, with the first broker as the one that lags.
     pub(super) fn look_around(&mut self) {
         let (slot, mut write) = (&mut self.sides[0].slot, Write::default());
-        if self.place.is_some() {
-            slot.hold_until = slot.queue.next_unpark();
-        }
         slot.set_aside(&self.clock, &mut write);
         self.submit(0, write);
         self.advance(0);

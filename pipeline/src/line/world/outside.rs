@@ -12,16 +12,20 @@ use stages::{
     models::{Failure, FailureKind, Receipt},
 };
 use state::{
-    Clock, CommitOptions, Durability, FailedAttempt, Ledger, LedgerThread, Spill, SpillSeq, SpillUsage,
+    Clock, CommitOptions, Durability, FailedAttempt, Ledger, LedgerThread, Spill, SpillUsage,
     SpilledDelivery, Store, StoreOptions,
 };
 use tokio::time::Instant;
 
 use super::{
     BROKERS, Do, How,
-    inside::{Commit, Heard, Name, Places, Read, World},
+    inside::{Asked, Commit, Heard, Name, Places, Read, World},
 };
-use crate::line::{account::Account, load::Loaded, memory::Place, write::Write};
+use crate::line::{
+    account::Account,
+    load::{Loaded, Scan},
+    write::Write,
+};
 
 /// Marks verdicts as being recorded, as `Ack` alone can; what it records nobody reads.
 fn ack() -> Ack {
@@ -44,42 +48,55 @@ fn ack() -> Ack {
 impl World {
     pub(super) fn refill(&mut self, index: usize, gate: Gate) {
         let slot = &mut self.sides[index].slot;
-        let (wanted, range) = (slot.wanted(gate), slot.account.readable());
-        if wanted == 0 || range.is_empty() {
+        let wanted = slot.wanted(gate, BROKERS, Instant::now());
+        if wanted.is_empty() {
             return;
         }
+        slot.scan_first = !slot.scan_first;
+        let (scan_first, passing) = (slot.scan_first, slot.deferred.names());
+        let range = slot.account.readable();
         let (generation, memory) = (slot.account.begin_load(), self.shared.memory.clone());
-        let mut places: Places = Box::pin(async move { memory.reads(wanted).await.unwrap() });
+        let count = wanted.due.len() + wanted.scan;
+        let places: Places = Box::pin(async move { memory.reads(count).await.unwrap() });
+        let asked = Asked { wanted, scan_first, passing, range, generation };
         // It takes its place among those that wait.
-        let read = match (&mut places).now_or_never() {
-            None => Read::Waits(places, range, generation),
-            Some(permits) => scans(permits, range, generation),
-        };
-        self.sides[index].read = Some(read);
+        self.sides[index].read = Some(Read::Waits(places, asked));
+        self.read(index, 0);
     }
 
     pub(super) fn read(&mut self, index: usize, numbers: u64) {
-        let side = &mut self.sides[index];
+        let (side, now) = (&mut self.sides[index], self.clock.now());
         match side.read.take() {
             None => {}
-            Some(Read::Waits(mut places, range, generation)) => {
+            Some(Read::Waits(mut places, mut asked)) => {
                 side.read = Some(match (&mut places).now_or_never() {
-                    None => Read::Waits(places, range, generation),
-                    Some(permits) => scans(permits, range, generation),
+                    None => Read::Waits(places, asked),
+                    Some(places) => {
+                        asked.wanted = asked.wanted.within(places.len(), asked.scan_first);
+                        let due = asked.wanted.due.iter().map(|(_, seq)| side.disk[seq].clone()).collect();
+                        let scan = Scan::new(&asked.wanted, asked.passing.clone(), now);
+                        let at = asked.range.start;
+                        Read::Scans { places, asked, at, due, scan }
+                    }
                 });
             }
-            Some(Read::Scans { permits, at, end, generation, mut found }) => {
-                let to = end.min(at.saturating_add(numbers));
-                let room = permits.len() - found.len();
-                found.extend(side.disk.range(at..to).map(|(_, spilled)| spilled.clone()).take(room));
-                if to < end && found.len() < permits.len() {
-                    side.read = Some(Read::Scans { permits, at: to, end, generation, found });
+            Some(Read::Scans { places, asked, mut at, due, mut scan }) => {
+                let to = asked.range.end.min(at.saturating_add(numbers));
+                while at < to && !scan.is_done() {
+                    if let Some(spilled) = side.disk.get(&at) {
+                        scan.meet(spilled.clone());
+                    }
+                    at += 1;
+                }
+                if at < asked.range.end && !scan.is_done() {
+                    side.read = Some(Read::Scans { places, asked, at, due, scan });
                     return;
                 }
-                let full = found.len() == permits.len();
-                let cursor = found.last().filter(|_| full).map_or(end, |last| last.seq + 1);
-                let loaded = Loaded { deliveries: found, permits, cursor, horizon: 0 };
-                self.commits.push_back(Commit::Horizon(index, generation, loaded));
+                let Scan { deliveries, passed, .. } = scan;
+                let (missing, horizon) = (Vec::new(), 0);
+                let loaded =
+                    Loaded { due, missing, deliveries, passed, permits: places, cursor: at, horizon };
+                self.commits.push_back(Commit::Horizon(index, asked.generation, loaded));
             }
         }
     }
@@ -95,33 +112,36 @@ impl World {
         let (now, health) = (Instant::now(), &side.slot.broker.health);
         let failure = Failure {
             kind: FailureKind::Transient,
-            status: None,
+            status: (!matches!(how, How::Cut)).then_some(500),
             cause: "scripted".to_owned(),
             retry_after: None,
             may_have_arrived: false,
         };
         match how {
             How::Accept => {
-                health.on_success();
+                health.on_success(self.clock.now());
                 let receipt = Ok(Receipt { failed_attempts: 0, status: 200, at: 0 });
                 // From its first poll on the verdict counts as being recorded.
                 drop(ack().settle(&delivery, receipt).now_or_never());
                 self.commits.push_back(Commit::Verdict(index, delivery));
             }
-            How::Fail | How::Throttle => {
+            How::Fail | How::Cut | How::Throttle => {
+                let evidence = health.evidence(&failure, &delivery.event().load_id, &delivery.history);
                 match how {
-                    How::Throttle => health.on_throttled(now, now + Duration::from_millis(20), &failure),
-                    _ => health.on_failure(mark, now, &failure),
+                    How::Throttle => {
+                        health.on_throttled(now, now + Duration::from_millis(20), &failure, evidence);
+                    }
+                    _ => health.on_failure(mark, now, &failure, evidence),
                 }
                 let attempt = FailedAttempt {
-                    at: 0,
-                    status: None,
+                    at: self.clock.now(),
+                    status: failure.status,
                     cause: "scripted".to_owned(),
                     may_have_arrived: false,
                 };
                 delivery.history.push(attempt, false);
-                let open = health.gate(now) == Gate::Open;
-                let not_before = open.then(|| now + Duration::from_millis(4));
+                // Longer each time, and in the end longer than any `hold_min` of the test.
+                let not_before = Some(now + Duration::from_millis(2 << delivery.history.attempts.min(4)));
                 self.heard.push(Heard::PutBack(index, delivery, not_before));
             }
         }
@@ -247,13 +267,24 @@ impl World {
         Ok(())
     }
 
-    pub(super) async fn calm_down(&mut self) {
+    /// What all attempts come to from now on: accepted, but for those of the first `bad` loads.
+    fn ends(&self, index: usize, bad: usize) -> How {
+        let first = self.sides[index].on_wire.first().map(|(delivery, _)| delivery.event().load_id.clone());
+        let is_bad = (0..bad).any(|load| first.as_deref() == Some(&*format!("L{load}")));
+        if is_bad { How::Fail } else { How::Accept }
+    }
+
+    /// Lets everything go on, for long enough, until all is done but what is of the first `bad` loads, which are refused.
+    pub(super) async fn calm_down(&mut self, bad: usize) {
+        let is_bad = |name: &Name| (0..bad).any(|load| *name.1 == *format!("L{load}"));
         for _ in 0..3_000 {
-            if self.done.len() == self.log.len() && self.heard.is_empty() && self.commits.is_empty() {
+            let all_done = self.log.iter().all(|name| is_bad(name) || self.done.contains(name));
+            if all_done && self.heard.is_empty() && self.commits.is_empty() {
                 return;
             }
             for index in 0..BROKERS {
-                self.act(&Do::End(index, 0, How::Accept)).await;
+                let how = self.ends(index, bad);
+                self.act(&Do::End(index, 0, how)).await;
                 self.act(&Do::Read(index, 9)).await;
                 self.act(&Do::Commit).await;
                 self.act(&Do::Hear(0)).await;
@@ -261,8 +292,4 @@ impl World {
             self.act(&Do::Pass(1)).await;
         }
     }
-}
-
-fn scans(permits: Vec<Place>, range: std::ops::Range<SpillSeq>, generation: u64) -> Read {
-    Read::Scans { permits, at: range.start, end: range.end, generation, found: Vec::new() }
 }

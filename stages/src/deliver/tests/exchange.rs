@@ -3,6 +3,7 @@
 use http::Response;
 use standardwebhooks::Webhook;
 use state::FailedAttempt;
+use tokio::{io::AsyncReadExt, net::TcpListener};
 
 use super::{receiver::Receiver, *};
 use crate::testing::fresh;
@@ -150,4 +151,20 @@ async fn a_place_in_a_trace_goes_along_and_without_one_there_is_no_header() {
     let [without, with] = receiver.seen().try_into().unwrap();
     assert!(!without.headers.contains_key("traceparent"));
     assert_eq!(with.headers.get_all("traceparent").iter().collect::<Vec<_>>(), [text]);
+}
+
+#[tokio::test]
+async fn an_attempt_that_is_given_up_closes_its_connection_so_that_it_arrives_no_later_than_it_must() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let hangs = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut all = Vec::new();
+        // Ends when the other side closes.
+        stream.read_to_end(&mut all).await.unwrap();
+        all
+    };
+    let (all, attempt) = tokio::join!(timeout(LONG, hangs), attempt_at(address, SHORT));
+    assert!(failure(attempt).may_have_arrived);
+    assert!(all.expect("the connection is still open").ends_with(BODY));
 }
