@@ -22,6 +22,9 @@ const PER_SHARD: u64 = 4;
 /// Connections to the admin endpoint.
 const ADMIN: u64 = 18;
 
+/// Those of them that have not shown the token, if there is one.
+const ADMIN_STRANGERS: u64 = 16;
+
 /// A partition of a topic: a connection to its leader, one that replaces it, and one to the controller.
 const PER_PARTITION: u64 = 3;
 
@@ -65,7 +68,10 @@ impl Need {
     pub(crate) fn of(config: &Config, shards: usize) -> Self {
         let on_wire: usize = config.brokers.iter().map(|broker| broker.concurrency).sum();
         let (producers, source) = match &config.source.kind {
-            SourceKind::Http(http) => (http.connections_max as u64, 1),
+            SourceKind::Http(http) => {
+                let strangers = if http.token.is_some() { http.strangers_max } else { 0 };
+                ((http.connections_max + strangers) as u64, 1)
+            }
             SourceKind::Fluvio(fluvio) => {
                 let partitions = match &fluvio.partitions {
                     Partitions::All => PARTITIONS_GUESSED,
@@ -75,9 +81,10 @@ impl Need {
             }
             SourceKind::File { .. } | SourceKind::Stdin => (0, 4),
         };
+        let strangers = if config.admin.token.is_some() { ADMIN_STRANGERS } else { 0 };
         Self {
             producers,
-            requests: ADMIN + on_wire.min(config.limits.in_flight_max) as u64,
+            requests: ADMIN + strangers + on_wire.min(config.limits.in_flight_max) as u64,
             rest: BASE + PER_SHARD * shards as u64 + source,
         }
     }

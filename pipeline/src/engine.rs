@@ -300,8 +300,8 @@ impl Run<'_> {
         }
         let intake = EmbeddedLog::new(&self.parts.ledger, http.intake());
         let token = http.token.as_ref().map(|token| Token::new(token.expose()));
-        let mut limits = http.posts(self.config.source.record_max);
-        limits.connections_max = limits.connections_max.min(self.parts.connections_max);
+        let limits = http.posts(self.config.source.record_max);
+        let limits = limits.within(self.parts.connections_max, token.is_some());
         let (line_ended, ended) = oneshot::channel::<()>();
         let source = HttpSource::new(intake.clone(), Clock::System);
         let (addr, resumed_at) = (listener.addr(), Some(intake.settled().offset));

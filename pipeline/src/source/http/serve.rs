@@ -40,6 +40,14 @@ pub struct PostLimits {
 }
 
 impl PostLimits {
+    /// The same with at most `all` connections, strangers included if a token is asked for: they get a quarter at most.
+    #[must_use]
+    pub fn within(self, all: usize, asks_for_token: bool) -> Self {
+        let strangers_max = self.strangers_max.min((all / 4).max(1));
+        let rest = if asks_for_token { all.saturating_sub(strangers_max) } else { all };
+        Self { connections_max: self.connections_max.min(rest.max(1)), strangers_max, ..self }
+    }
+
     fn bounds(&self, asks_for_token: bool) -> Bounds {
         let Self { strangers_max, strangers_timeout: timeout, .. } = *self;
         let token = Admission::Token { strangers_max, timeout };

@@ -219,6 +219,19 @@ async fn without_the_token_nobody_posts() {
     house.close().await;
 }
 
+#[test]
+fn where_there_are_few_descriptors_strangers_get_the_smaller_part_of_them() {
+    let limits = PostLimits { connections_max: 256, strangers_max: 64, ..LIMITS };
+    let within = |all: usize, token: bool| {
+        let limits = limits.within(all, token);
+        (limits.connections_max, limits.strangers_max)
+    };
+    assert_eq!(within(320, true), (256, 64));
+    assert_eq!(within(100, true), (75, 25));
+    assert_eq!(within(4, true), (3, 1));
+    assert_eq!(within(100, false).0, 100);
+}
+
 #[tokio::test]
 async fn who_has_no_token_learns_nothing_and_is_asked_for_it_before_the_body_is_read() {
     let house = House::with(Some(Token::new(TOKEN)), LIMITS, BOUNDS).await;
