@@ -11,7 +11,7 @@ use std::{
     path::PathBuf,
 };
 
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::{
     SourceFault,
@@ -136,6 +136,9 @@ impl Search {
                 // It may not be opened, and need not be.
                 Err(_) => before.push((sibling.changed, FileMark::new(sibling.inode, &[]))),
             }
+        }
+        if !before.is_empty() {
+            info!(path = %self.path.display(), files = before.len(), "rotated files are older than what is read first, and are not read");
         }
         before.sort_by_key(|(changed, _)| *changed);
         let older = before.len().saturating_sub(BEFORE_MAX);

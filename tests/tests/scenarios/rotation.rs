@@ -1,6 +1,6 @@
 //! A followed file that is rotated while it is read: nothing is lost over it and nothing comes twice.
 
-use std::fs;
+use std::{collections::HashSet, fs};
 
 use pipeline::receive::Behaviour;
 use tests::{Events, Fleet, Oracle, Site, Wants, until};
@@ -89,7 +89,9 @@ fn a_file_rotated_before_the_first_checkpoint_is_delivered_by_the_run_after_the_
     fleet.tms(0).behave(Behaviour::default());
 
     let run = site.run();
-    until("both files have been read", || fleet.tms(0).taken() >= 300);
+    let ids =
+        || fleet.tms(0).arrivals().into_iter().map(|arrival| arrival.webhook_id).collect::<HashSet<_>>();
+    until("every event of both files has arrived", || ids().len() >= 300);
     until("both letters are there", || site.dead_letters().len() == 2);
     run.terminate();
     let summary = run.wait().summary();
