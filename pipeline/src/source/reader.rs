@@ -163,7 +163,7 @@ impl Reader {
         let copied = self.search.siblings.marked(&mark, 0, |tail| self.chain.is_another(tail, epoch))?;
         if copied.is_none_or(|copy| copy.inode == current.inode) {
             self.judge(&current, &mark, offset)?;
-            self.lose(epoch, offset, "it is gone or was truncated, and no rotated file continues it");
+            self.lose(epoch, offset, "it is gone or was truncated, no rotated file continues it, and files after it may be gone too");
         }
         if self.chain.directory().is_none() {
             self.search.settle_in(&mut self.chain, None)?;

@@ -55,21 +55,19 @@ impl Rotator<'_> {
         }
     }
 
-    fn rotate(&mut self, dice: &mut Xoshiro256PlusPlus) -> &'static str {
+    fn rotate(&mut self, dice: &mut Xoshiro256PlusPlus) {
         self.shift();
         if matches!(self.naming, Naming::Dates) {
             self.rotated += 1;
         }
         let to = self.name(1);
-        let how = if dice.random_bool(0.3) {
+        if dice.random_bool(0.3) {
             fs::copy(self.site.events(), &to).unwrap();
             fs::File::create(self.site.events()).unwrap();
-            "copytruncate"
         } else {
             fs::rename(self.site.events(), &to).unwrap();
             fs::File::create(self.site.events()).unwrap();
-            "rename"
-        };
+        }
         if !matches!(self.naming, Naming::Dates) {
             self.rotated += 1;
         }
@@ -78,12 +76,6 @@ impl Rotator<'_> {
             let line = format!("gzip -c {from} > {packed}.tmp && mv {packed}.tmp {packed} && rm {from}");
             assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success());
         }
-        // Old ones go, long after they were read.
-        for count in 60..self.rotated.min(70) {
-            let old = self.name(count).display().to_string();
-            let _absent = (fs::remove_file(&old).is_err(), fs::remove_file(format!("{old}.gz")).is_err());
-        }
-        how
     }
 }
 
@@ -113,7 +105,7 @@ fn through_rotations_of_every_kind_and_kills_no_event_is_lost() {
             if dice.random_bool(0.5) {
                 pause(Duration::from_millis(dice.random_range(0..40)));
             }
-            let _how = rotator.rotate(&mut dice);
+            rotator.rotate(&mut dice);
             if dice.random_bool(0.3) {
                 match run.take() {
                     Some(run) if dice.random_bool(0.7) => drop(run.kill()),
