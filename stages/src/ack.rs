@@ -134,12 +134,17 @@ impl Ack {
             End::Many(records) => Submitted::Many(self.0.ledger.record_all(records)),
             End::Spilled(settled) => Submitted::Spilled(settled),
         };
+        let progress = delivery.progress.clone();
         async move {
             let proof = match submitted {
                 Submitted::One(recorded) => recorded.await?,
                 Submitted::Many(recorded) => recorded.await?.pop().ok_or(Fault::State(StateFault::Closed))?,
                 Submitted::Spilled(settled) => return Ok(settled),
             };
+            // Here, where every outcome becomes durable: a place in the attempts journal must not be kept for ever.
+            if let Some(mark) = progress.take_mark() {
+                mark.release();
+            }
             tally.times.ack.note(started.elapsed());
             Ok(Settled::Recorded(proof))
         }
@@ -334,4 +339,38 @@ fn log(delivery: &Delivery, verdict: &'static str, failed_attempts: u32) {
     let event = delivery.event();
     tracing::debug!(position = %event.position, broker = %delivery.broker.id, event = %Word(&event.event_id),
         load = %Word(&event.load_id), verdict, failed_attempts);
+}
+
+#[cfg(test)]
+mod tests {
+    use state::{CommitOptions, Durability, Store, StoreOptions};
+
+    use super::*;
+    use crate::{
+        Dedupe, Stage,
+        testing::{broker_with, fresh},
+    };
+
+    #[tokio::test]
+    async fn every_outcome_gives_the_place_in_the_attempts_journal_up_and_a_wait_on_disk_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let (durability, clock) = (Durability::Process, Clock::System);
+        let options =
+            StoreOptions { durability, dedupe_window: 3_600_000, cache: 8 << 20, clock: clock.clone() };
+        let commits = CommitOptions { commit_max: 8, linger: Duration::ZERO, inbox_max: 8 };
+        let (ledger, _thread) = Ledger::start(Store::open(dir.path(), options).unwrap(), commits).unwrap();
+        let (ack, broker) = (Ack::new(&ledger, clock), Arc::new(broker_with("acme", 1.0, 1)));
+        let spilled = Verdict::Spilled { history: History::default(), not_before: None };
+        let given_up = Verdict::Undeliverable { why: Undeliverable::TooOld, history: History::default() };
+        for (verdict, left) in [(spilled, 1), (given_up, 0)] {
+            let delivery = fresh(&broker).into_delivery();
+            let fresh = Dedupe::new(&ledger).run(delivery).await.unwrap();
+            let _ordinal = fresh.delivery().begin_attempt().unwrap();
+            assert_eq!(ledger.attempts_open(), 1);
+            let _settled = ack.settle(fresh.delivery(), Err(verdict)).await.unwrap();
+            assert_eq!(ledger.attempts_open(), left);
+            // As when what was written to disk of it is durable.
+            fresh.delivery().progress.take_mark().into_iter().for_each(state::Mark::clear);
+        }
+    }
 }

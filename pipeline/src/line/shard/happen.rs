@@ -111,9 +111,6 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
         match end {
             Settled::Recorded(proof) => {
                 self.ending.moved(now);
-                if let Some(mark) = item.delivery.progress.take_mark() {
-                    mark.release();
-                }
                 match item.origin {
                     Origin::Live(share) => share.settle(proof),
                     Origin::Disk => slot.account.remove(item.delivery.seq, cost(&item)),
