@@ -73,7 +73,7 @@ pub struct Parts {
     pub ack: Ack,
     /// Where spans go, if they are wanted.
     pub telemetry: Option<Telemetry>,
-    clock: Clock,
+    pub(crate) clock: Clock,
     pub(crate) limits: Limits,
     /// How many connections producers may have.
     pub(crate) connections_max: usize,
@@ -127,13 +127,13 @@ fn open_store(config: &Config) -> Result<Store, StateFault> {
 /// # Errors
 /// [`AssembleFault`], with nothing started.
 pub fn parts(config: &Config) -> Result<Parts, AssembleFault> {
-    let clock = Clock::System;
     let limits = limits(config);
     let connections_max = descriptors::connections(config, limits.shards)?;
     let clients = clients(config, limits.shards)?;
     let brokers = brokers(config, limits.shards)?;
     let telemetry = Telemetry::start(&config.telemetry)?;
     let store = open_store(config)?;
+    let clock = store.clock().clone();
     let commits = CommitOptions {
         commit_max: config.state.commit_max,
         linger: config.state.linger,

@@ -5,7 +5,7 @@ use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Durat
 
 use futures::future::join_all;
 use stages::{Ack, Tally};
-use state::{Clock, EmbeddedLog, Pulse, StateFault};
+use state::{EmbeddedLog, Pulse, StateFault};
 use tokio::{
     sync::oneshot,
     time::{sleep, timeout},
@@ -234,7 +234,7 @@ impl<S> Opened<S> {
 
 impl Run<'_> {
     async fn deliver(self, started: impl FnOnce(View)) -> Result<LineReport, RunFault> {
-        let clock = Clock::System;
+        let clock = self.parts.clock.clone();
         let SourceConfig { kind, record_max } = &self.config.source;
         let limits = ReadLimits { record_bytes_max: *record_max, ..ReadLimits::default() };
         match kind {
@@ -286,7 +286,7 @@ impl Run<'_> {
         refuse_moved(ledger.store(), options)?;
         let mut stop = self.stop.clone();
         tokio::select! {
-            connected = connect_fluvio(options, ledger, self.fail_fast, Clock::System) => Ok(Some(connected?)),
+            connected = connect_fluvio(options, ledger, self.fail_fast, self.parts.clock.clone()) => Ok(Some(connected?)),
             _ = stop.asked() => Ok(None),
         }
     }
@@ -296,14 +296,14 @@ impl Run<'_> {
         let mut listener = Listener::bind(http.listen).await?;
         if http.strict {
             let Front { decode, validate, .. } = &self.parts.front;
-            listener = listener.strict(Door::new(decode.clone(), validate.clone(), Clock::System));
+            listener = listener.strict(Door::new(decode.clone(), validate.clone(), self.parts.clock.clone()));
         }
         let intake = EmbeddedLog::new(&self.parts.ledger, http.intake());
         let token = http.token.as_ref().map(|token| Token::new(token.expose()));
         let limits = http.posts(self.config.source.record_max);
         let limits = limits.within(self.parts.connections_max, token.is_some());
         let (line_ended, ended) = oneshot::channel::<()>();
-        let source = HttpSource::new(intake.clone(), Clock::System);
+        let source = HttpSource::new(intake.clone(), self.parts.clock.clone());
         let (addr, resumed_at) = (listener.addr(), Some(intake.settled().offset));
         let serving = listener.serve(intake, token, limits, self.stop.clone(), async {
             // The sender's end is the line's, whether it says so or not.

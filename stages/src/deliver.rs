@@ -102,7 +102,7 @@ impl Stage for Deliver {
             Ok(status) => Attempt::Accepted(Receipt {
                 failed_attempts: fresh.delivery().history.attempts,
                 status: status.as_u16(),
-                at: self.clock.now(),
+                at: self.clock.lived(),
             }),
             Err(failure) => Attempt::Failed(fresh, failure),
         })

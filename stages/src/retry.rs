@@ -25,7 +25,7 @@ use crate::{
 /// Gives `.retry(policy, clock)` to every stage that attempts a fresh delivery once.
 pub trait AttemptExt: Stage<In = Fresh, Out = Attempt> + Sized {
     /// This attempt, made again until it succeeds or `policy` ends it. `clock` dates the attempts and tells the
-    /// event's age.
+    /// event's age, as it was lived: no wall clock that is set makes an event too old.
     fn retry(self, policy: RetryPolicy, clock: Clock) -> Retry<Self> {
         Retry { attempt: self, policy, clock, rng: Mutex::new(rand::make_rng()) }
     }
@@ -106,7 +106,7 @@ impl<A> Retry<A> {
         if delivery.progress.is_given_up() {
             return Err(undeliverable(fresh, Undeliverable::QueueFull));
         }
-        let age = self.clock.now().saturating_sub(delivery.event().read_at);
+        let age = self.clock.lived().saturating_sub(delivery.event().read_at);
         if u128::from(age) > self.policy.age_max.as_millis() {
             return Err(undeliverable(fresh, Undeliverable::TooOld));
         }

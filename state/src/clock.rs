@@ -1,22 +1,41 @@
-//! Wall-clock time as an injected value: milliseconds since the Unix epoch enter every record from here only.
+//! Time as an injected value, in milliseconds since the Unix epoch, in two kinds: the wall clock's, for what is shown,
+//! signed or compared with other machines' times; and as it was lived, for what expires or waits.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
+
+use crate::{
+    lived::{Kept, Lived},
+    reading::{self, Reading},
+};
 
 /// Milliseconds since 1970-01-01T00:00:00Z. Times before it do not occur: they saturate at zero.
 pub type UnixMillis = u64;
 
-/// The source of wall-clock time.
+/// The source of time.
 ///
 /// `System` asks the operating system. `Simulated` starts at a given moment and advances with tokio's clock, so a
-/// test with paused time sees the wall clock move exactly as far as it advanced.
+/// test with paused time sees the wall clock move exactly as far as it advanced; `Stepping` can be set besides, as a
+/// machine's clock can. `Kept` is one of these with the memory of a state directory: see
+/// [`Store::clock`](crate::Store::clock).
 #[derive(Clone, Debug)]
 pub enum Clock {
     /// The machine's own wall clock, which may step when it is corrected.
     System,
     /// A wall clock that started at `.0` when tokio's clock read `.1`.
     Simulated(UnixMillis, Instant),
+    /// A simulated one that can be set.
+    Stepping(Steps),
+    /// One that knows how much time was lived, over restarts too.
+    Kept(Arc<KeptClock>),
 }
 
 impl Clock {
@@ -26,7 +45,30 @@ impl Clock {
         Self::Simulated(start, Instant::now())
     }
 
-    /// The present moment in milliseconds since the Unix epoch.
+    /// The same, and it can be set.
+    #[must_use]
+    pub fn stepping(start: UnixMillis) -> (Self, Steps) {
+        let steps = Steps { start, since: Instant::now(), by: Arc::default() };
+        (Self::Stepping(steps.clone()), steps)
+    }
+
+    /// This clock for a process that keeps nothing: time as it was lived begins now.
+    #[must_use]
+    pub fn lived_from_now(self) -> Self {
+        self.resumed(None)
+    }
+
+    /// This clock with what was kept of it.
+    pub(crate) fn resumed(self, kept: Option<Kept>) -> Self {
+        if matches!(self, Self::Kept(_)) {
+            return self;
+        }
+        let lived = Lived::resume(kept, self.read());
+        let (ahead, due) = (AtomicU64::new(lived.ahead()), AtomicU64::new(0));
+        Self::Kept(Arc::new(KeptClock { base: self, ahead, lived: Mutex::new(lived), due }))
+    }
+
+    /// The present moment by the wall clock.
     #[must_use]
     #[allow(
         clippy::disallowed_methods,
@@ -36,7 +78,120 @@ impl Clock {
         match self {
             Self::System => millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
             Self::Simulated(start, since) => start.saturating_add(millis(since.elapsed())),
+            Self::Stepping(steps) => steps.wall(),
+            Self::Kept(clock) => clock.base.now(),
         }
+    }
+
+    /// The present moment as it was lived: no wall clock that is set moves it. Times of one state directory may be
+    /// compared with one another, not with the wall clock's. Without such a memory it is the wall clock's after all.
+    #[must_use]
+    pub fn lived(&self) -> UnixMillis {
+        match self {
+            Self::Kept(clock) => clock.base.up().wrapping_add(clock.ahead.load(Ordering::Relaxed)),
+            Self::System | Self::Simulated(..) | Self::Stepping(_) => self.now(),
+        }
+    }
+
+    /// What this moment of time as it was lived is by the wall clock now: for who reads it elsewhere, where another time
+    /// was lived.
+    pub(crate) fn to_wall(&self, lived: UnixMillis) -> UnixMillis {
+        lived.saturating_add_signed(self.wall_ahead())
+    }
+
+    /// The other way around.
+    pub(crate) fn to_lived(&self, wall: UnixMillis) -> UnixMillis {
+        wall.saturating_add_signed(self.wall_ahead().saturating_neg())
+    }
+
+    /// How far the wall clock is ahead of what was lived, in milliseconds.
+    fn wall_ahead(&self) -> i64 {
+        self.now().checked_signed_diff(self.lived()).unwrap_or(0)
+    }
+
+    fn up(&self) -> u64 {
+        match self {
+            Self::System => reading::up(),
+            Self::Simulated(..) => self.now(),
+            Self::Stepping(steps) => steps.up(),
+            Self::Kept(clock) => clock.base.up(),
+        }
+    }
+
+    fn read(&self) -> Reading {
+        match self {
+            Self::System => reading::of_machine(self.now()),
+            Self::Simulated(..) | Self::Stepping(_) => {
+                Reading { wall: self.now(), up: self.up(), boot: Some([0; 16]) }
+            }
+            Self::Kept(clock) => clock.base.read(),
+        }
+    }
+
+    /// Compares the wall clock with the uptime, and tells the log of a step; to be called about once a second.
+    pub(crate) fn look(&self) {
+        let Self::Kept(clock) = self else { return };
+        let mut lived = clock.lived.lock();
+        let step = lived.look(clock.base.read());
+        clock.ahead.store(lived.ahead(), Ordering::Relaxed);
+        drop(lived);
+        if let Some(step) = step {
+            let (seconds, to) = (step.millis / 1_000, if step.forward { "forward" } else { "back" });
+            tracing::warn!(
+                seconds,
+                "the wall clock was set {to}: nothing expires early or waits longer for that"
+            );
+        }
+    }
+
+    /// What to keep of it, once in a while.
+    pub(crate) fn to_keep(&self) -> Option<Kept> {
+        let Self::Kept(clock) = self else { return None };
+        let now = clock.base.read();
+        let due = clock.due.load(Ordering::Relaxed);
+        (now.up >= due).then(|| {
+            clock.due.store(now.up.saturating_add(KEEP_EVERY), Ordering::Relaxed);
+            clock.lived.lock().keep(now)
+        })
+    }
+}
+
+/// How often it is kept on disk, in milliseconds. What is lost with the power is made up for by the uptime, or claimed.
+const KEEP_EVERY: u64 = 60_000;
+
+/// A clock with a memory.
+#[derive(Debug)]
+pub struct KeptClock {
+    base: Clock,
+    /// What time as it was lived is ahead of the uptime.
+    ahead: AtomicU64,
+    lived: Mutex<Lived>,
+    /// The uptime at which it is to be kept again.
+    due: AtomicU64,
+}
+
+/// Sets a simulated clock.
+#[derive(Clone, Debug)]
+pub struct Steps {
+    start: UnixMillis,
+    since: Instant,
+    by: Arc<AtomicI64>,
+}
+
+impl Steps {
+    /// Sets the wall clock forward by so many milliseconds, or back; what else goes on, goes on.
+    pub fn step(&self, millis: i64) {
+        self.by.fetch_add(millis, Ordering::Relaxed);
+    }
+
+    fn up(&self) -> u64 {
+        // Long enough that it was up before.
+        (self.start / 2).saturating_add(millis(self.since.elapsed()))
+    }
+
+    fn wall(&self) -> UnixMillis {
+        let unset = self.start.saturating_add(millis(self.since.elapsed()));
+        unset.saturating_add_signed(self.by.load(Ordering::Relaxed))
     }
 }
 
@@ -58,5 +213,27 @@ mod tests {
     #[test]
     fn system_time_is_after_the_day_this_was_written() {
         assert!(Clock::System.now() > 1_700_000_000_000);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_is_set_moves_the_wall_clock_and_not_what_was_lived() {
+        let (clock, steps) = Clock::stepping(1_000_000);
+        let clock = clock.lived_from_now();
+        for by in [7_200_000, -9_000_000, 1_800_000] {
+            steps.step(by);
+            tokio::time::advance(Duration::from_secs(5)).await;
+            clock.look();
+        }
+        assert_eq!((clock.now(), clock.lived()), (1_015_000, 1_015_000));
+        steps.step(3_600_000);
+        assert_eq!((clock.now(), clock.lived()), (4_615_000, 1_015_000));
+        assert_eq!((clock.to_wall(1_000_000), clock.to_lived(4_600_000)), (4_600_000, 1_000_000));
+    }
+
+    #[test]
+    fn the_machine_has_lived_as_long_as_it_was_up() {
+        let clock = Clock::System.lived_from_now();
+        let (first, second) = (clock.lived(), clock.lived());
+        assert!(first <= second && first.abs_diff(clock.now()) < 3_600_000);
     }
 }

@@ -257,7 +257,7 @@ impl Writer {
             return Err(fault);
         }
         let started = Instant::now();
-        let now = self.store.options.clock.now();
+        let now = self.store.clock().lived();
         self.pulse.turn_to(Doing::Expire);
         self.store.buckets.rotate(&self.store.db, now)?;
         self.store.intake.trim(&self.store.db, now)?;
@@ -265,6 +265,7 @@ impl Writer {
         let all = batch.iter().flat_map(|commit| commit.records.as_slice());
         let touched = self.store.touched(all)?;
         self.store.seal().begin(touched)?;
+        self.store.keep_time()?;
         let mut records = 0;
         for commit in batch.iter() {
             let these = commit.records.as_slice();
@@ -298,6 +299,7 @@ impl Writer {
 
     fn finish(mut self) -> Result<(), StateFault> {
         self.pulse.turn_to(Doing::Commit);
+        self.store.keep_time()?;
         self.flush()?;
         // Behind the outcomes: what they settle is no longer in it.
         self.journal.close()?;

@@ -92,7 +92,7 @@ impl EmbeddedLog {
             let (records, bytes) = (first.offset - ends.settled.offset, first.bytes - ends.settled.bytes);
             return Err(IntakeRefusal::Full { records, bytes });
         }
-        let post = IntakePost { first, at: store.options.clock.now(), records };
+        let post = IntakePost { first, at: store.clock().lived(), records };
         let proof = self.ledger.submit(Records::One(Record::Accepted(post)))?;
         ends.next = next;
         let pulse = self.ledger.pulse().clone();

@@ -18,7 +18,7 @@ pub struct SpilledDelivery {
     pub event: Event,
     /// The attempts so far.
     pub history: History,
-    /// Not to be tried before this moment; zero if nothing of its own holds it back.
+    /// Not to be tried before this moment, by [`Clock::lived`](crate::Clock::lived); zero if nothing of its own holds it back.
     pub not_before: UnixMillis,
     /// Whether it was on the wire when it was spilled, so that after a crash the next attempt may be a repeat.
     pub may_repeat: bool,

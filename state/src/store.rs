@@ -47,6 +47,9 @@ use crate::{
 /// format 5 values stand in envelopes; those from before are read as they are, and get one when they are next written.
 pub(crate) const FORMAT: u32 = 5;
 
+/// Where in `meta` is kept how much time was lived; nothing stands there in a directory of an older version.
+const LIVED: &[u8] = b"lived";
+
 /// How large a share of the cache's size the ledger's filter may take beside it: the store needs some hundred bytes for
 /// an entry that the filter needs two for.
 const FILTER_SHARE: u64 = 2;
@@ -79,6 +82,10 @@ pub struct Store {
     pub(crate) intake: Arc<IntakeLog>,
     pub(crate) unresolved: Arc<Unresolved>,
     seal: Arc<Mutex<Seal>>,
+    /// Where the clock is kept.
+    meta: Table,
+    /// The options' clock with what is kept of it here.
+    clock: Clock,
     // Last, so that the lock is given up after the database is closed.
     _lock: Arc<File>,
 }
@@ -123,6 +130,7 @@ impl Store {
         let sources = Sources::new(open("sources")?);
         let settled = sources.checkpoint(EmbeddedLog::SOURCE)?;
         let filter_max = options.cache / FILTER_SHARE;
+        let clock = options.clock.clone().resumed(meta.get(LIVED)?);
         let store = Self {
             buckets: Arc::new(Buckets::open(
                 &db,
@@ -130,7 +138,7 @@ impl Store {
                 (&path, options.dedupe_window),
                 filter_max,
                 &kept,
-                options.clock.now(),
+                clock.lived(),
             )?),
             spill: Spill::new(open("spill")?),
             dead,
@@ -142,6 +150,8 @@ impl Store {
             db,
             options,
             seal: Arc::new(Mutex::new(seal)),
+            meta: meta.clone(),
+            clock,
             _lock: Arc::new(lock),
         };
         store.verify(format, &meta)?;
@@ -233,12 +243,24 @@ impl Store {
         write: impl FnOnce(UnixMillis) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
         self.seal().begin(touched)?;
-        write(self.options.clock.now())?;
+        self.keep_time()?;
+        write(self.clock.lived())?;
         self.close()?;
         guarded(&self.path, || self.db.flush())?;
         self.syncer()?.sync().map_err(|error| io_fault(&self.path, &error))?;
         self.dead.flushed();
         Ok(self.seal().finish().map_err(|error| io_fault(&self.path, &error))?)
+    }
+
+    /// The clock of whoever works with this directory: it remembers how much time was lived.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Keeps on disk how much time was lived, if that is due; the ledger thread's alone.
+    pub(crate) fn keep_time(&self) -> Result<(), StateFault> {
+        self.clock.to_keep().map_or(Ok(()), |kept| self.meta.put(LIVED, &kept))
     }
 
     /// Keeps the database open until the process ends: after a failed write, closing it waits for a flush that may never

@@ -1,5 +1,5 @@
 //! Watches over the ledger thread: a commit that does not come to its end is a fault, because a disk that does not answer
-//! gives no error.
+//! gives no error. And over the wall clock: each step of it is told, whether anything is written or not.
 //!
 //! Time is counted in looks, not by a clock: a process that was stopped from outside has made no look meanwhile.
 
@@ -67,6 +67,7 @@ fn watch(store: &Store, pulse: &Pulse, limit: Duration, stopped: &AtomicBool) {
         if stopped.load(Ordering::Relaxed) || pulse.fault().is_some() {
             return;
         }
+        store.clock().look();
         if patience.is_over(pulse.beat(), every, limit) {
             // Before anyone is told: whoever drops the store then must not wait for this disk.
             store.never_close();

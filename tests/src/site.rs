@@ -131,6 +131,11 @@ impl Site {
         section.as_table_mut().expect("a section").insert(name.to_owned(), value.into());
     }
 
+    /// Sets a variable of the environment of its processes.
+    pub fn environment(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Sets a key of a broker.
     pub fn set_broker(&mut self, index: usize, key: &str, value: impl Into<Value>) {
         let broker = &mut self.config["brokers"][index];

@@ -37,7 +37,7 @@ use std::{
     thread,
 };
 
-use state::{Clock, StateFault};
+use state::StateFault;
 use tokio::sync::oneshot;
 
 pub use act::Act;
@@ -94,7 +94,7 @@ impl Admin {
         let token = config.admin.token.as_ref().map(|token| Token::new(token.expose()));
         let observer = Observer::new(config, parts.ledger.clone());
         let by_address = matches!(bound, Bound::Address(_));
-        let planner = Planner::new(&parts.front, parts.brokers.clone(), config, Clock::System);
+        let planner = Planner::new(&parts.front, parts.brokers.clone(), config, parts.clock.clone());
         let brokers = parts.brokers.clone();
         let desk = Arc::new(Desk::new(observer, brokers, planner, reload, token, by_address, stop));
         let fault = |error| AdminFault::Thread { error };

@@ -87,7 +87,7 @@ impl Planner {
                 // One that leaves is not in the config any more.
                 let named = self.brokers.find(name).filter(|broker| !broker.is_leaving());
                 let Some(broker) = named else { return Ok(Fate::Stays(Kept::UnknownBroker)) };
-                let delivery = Delivery::from_letter(letter, broker, self.clock.now());
+                let delivery = Delivery::from_letter(letter, broker, self.clock.lived());
                 delivery.map(|one| one.in_trace(self.decode.traceparent(&letter.body))).into_iter().collect()
             }
             None => match self.again(letter).await {
@@ -108,7 +108,7 @@ impl Planner {
             position: letter.position.clone(),
             bytes: Bytes::from(letter.body.clone()),
             full_len: letter.body_len,
-            read_at: self.clock.now(),
+            read_at: self.clock.lived(),
             // What was no record then is none now: its bytes are not to be taken for one.
             unreadable: (letter.cause == UNREADABLE_BATCH).then(|| letter.detail.as_str().into()),
         };

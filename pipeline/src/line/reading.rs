@@ -100,7 +100,7 @@ impl Slot {
         self.account.horizon = self.account.horizon.max(horizon);
         let Some(gone) = self.account.end_load(generation, cursor) else { return };
         let mut permits = permits.into_iter();
-        let wall = clock.now();
+        let lived = clock.lived();
         self.take_in_due(due, &missing, &mut permits, now);
         // From the cursor on the next read looks again: a read is no snapshot, so of what came to disk meanwhile it may
         // have met the later and missed the earlier.
@@ -117,7 +117,7 @@ impl Slot {
                 self.account.cursor = seq;
                 return;
             }
-            let wait = Duration::from_millis(spilled.not_before.saturating_sub(wall));
+            let wait = Duration::from_millis(spilled.not_before.saturating_sub(lived));
             if waits {
                 self.deferred.list(&load, seq);
             } else if let Some(place) = place {

@@ -367,7 +367,7 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Shard<Stages> {
             mean: slot.account.mean(),
             scan_first: slot.scan_first,
             passing: slot.deferred.names(),
-            now: self.clock.now(),
+            now: self.clock.lived(),
             horizon: slot.account.horizon,
             memory: self.shared.memory.clone(),
         };

@@ -49,7 +49,7 @@ pub(super) fn cost(item: &Item) -> u64 {
 pub(super) fn spilled(item: &Item, clock: &Clock) -> SpilledDelivery {
     let now = Instant::now();
     let wait = item.not_before.map_or(0, |until| until.saturating_duration_since(now).as_millis());
-    let not_before = if wait == 0 { 0 } else { clock.now() + u64::try_from(wait).unwrap_or(u64::MAX / 2) };
+    let not_before = if wait == 0 { 0 } else { clock.lived() + u64::try_from(wait).unwrap_or(u64::MAX / 2) };
     SpilledDelivery {
         broker: item.delivery.broker.id.clone(),
         seq: item.delivery.seq,

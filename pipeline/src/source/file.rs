@@ -234,7 +234,7 @@ impl Feed {
             let last = match self.turn().await? {
                 Turn::Bytes(read) => {
                     (self.filled, self.taken) = (read, 0);
-                    self.origin.read_at = self.clock.now();
+                    self.origin.read_at = self.clock.lived();
                     self.enter_place();
                     continue;
                 }

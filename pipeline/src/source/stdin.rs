@@ -80,7 +80,7 @@ impl<R: AsyncRead + Unpin> Input<R> {
             }
             (self.filled, self.taken) = (read, 0);
             self.offset += read as u64;
-            self.source.origin.read_at = self.source.clock.now();
+            self.source.origin.read_at = self.source.clock.lived();
         }
     }
 

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use state::{Clock, EmbeddedLog, StateFault, Store};
+use state::{EmbeddedLog, StateFault, Store};
 
 use super::{BrokerStatus, DeadStatus, FileStatus, MovedStatus, PartitionStatus, Status, Verdict, age};
 use crate::source::{
@@ -124,7 +124,7 @@ fn rest_of(file: &Path, is_it: impl Fn(&[u8]) -> bool, partition: PartitionStatu
 /// A fault of the store.
 pub(crate) fn oldest_on_disk(store: &Store, broker: &Arc<str>) -> Result<Option<f64>, StateFault> {
     let first = store.spill().read(broker, 0..u64::MAX, 1)?;
-    Ok(first.first().map(|delivery| age(Clock::System.now(), delivery.event.read_at)))
+    Ok(first.first().map(|delivery| age(store.clock().lived(), delivery.event.read_at)))
 }
 
 /// What the places of a source are counted in.

@@ -202,6 +202,17 @@ async fn gone_disables_the_broker_and_the_next_event_is_not_attempted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_event_is_no_older_because_the_wall_clock_was_set() {
+    let (clock, steps) = Clock::stepping(START);
+    let clock = clock.lived_from_now();
+    steps.step(4 * 86_400_000);
+    let policy = RetryPolicy { age_max: Duration::from_millis(START), ..QUICK };
+    let script = Script(Mutex::new(vec![None].into()));
+    let retry = Throttle::new().then(script).retry(policy, clock).seeded(7);
+    assert!(retry.run(fresh(&broker())).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_event_past_its_age_is_not_attempted_and_one_at_it_is() {
     let age_max = Duration::from_millis(START);
     assert!(retry(RetryPolicy { age_max, ..QUICK }, vec![None]).run(fresh(&broker())).await.is_ok());

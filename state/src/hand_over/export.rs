@@ -113,16 +113,22 @@ impl Store {
             }
             // The doubt stays here, and the numbers are others where it goes.
             delivery.may_repeat |= delivery.seq < doubt.1;
+            // By the wall clock: elsewhere another time was lived.
+            delivery.event.read_at = self.clock().to_wall(delivery.event.read_at);
+            if delivery.not_before > 0 {
+                delivery.not_before = self.clock().to_wall(delivery.not_before);
+            }
             let entry = self.entry_of(&delivery)?;
             let (broker, value) = (delivery.broker.clone(), self.spill.encode(&delivery)?);
             writer.delivery(&MovedDelivery { broker, value, entry })?;
         }
-        let oldest = self.options.clock.now().saturating_sub(self.options.dedupe_window);
+        let oldest = self.clock().lived().saturating_sub(self.options.dedupe_window);
         for item in self.buckets.newest_entries() {
             let (key, value) = item?;
             let entry = LedgerEntry::from_bytes(&value)?;
             // An event that waits on disk is no other's business: those that move have their entries with them.
             if entry.outcome != Outcome::Spilled && entry.at >= oldest {
+                let entry = LedgerEntry { at: self.clock().to_wall(entry.at), ..entry };
                 writer.entry(&KeptEntry { key: key.to_vec(), entry })?;
             }
         }
@@ -137,7 +143,8 @@ impl Store {
     /// The entry that says that this delivery waits on disk.
     fn entry_of(&self, delivery: &SpilledDelivery) -> Result<Option<LedgerEntry>, HandOverFault> {
         let entry = self.look_up(&LedgerKey::new(&delivery.broker, &delivery.event.event_id))?;
-        Ok(entry.filter(|entry| entry.outcome == Outcome::Spilled))
+        let entry = entry.filter(|entry| entry.outcome == Outcome::Spilled);
+        Ok(entry.map(|entry| LedgerEntry { at: self.clock().to_wall(entry.at), ..entry }))
     }
 
     /// Step 3.

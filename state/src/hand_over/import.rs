@@ -229,7 +229,11 @@ impl Store {
                         Some(Frame::Delivery(moved)) => {
                             let seq = numbers.get_mut(&moved.broker).and_then(Iterator::next);
                             let seq = seq.ok_or_else(|| changed(&reader))?;
-                            let delivery = self.spill.decode(&moved.broker, seq, &moved.value)?;
+                            let mut delivery = self.spill.decode(&moved.broker, seq, &moved.value)?;
+                            delivery.event.read_at = self.clock().to_lived(delivery.event.read_at);
+                            if delivery.not_before > 0 {
+                                delivery.not_before = self.clock().to_lived(delivery.not_before);
+                            }
                             self.spill.put(&delivery)?;
                             if let Some(entry) = moved.entry {
                                 let key = LedgerKey::new(&moved.broker, &delivery.event.event_id);

@@ -15,6 +15,7 @@ pub(super) fn merge(
     entry: LedgerEntry,
     now: UnixMillis,
 ) -> Result<(), StateFault> {
+    let entry = LedgerEntry { at: store.clock().to_lived(entry.at), ..entry };
     if entry.at < now.saturating_sub(store.options.dedupe_window) {
         return Ok(());
     }

@@ -1,7 +1,7 @@
 //! The disk is full, or cannot be written: the run ends with an error instead of delivering what it cannot record, and once
 //! there is room again nothing is missing. A run that waits for something that never comes ends with the second signal.
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{fs, net::TcpStream, path::Path, process::Command, time::Duration};
 
 use serde_json::json;
 use tests::{Events, Fleet, Oracle, Producer, Site, Wants, pause, until};
@@ -160,4 +160,25 @@ fn a_run_that_cannot_write_ends_with_an_error_and_a_later_one_delivers_the_rest(
     assert!(repeats as u64 <= rest.possible_repeats.crash, "{repeats} repeats, {rest:?}");
     assert!(given.repeats_of_a_load <= 1, "one delivery of a load is under way at a time: {given:?}");
     assert_eq!((rest.dead_letters, rest.spilled), (0, 0));
+}
+
+#[test]
+fn a_low_limit_on_open_files_leaves_the_store_its_own_however_many_strangers_connect() {
+    let fleet = Fleet::start(1);
+    let site = Site::with_posts(&fleet, &[Wants::all()]);
+    let mut run = site.run_after("ulimit -n 64");
+    let addr = run.listening();
+    let producer = Producer::new(addr);
+    assert_eq!(producer.post(large_event(0, 100)).status, 202);
+    fleet.tms(0).wait_for(1);
+    assert!(run.log().contains("file descriptors can run out"), "{}", run.log());
+    let strangers: Vec<_> = (0..100).filter_map(|_| TcpStream::connect(addr).ok()).collect();
+    assert!(strangers.len() > 64, "more than there are descriptors");
+    pause(Duration::from_millis(500));
+    // It gets a file of its own in the store.
+    assert_eq!(producer.post(large_event(1, LARGE)).status, 202);
+    fleet.tms(0).wait_for(2);
+    run.terminate();
+    let summary = run.wait().summary();
+    assert_eq!((summary.delivered, summary.dead_letters), (2, 0));
 }

@@ -9,6 +9,7 @@ mod backpressure;
 mod bad_input;
 mod bad_loads;
 mod bench;
+mod clocks;
 mod comings;
 mod conflicts;
 mod damaged;

@@ -211,7 +211,7 @@ impl<P: Partition> Feed<P> {
                 position: Position::new(Arc::clone(&self.name), 0, offset),
                 bytes,
                 full_len,
-                read_at: self.clock.now(),
+                read_at: self.clock.lived(),
                 unreadable,
             },
             next: Cursor { epoch: 0, offset: last + 1, mark: mark.encode() },

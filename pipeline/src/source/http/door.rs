@@ -66,7 +66,7 @@ impl Door {
             position: Position::new(Arc::from(EmbeddedLog::SOURCE), 0, 0),
             bytes: record.clone(),
             full_len: record.len() as u64,
-            read_at: self.clock.now(),
+            read_at: self.clock.lived(),
             unreadable: None,
         };
         let event = self.decode.run(raw).await?;

@@ -107,7 +107,7 @@ impl Feed {
                 detail: error.to_string(),
             })?;
             self.block = block.map_err(SourceFault::State)?.into_iter();
-            self.read_at = self.clock.now();
+            self.read_at = self.clock.lived();
         }
     }
 
