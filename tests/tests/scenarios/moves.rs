@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use pipeline::source::fluvio_mark;
 use serde_json::Value;
 use state::{
     BodyDigest, Checkpoint, Clock, Durability, Event, History, Holding, LedgerKey, Position, Record,
@@ -65,7 +66,10 @@ fn used(site: &Site, waiting: u64) {
         }))
     };
     let settled = |source: &str, offset| {
-        let checkpoint = Checkpoint { epoch: 0, offset, mark: vec![1; 21] };
+        // As a run writes it: what is of no partition is not imported.
+        let (topic, partition) = source.trim_start_matches("fluvio:").split_once('/').unwrap();
+        let mark = fluvio_mark(topic, partition.parse().unwrap()).to_vec();
+        let checkpoint = Checkpoint { epoch: 0, offset, mark };
         Record::Checkpoint(Arc::from(source), checkpoint)
     };
     let (key, digest) = (LedgerKey::new("broker-0", "taken"), BodyDigest::of(b"taken"));
