@@ -240,7 +240,11 @@ fn url(s: &mut Section<'_, '_>, egress: &Egress) -> Option<Url> {
         s.report_missing("url", "give the address of the broker's webhook");
         return None;
     };
-    let text = s.text(&item, URL_MAX)?;
+    let Some(text) = item.value.as_str().filter(|text| (1..=URL_MAX).contains(&text.len())) else {
+        let problem = format!("is not a text of 1 to {URL_MAX} bytes");
+        s.report_hidden(&item, Refusal::new(problem, "give it in quotes"));
+        return None;
+    };
     match check_url(text, egress) {
         Ok(url) => {
             warn_of_port(s, &item, &url, egress);

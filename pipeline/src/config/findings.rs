@@ -167,9 +167,10 @@ fn line_starts(text: &str) -> Vec<usize> {
     std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect()
 }
 
-/// A value as a problem may show it: its first line, shortened; nothing of it if there is a signing key in it.
+/// A value as a problem may show it: its first line, shortened; nothing of it if there is a signing key in it, or a key or certificate in PEM.
 pub(super) fn shown(raw: &str) -> Option<String> {
-    if raw.to_ascii_lowercase().contains("whsec_") {
+    let lower = raw.to_ascii_lowercase();
+    if lower.contains("whsec_") || lower.contains("-----begin") {
         return None;
     }
     let line = raw.lines().next()?;
@@ -186,6 +187,7 @@ mod tests {
     #[test]
     fn a_signing_key_is_never_shown_and_a_long_value_is_cut() {
         assert_eq!(shown("\"WHSEC_abc\""), None);
+        assert_eq!(shown("\"-----BEGIN PRIVATE KEY-----abc\""), None);
         assert_eq!(shown("5"), Some("5".to_owned()));
         assert_eq!(shown(&"é".repeat(61)), Some(format!("{}…", "é".repeat(60))));
     }
