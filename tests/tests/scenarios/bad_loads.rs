@@ -142,6 +142,7 @@ fn one_event_that_is_always_refused_is_posted_as_often_as_is_allowed_and_is_a_de
     let mut site = site(std::slice::from_ref(&broker));
     site.set("retry.base", "20ms");
     site.set("retry.cap", "200ms");
+    site.set("retry.in_place_max", "200ms");
     site.write(&[event(1, 0, true)]);
     let run = site.run();
     // Until the state is there nobody can be asked.
