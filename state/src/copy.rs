@@ -36,12 +36,13 @@ impl Copy {
         Ok(())
     }
 
-    /// Makes it anew, without the snapshot.
-    pub(crate) fn again_without_snapshot(&self) -> Result<(), StateFault> {
+    /// Makes it anew, without the files whose names begin so.
+    pub(crate) fn again_without(&self, names: &[&str]) -> Result<(), StateFault> {
         let again = self.make().and_then(|()| {
             for entry in fs::read_dir(&self.path)? {
                 let entry = entry?;
-                if entry.file_name().to_string_lossy().starts_with("snap.") {
+                let name = entry.file_name();
+                if names.iter().any(|begin| name.to_string_lossy().starts_with(begin)) {
                     fs::remove_file(entry.path())?;
                 }
             }

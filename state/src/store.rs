@@ -306,7 +306,7 @@ pub(crate) fn open_database(path: &Path, database: &Path, cache: u64) -> Result<
     try_open_database(path, database, cache)
 }
 
-pub(crate) fn try_open_database(path: &Path, database: &Path, cache: u64) -> Result<sled::Db, StateFault> {
+fn try_open_database(path: &Path, database: &Path, cache: u64) -> Result<sled::Db, StateFault> {
     let config = sled::Config::new().path(database).cache_capacity(cache).flush_every_ms(None);
     guarded(path, || config.open())
 }

@@ -24,7 +24,7 @@ use crate::{
     seal::{self, AllKept, Begun, kept},
     sources::Sources,
     spill::Spill,
-    store::{FORMAT, Store, lock, open_database, try_open_database},
+    store::{FORMAT, Store, lock, open_database},
     table::Table,
     tally::Groups,
     unresolved,
@@ -93,13 +93,16 @@ pub(crate) struct Surveyor<'t> {
 }
 
 impl Surveyor<'_> {
-    /// Opens the copy; without sled's snapshot, which is only a cache of its log, if it cannot be opened with it.
+    /// Opens the copy; if it cannot be opened as it is, without sled's settings, which are always the same, or without its
+    /// snapshot, which is only a cache of its log.
     fn open(&mut self, copy: &Copy, cache: u64) -> Option<sled::Db> {
         match open_database(&self.path, copy.path(), cache) {
             Ok(db) => return Some(db),
             Err(fault) => self.note(&fault),
         }
-        copy.again_without_snapshot().and_then(|()| try_open_database(&self.path, copy.path(), cache)).ok()
+        [&["conf"][..], &["snap."], &["conf", "snap."]].into_iter().find_map(|names| {
+            copy.again_without(names).and_then(|()| open_database(&self.path, copy.path(), cache)).ok()
+        })
     }
 
     fn note(&mut self, fault: &StateFault) {
