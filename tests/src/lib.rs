@@ -30,6 +30,6 @@ pub use peer::{Peer, Post};
 pub use picky::{Answer, Picky};
 pub use process::{Ended, Loadline};
 pub use producer::{Producer, Told, beside};
-pub use runtime::{PATIENCE, now, pause, until};
+pub use runtime::{PATIENCE, now, pause, skipped, until};
 pub use site::Site;
 pub use summary::{DeadLetter, PossibleRepeats, Summary};

@@ -6,15 +6,11 @@ use std::{
     net::{Shutdown, TcpListener, TcpStream},
     sync::Arc,
     thread,
-    time::Duration,
 };
 
 use parking_lot::{Condvar, Mutex};
 
 use crate::runtime::PATIENCE;
-
-/// How long an answer that never comes takes to do so: longer than any client waits.
-const NEVER: Duration = Duration::from_secs(3_600);
 
 /// What comes of a post.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,10 +131,15 @@ fn serve(stream: TcpStream, seen: &Seen, rule: &Rule) -> std::io::Result<()> {
             }
             Answer::HangingBody => {
                 write!(writer, "{}content-length: 9\r\n\r\n", head(200))?;
-                thread::sleep(NEVER);
+                return until_given_up(&mut reader);
             }
-            Answer::Nothing => thread::sleep(NEVER),
+            Answer::Nothing => return until_given_up(&mut reader),
             Answer::Cut => return writer.shutdown(Shutdown::Both),
         }
     }
+}
+
+/// Returns once the sender has closed the connection.
+fn until_given_up(reader: &mut impl Read) -> std::io::Result<()> {
+    reader.read(&mut [0]).map(drop)
 }

@@ -94,7 +94,7 @@ pub(super) fn deliver(
                 watching.spawn(progress::show(view));
             }
         });
-        let summary = summary.await;
+        let summary = Box::pin(summary).await;
         watching.shutdown().await;
         guarded.and(Ok(Ended { summary: summary?, asked: asked.level() > Level::Run }))
     });

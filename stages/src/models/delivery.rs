@@ -124,7 +124,7 @@ impl Delivery {
         if (after_crash || unclear.is_some()) && progress.count() {
             match unclear {
                 _ if after_crash && progress.count_after_crash(self.may_repeat) => {
-                    health.on_repeat_after_crash()
+                    health.on_repeat_after_crash();
                 }
                 Some(Unclear::NoAnswer) => health.on_repeat_after_no_answer(),
                 Some(Unclear::Refusal) => health.on_repeat_after_refusal(),

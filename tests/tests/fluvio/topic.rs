@@ -2,7 +2,6 @@
 
 use std::{
     env,
-    io::{self, Write},
     process::{Command, id},
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
     time::Duration,
@@ -12,6 +11,7 @@ use fluvio::{
     Fluvio, FluvioClusterConfig, Offset, consumer::ConsumerConfigExtBuilder, metadata::topic::TopicSpec,
 };
 use futures::StreamExt;
+use tests::skipped;
 use tokio::{
     runtime::Runtime,
     time::{sleep, timeout},
@@ -42,9 +42,7 @@ pub(crate) struct OnTopic {
 fn endpoint() -> Option<String> {
     let endpoint = env::var("LOADLINE_TEST_FLUVIO").ok();
     if endpoint.is_none() {
-        // Not through a macro: the test harness would keep it to itself.
-        let said = b"SKIPPED: it needs a Fluvio cluster; name its controller in LOADLINE_TEST_FLUVIO (docs/fluvio.md)\n";
-        io::stderr().write_all(said).unwrap();
+        skipped("it needs a Fluvio cluster; name its controller in LOADLINE_TEST_FLUVIO (docs/fluvio.md)");
     }
     endpoint
 }
@@ -61,8 +59,7 @@ pub(crate) fn sc(word: &str) -> bool {
 
 fn told(how: &str, word: &str) -> bool {
     let Ok(command) = env::var(how) else {
-        let said = format!("SKIPPED: it stops a part of the cluster; say how in {how} (docs/fluvio.md)\n");
-        io::stderr().write_all(said.as_bytes()).unwrap();
+        skipped(&format!("it stops a part of the cluster; say how in {how} (docs/fluvio.md)"));
         return false;
     };
     let done = Command::new("sh").args(["-c", &format!("{command} {word}")]).status().unwrap();

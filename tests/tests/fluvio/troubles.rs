@@ -1,13 +1,9 @@
 //! Against a real cluster whose controller is killed or hangs, or whose partitions go to another leader.
 
-use std::{
-    collections::BTreeSet,
-    io::{self, Write},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use fluvio::metadata::{partition::PartitionSpec, spu::SpuSpec, topic::TopicSpec};
-use tests::{Events, Fleet, Oracle, PossibleRepeats, Wants, pause, until};
+use tests::{Events, Fleet, Oracle, PossibleRepeats, Wants, pause, skipped, until};
 
 use crate::{
     cluster::{produce, site},
@@ -63,8 +59,7 @@ fn a_partition_that_moves_to_another_leader_is_read_on_there() {
         })
     };
     let [first, second] = spus[..] else {
-        let said = b"SKIPPED: it needs a cluster with two SPUs\n";
-        return io::stderr().write_all(said).unwrap();
+        return skipped("it needs a cluster with two SPUs");
     };
     let spec = TopicSpec::new_assigned(vec![(0, vec![first, second])]);
     let Some(topic) = Topic::create_as(&spec) else { return };

@@ -5,7 +5,7 @@
 use std::{fs, path::PathBuf};
 
 use pipeline::receive::{Availability, Behaviour};
-use tests::{Events, Fleet, Oracle, Site, Wants, until};
+use tests::{Events, Fleet, Oracle, Site, Wants, skipped, until};
 
 /// The library that moves a process's wall clock, if it is installed.
 fn faketime() -> Option<PathBuf> {
@@ -13,7 +13,7 @@ fn faketime() -> Option<PathBuf> {
     let found =
         places.map(|place| place.join("faketime/libfaketimeMT.so.1")).find(|library| library.is_file());
     if found.is_none() {
-        eprintln!("SKIPPED: libfaketime is not installed, so no wall clock can be moved");
+        skipped("libfaketime is not installed, so no wall clock can be moved");
     }
     found
 }

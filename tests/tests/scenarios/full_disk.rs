@@ -4,7 +4,7 @@
 use std::{fs, net::TcpStream, path::Path, process::Command, time::Duration};
 
 use serde_json::json;
-use tests::{Events, Fleet, Oracle, Producer, Site, Wants, pause, until};
+use tests::{Events, Fleet, Oracle, Producer, Site, Wants, pause, skipped, until};
 
 /// Larger than the store's segments: such a value gets a file of its own.
 const LARGE: usize = 700_000;
@@ -53,7 +53,7 @@ fn a_disk_that_large_events_fill_ends_the_run_and_with_room_all_that_was_accepte
     site.set_broker(0, "rate", 1);
     let state = site.path("state");
     let Some(disk) = SmallDisk::mount(&state, "24m") else {
-        eprintln!("SKIPPED: a file system cannot be mounted here, so no disk can be filled");
+        skipped("a file system cannot be mounted here, so no disk can be filled");
         return;
     };
     let mut run = site.run();
