@@ -83,15 +83,6 @@ fn a_setting_loadline_does_not_take_is_named_before_anything_is_run() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_does_not_take_the_table_with_it() {
-    let nowhere = tempfile::tempdir().unwrap().path().join("gone").join("out.json");
-    let wanted = ["--profile", "steady", "--only", "loadline", "--for", "2s", "--json"];
-    let ended = surge(&[&wanted[..], &[nowhere.to_str().unwrap()]].concat());
-    assert_ne!(ended.status.code(), Some(0));
-    assert!(text(&ended.stdout).contains("Loadline: 0 lost"), "{}", text(&ended.stderr));
-}
-
-#[test]
 fn what_is_killed_again_and_again_delivers_everything_once_but_for_what_was_on_the_wire() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out.json");

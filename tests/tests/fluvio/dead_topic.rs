@@ -18,7 +18,7 @@ fn site(fleet: &Fleet, topic: &Topic, dead: &Topic) -> Site {
 }
 
 fn refuse(fleet: &Fleet, index: usize) {
-    fleet.tms(index).behave(Behaviour { status: 403.try_into().unwrap(), ..Behaviour::default() });
+    fleet.tms(index).behave(Behaviour { status: 422.try_into().unwrap(), ..Behaviour::default() });
 }
 
 fn produce(site: &Site, events: &[ShipmentEvent], garbage: &[u8]) {

@@ -70,7 +70,7 @@ fn letters_are_found_by_every_condition_live_and_in_the_directory() {
     let site = following(&fleet);
     site.write(&log);
     site.append_bytes(b"not json \x1b[2J\n{\"eventId\":\"x\",\"loadId\":\"L\",\"status\":\"lost\",\"occurredAt\":\"2025-06-01T00:00:00Z\"}\n\xff\n");
-    fleet.tms(1).behave(answer(403));
+    fleet.tms(1).behave(answer(422));
     let run = start(&site);
     until("all are letters", || letters(&site) == 123);
     let ids = |site: &Site, more: &[&str]| -> Vec<String> {
@@ -119,7 +119,7 @@ fn letters_are_found_by_every_condition_live_and_in_the_directory() {
         let shown = dead(site, "show", &[&first]);
         assert_eq!((&shown["eventId"], &shown["attempts"]), (&log[0].event_id.as_str().into(), &1.into()));
         assert_eq!(shown["body"].as_str().unwrap().as_bytes(), log[0].body);
-        assert_eq!(shown["lastAttempts"][0]["status"], 403);
+        assert_eq!(shown["lastAttempts"][0]["status"], 422);
         all
     });
     assert_eq!(all[0], first);
@@ -145,8 +145,8 @@ fn letters_are_exported_whole_and_purged_for_good_and_the_status_follows() {
     let site = following(&fleet);
     site.write(&log);
     site.append_bytes(b"\xff\xfe no text\n");
-    fleet.tms(0).behave(answer(403));
-    fleet.tms(1).behave(answer(404));
+    fleet.tms(0).behave(answer(422));
+    fleet.tms(1).behave(answer(400));
     let run = start(&site);
     until("all are letters", || letters(&site) == 181);
     let all = list(&site, &[]);

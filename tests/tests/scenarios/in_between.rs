@@ -117,6 +117,7 @@ fn what_found_no_room_on_disk_and_was_taken_without_an_answer_is_counted_after_a
     site.set("source.record_max", "16KiB");
     site.set("limits.spill_broker_max", "64KiB");
     site.set("limits.spill_total_max", "64KiB");
+    site.set("limits.when_full", "hold");
     site.set("limits.in_flight_max", 64);
     site.set("limits.per_broker_max", 64);
     let run = site.run();

@@ -23,7 +23,7 @@ fn a_broker_that_is_fixed_gets_its_letters_once_in_order_at_its_pace_and_no_lett
     site.set_broker(1, "rate", 150);
     site.set_broker(1, "burst", 10);
     site.write(&log);
-    fleet.tms(1).behave(answer(403));
+    fleet.tms(1).behave(answer(422));
     let run = start(&site);
     until("all are letters", || letters(&site) == 300);
     let before = list(&site, &[]);
@@ -172,7 +172,7 @@ fn kills_in_the_middle_of_live_replays_lose_no_letter_and_repeat_no_more_than_is
     let mut site = following(&fleet);
     site.set("delivery.concurrency", 4);
     site.write(&log);
-    fleet.tms(0).behave(answer(403));
+    fleet.tms(0).behave(answer(422));
     let run = start(&site);
     until("all are letters", || letters(&site) == 1_500);
     // In good order, so that the next run reads none of them again: one read again waits on disk as a duplicate, and
@@ -247,7 +247,7 @@ fn where_there_is_no_room_on_disk_a_live_replay_waits_and_one_in_the_directory_s
     site.set("source.record_max", "16KiB");
     site.set("limits.spill_broker_max", "64KiB");
     site.write(&log);
-    fleet.tms(0).behave(answer(403));
+    fleet.tms(0).behave(answer(422));
     let run = start(&site);
     until("all are letters", || letters(&site) == 400);
     finish(run);

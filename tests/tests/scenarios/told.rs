@@ -201,9 +201,11 @@ fn a_strict_intake_refuses_what_can_never_be_an_event_and_says_why() {
 fn a_report_that_cannot_be_written_is_told_before_anything_runs() {
     let fleet = Fleet::start(1);
     let site = Site::new(&fleet, &[Wants::all()]);
-    let told = site.shell("loadline surge --only loadline --for 10s --report nowhere/page.html").expect(1);
-    assert!(told.stderr.contains("nowhere/page.html cannot be written: nothing was run"), "{told:?}");
-    assert_eq!(told.stdout, "", "nothing was run: {told:?}");
+    for (wanted, file) in [("--report", "nowhere/page.html"), ("--json", "nowhere/surge.json")] {
+        let told = site.shell(&format!("loadline surge --only loadline --for 10s {wanted} {file}")).expect(1);
+        assert!(told.stderr.contains(&format!("{file} cannot be written: nothing was run")), "{told:?}");
+        assert_eq!(told.stdout, "", "nothing was run: {told:?}");
+    }
 }
 
 #[test]
