@@ -1,5 +1,5 @@
 //! What is in a state directory is its owner's alone, whatever mode the directory itself has: the events in the database
-//! are nobody else's business, and nobody else may hold the lock.
+//! are nobody else's business, and nobody else may hold the lock or change what says how much was written.
 
 use std::{
     fs::{self, DirBuilder, Permissions},
@@ -52,7 +52,7 @@ mod tests {
                 clock: Clock::System,
             };
             drop(Store::open(&path, options).unwrap());
-            for name in ["lock", "sled"] {
+            for name in ["lock", "sled", "commits"] {
                 assert_eq!(mode(&path.join(name)) & OTHERS, 0, "{name} of a directory that was {was}");
                 fs::set_permissions(path.join(name), Permissions::from_mode(0o755)).unwrap();
             }

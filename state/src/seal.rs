@@ -10,12 +10,19 @@
 //! is known exactly. A commit that is noted in the file is whole: if its root is not there, or is another, what is kept is
 //! itself that of an earlier commit.
 
-use std::{collections::BTreeMap, fs::File, io, os::unix::fs::FileExt, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io,
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    path::Path,
+};
 
 use bincode::{Decode, Encode};
 
 use crate::{
-    codec, durability::Durability, envelope, fault::StateFault, store::io_fault, table::Table, tally::Tally,
+    access::close_to_others, codec, durability::Durability, envelope, fault::StateFault, store::io_fault,
+    table::Table, tally::Tally,
 };
 
 const KEY: &[u8] = b"commits";
@@ -81,8 +88,11 @@ impl Seal {
     pub(crate) fn open(meta: Table, path: &Path, durability: Durability) -> Result<Self, StateFault> {
         let file = path.join("commits");
         let fault = |error: io::Error| io_fault(&file, &error);
-        let beside =
-            File::options().create(true).truncate(false).read(true).write(true).open(&file).map_err(fault)?;
+        let mut options = File::options();
+        options.create(true).truncate(false).read(true).write(true).mode(0o600);
+        let beside = options.open(&file).map_err(fault)?;
+        // Who can write it can have the whole directory refused.
+        close_to_others(&file).map_err(fault)?;
         let expected = read(&beside).map_err(fault)?;
         let found = meta.get::<u64>(KEY)?;
         let commits = found.unwrap_or(0);
