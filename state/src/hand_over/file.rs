@@ -321,7 +321,17 @@ impl Reader {
     }
 
     fn decode<T: Decode<()>>(&self, value: &[u8]) -> Result<T, HandOverFault> {
-        codec::decode(NAME, value).map_err(|fault| self.damaged(fault.to_string()))
+        codec::decode(NAME, value).map_err(|fault| self.unreadable(fault))
+    }
+
+    /// A value in the file that cannot be read: it is the file's fault and not the state directory's.
+    pub(super) fn unreadable(&self, fault: StateFault) -> HandOverFault {
+        match fault {
+            StateFault::Undecodable { detail, .. } => {
+                self.damaged(format!("a value in it cannot be read: {detail}"))
+            }
+            other => other.into(),
+        }
     }
 
     fn cut(&self) -> HandOverFault {

@@ -89,7 +89,7 @@ impl Store {
             }
             if let Frame::Delivery(moved) = frame {
                 let delivery = self.spill.decode(&moved.broker, 0, &moved.value);
-                let delivery = delivery.map_err(|fault| reader.damaged(fault.to_string()))?;
+                let delivery = delivery.map_err(|fault| reader.unreadable(fault))?;
                 wrong = wrong.or_else(|| judge::delivery(&delivery, moved.entry.as_ref(), &header).err());
                 let usage = incoming.entry(moved.broker).or_default();
                 usage.deliveries += 1;

@@ -93,6 +93,30 @@ fn crafted(
     path
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_value_that_cannot_be_read_is_told_as_the_files_damage_and_not_as_the_directorys() {
+    let place = Place::new();
+    let store = place.open();
+    let value = store.spill().encode(&waits(SOURCE, "a", 1, "e")).unwrap();
+    let path = place.dir.path().join("cut.export");
+    let header = file::Header {
+        source: Arc::from(SOURCE),
+        generation: 1,
+        exported_at: 5 * WINDOW,
+        checkpoint: checkpoint(5),
+        horizon: None,
+    };
+    let mut writer = file::Writer::begin(fs::File::create(&path).unwrap(), &path, &header, false).unwrap();
+    let value = value[..value.len() - 3].to_vec();
+    writer.delivery(&file::MovedDelivery { broker: "a".into(), value, entry: None }).unwrap();
+    writer.finish().unwrap();
+    let told = import(&store, &path).unwrap_err();
+    assert!(matches!(told, HandOverFault::Damaged { .. }), "{told}");
+    let told = told.to_string();
+    assert!(told.contains("cut.export is damaged: a value in it cannot be read"), "{told}");
+    assert!(!told.contains("state directory"), "{told}");
+}
+
 type Change = fn(&mut file::Header, &mut SpilledDelivery, &mut file::KeptEntry);
 
 #[tokio::test(start_paused = true)]
