@@ -245,8 +245,8 @@ pub(crate) fn behind(meta: &Table, path: &Path) -> Result<Option<(u64, u64)>, St
     Ok((commits < expected).then_some((commits, expected)))
 }
 
-/// The last commit that the file knows of.
-fn finished(path: &Path) -> Result<u64, StateFault> {
+/// The last commit that the file in the state directory `path` knows of; 0 without one.
+pub(crate) fn finished(path: &Path) -> Result<u64, StateFault> {
     let file = path.join("commits");
     match File::open(&file).and_then(|file| read(&file)) {
         Ok(finished) => Ok(finished),

@@ -77,8 +77,21 @@ impl Survey {
 
 fn survey(path: &Path, scratch: &Path, cache: u64, to: Option<&Store>) -> Result<Survey, StateFault> {
     let _lock = lock(path)?;
-    let copy = Copy::of(&path.join("sled"), scratch)?;
     let mut surveyor = Surveyor { survey: Survey::default(), path: Arc::from(path), to };
+    let database = path.join("sled");
+    if !database.is_dir() {
+        // A directory in which no run has begun yet has nothing to lose.
+        let written = seal::finished(path)?;
+        surveyor.survey.readable = written == 0;
+        if written > 0 {
+            let name = database.display();
+            surveyor.say(format!(
+                "its database is missing: {name} is no directory, and commit {written} had been written"
+            ));
+        }
+        return Ok(surveyor.survey);
+    }
+    let copy = Copy::of(&database, scratch)?;
     if let Some(db) = surveyor.open(&copy, cache) {
         surveyor.survey.readable = true;
         surveyor.read(&db)?;
@@ -387,4 +400,28 @@ fn behind(path: &Path, tree: &sled::Tree, last: &[u8]) -> Option<Vec<u8>> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn look(path: &Path) -> Survey {
+        Survey::of(path, &path.with_file_name("copy"), 8 << 20).unwrap()
+    }
+
+    #[test]
+    fn a_directory_without_its_database_is_damaged_unless_no_run_has_begun_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        fs::create_dir(&path).unwrap();
+        assert!(look(&path).is_whole());
+        fs::write(path.join("commits"), 109_u64.to_be_bytes()).unwrap();
+        let survey = look(&path);
+        assert!(!survey.readable);
+        let [damage] = &survey.damage[..] else { panic!("{survey:?}") };
+        assert!(damage.contains("its database is missing") && damage.contains("commit 109"), "{damage}");
+    }
 }
