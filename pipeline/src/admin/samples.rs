@@ -85,7 +85,9 @@ fn rates(before: &Sample, now: &Sample, status: &mut Status) {
         // Over less than a second a burst would look like a rate.
         broker.rate_used = (elapsed >= 1.0).then(|| made / elapsed);
         let (taken, failed) = (now.taken - before.taken, now.failed - before.failed);
-        broker.success_ratio = (taken + failed > 0).then(|| taken as f64 / (taken + failed) as f64);
+        let share = |part: u64| (taken + failed > 0).then(|| part as f64 / (taken + failed) as f64);
+        broker.success_ratio = share(taken);
+        broker.refused_ratio = share(now.refused - before.refused);
     }
 }
 

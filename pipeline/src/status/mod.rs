@@ -257,6 +257,8 @@ pub struct BrokerStatus {
     pub rate_used: Option<f64>,
     /// The share of those that ended in these ten seconds that were taken, 0 to 1; none if none ended.
     pub success_ratio: Option<f64>,
+    /// The share of them that it refused, with a 4xx.
+    pub refused_ratio: Option<f64>,
     /// What became of the attempts of the last minutes; only from the admin endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recent: Option<RecentBroker>,
@@ -418,6 +420,7 @@ impl BrokerStatus {
             rate_allowed: quota.rate(),
             rate_used: None,
             success_ratio: None,
+            refused_ratio: None,
             recent: None,
             last_error: health.last_error().map(|error| ErrorStatus {
                 age_seconds: seconds(now.saturating_duration_since(error.at)),

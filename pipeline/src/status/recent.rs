@@ -7,6 +7,8 @@ use super::{BrokerStatus, PartitionStatus, Status, verdict::span};
 
 /// Fewer of them say nothing yet.
 const FEW: u64 = 3;
+/// Fewer attempts a second than this are fewer than [`FEW`] in the ten seconds a rate is measured over.
+const FEW_A_SECOND: f64 = 0.3;
 
 /// What became of a broker's attempts in the last minutes: five, or since the run began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -73,9 +75,12 @@ impl Failing {
                  compare [schema] and [rules] with what their producer sends"
             ));
         } else if rejected > 0 {
-            self.notes.push(format!(
-                "{rejected} of the {read} records of the last {when} are no valid events: dead letters"
-            ));
+            let what = if rejected == 1 {
+                "is no valid event: a dead letter"
+            } else {
+                "are no valid events: dead letters"
+            };
+            self.notes.push(format!("{rejected} of the {read} records of the last {when} {what}"));
         }
         if unrouted >= FEW && unrouted == read {
             self.notes.push(format!("no broker wants any of the {read} events of the last {when}"));
@@ -92,17 +97,21 @@ impl Failing {
         let (ended, letters) = (taken + failed, letters(dead_letters));
         // Whatever was before, it takes what it is sent now.
         let takes = broker.success_ratio.is_some_and(|ratio| ratio >= 0.5);
+        // Whatever it took before, it refuses what it is sent now.
+        let turned = broker.refused_ratio.is_some_and(|ratio| ratio >= 0.5)
+            && broker.rate_used.is_some_and(|rate| rate >= FEW_A_SECOND);
         if takes {
             self.note(broker, recent);
-        } else if refused >= FEW && refused * 2 >= ended {
+        } else if refused >= FEW && (refused * 2 >= ended || turned) {
             let (error, advice) = (error(broker), advice(broker));
-            self.reasons.push(if refused == ended {
-                format!("broker {id} refuses all it is sent: {refused} attempts in {when}{error}{letters}; {advice}")
+            let what = if refused == ended {
+                format!("all it is sent: {refused} attempts")
+            } else if refused * 2 >= ended {
+                format!("{refused} of {ended} attempts")
             } else {
-                format!(
-                    "broker {id} refuses {refused} of {ended} attempts in {when}{error}{letters}; {advice}"
-                )
-            });
+                format!("most of what it is sent now: {refused} of {ended} attempts")
+            };
+            self.reasons.push(format!("broker {id} refuses {what} in {when}{error}{letters}; {advice}"));
         } else if dead_letters >= FEW && dead_letters >= delivered {
             let error = error(broker);
             self.reasons.push(format!(
@@ -115,13 +124,12 @@ impl Failing {
     }
 
     fn note(&mut self, broker: &BrokerStatus, recent: &RecentBroker) {
-        let noun = match recent.dead_letters {
+        let (id, when) = (&broker.id, span(recent.seconds));
+        self.notes.push(match recent.dead_letters {
             0 => return,
-            1 => "delivery",
-            _ => "deliveries",
-        };
-        let (letters, when) = (recent.dead_letters, span(recent.seconds));
-        self.notes.push(format!("{letters} {noun} for broker {} became dead letters in {when}", broker.id));
+            1 => format!("1 delivery for broker {id} became a dead letter in {when}"),
+            letters => format!("{letters} deliveries for broker {id} became dead letters in {when}"),
+        });
     }
 }
 
@@ -221,6 +229,33 @@ mod tests {
     }
 
     #[test]
+    fn a_broker_that_took_everything_and_now_refuses_it_is_named_at_once() {
+        let recent = RecentBroker {
+            taken: 20_000,
+            failed: 40,
+            refused: 40,
+            delivered: 20_000,
+            dead_letters: 40,
+            ..RecentBroker::default()
+        };
+        let now = BrokerStatus {
+            success_ratio: Some(0.1),
+            refused_ratio: Some(0.9),
+            rate_used: Some(4.0),
+            ..broker(422, "422 unprocessable entity", recent)
+        };
+        let told = verdict(now.clone());
+        assert!(
+            told.to_string().starts_with(
+                "failing because broker bolt refuses most of what it is sent now: 40 of 20040 attempts in 5m 0s"
+            ),
+            "{told}"
+        );
+        let one_event = BrokerStatus { rate_used: Some(0.1), ..now };
+        assert_eq!(verdict(one_event).word, Word::Healthy);
+    }
+
+    #[test]
     fn what_was_lost_before_it_was_read_is_told_though_all_is_well_now() {
         let file = FileStatus { losses: 1, lost: vec!["gone".to_owned()], ..FileStatus::default() };
         let partition =
@@ -245,7 +280,7 @@ mod tests {
         );
         assert_eq!(
             told(1, 0),
-            "healthy, but 1 of the 20 records of the last 12s are no valid events: dead letters"
+            "healthy, but 1 of the 20 records of the last 12s is no valid event: a dead letter"
         );
         assert_eq!(told(0, 20), "healthy, but no broker wants any of the 20 events of the last 12s");
         assert_eq!(told(0, 5), "healthy");

@@ -76,7 +76,9 @@ impl Verdict {
             }
             let reason = if running { reason(broker) } else { left_behind(broker) };
             match reason {
-                Some(reason) if ["disabled", "stranded"].contains(&&*broker.state) => notes.push(reason),
+                Some(reason) if ["disabled", "stranded"].contains(&&*broker.state) || is_untried(broker) => {
+                    notes.push(reason);
+                }
                 Some(reason) => because.push(reason),
                 None => {}
             }
@@ -213,6 +215,11 @@ fn at_their_rate(brokers: &[BrokerStatus]) -> Option<String> {
     }
 }
 
+/// Whether a breaker has not closed only because nothing is there to try the broker with.
+fn is_untried(broker: &BrokerStatus) -> bool {
+    ["open", "half-open"].contains(&&*broker.state) && broker.waiting() == 0 && broker.on_wire == 0
+}
+
 fn reason(broker: &BrokerStatus) -> Option<String> {
     let BrokerStatus { id, state, oldest_seconds, last_error, .. } = broker;
     let waiting = broker.waiting();
@@ -240,7 +247,12 @@ fn reason(broker: &BrokerStatus) -> Option<String> {
                 Some(400..=499) => format!("; {}", advice(broker)),
                 _ => String::new(),
             };
-            Some(format!("broker {id} does not take anything ({state}){waits}{error}{advice}"))
+            let what = if is_untried(broker) {
+                "took nothing when it was last tried, and nothing waits for it"
+            } else {
+                "does not take anything"
+            };
+            Some(format!("broker {id} {what} ({state}){waits}{error}{advice}"))
         }
         "disabled" => {
             let why = broker.disabled.as_deref().unwrap_or("no reason given");

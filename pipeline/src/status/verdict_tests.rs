@@ -31,6 +31,17 @@ fn the_worst_broker_is_named_first_with_what_waits_for_it() {
 }
 
 #[test]
+fn a_breaker_that_nothing_is_there_to_close_delays_nothing() {
+    let quiet = broker("quiet", "half-open", 0, None);
+    assert_eq!(
+        verdict(vec![quiet.clone()]),
+        "healthy, but broker quiet took nothing when it was last tried, and nothing waits for it (half-open)"
+    );
+    let tried = verdict(vec![BrokerStatus { on_wire: 1, ..quiet }]);
+    assert!(tried.starts_with("lagging because broker quiet does not take anything (half-open)"), "{tried}");
+}
+
+#[test]
 fn a_full_disk_queue_comes_first_and_one_that_fills_is_told() {
     let full = BrokerStatus {
         spilled_bytes: 1 << 20,
