@@ -35,11 +35,13 @@ pub(super) fn broker(
     // One that was reloaded away may still be served.
     if !listed && runtime()?.block_on(ask(&place.admin, Method::POST, &path)).is_err() {
         let known: Vec<_> = place.brokers.iter().take(20).map(String::as_str).collect();
-        anyhow::bail!(
-            "broker {name} is not in {}; it names {}",
+        writeln!(
+            io::stderr().lock(),
+            "loadline: broker {name} is not in {}; it names {}",
             args.config.file().path().display(),
             known.join(", ")
-        );
+        )?;
+        return Ok(Exit::Usage);
     }
     let by = runtime()?.block_on(async {
         if !listed {

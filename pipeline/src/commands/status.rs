@@ -17,6 +17,7 @@ use super::{
 use crate::{
     admin::client::ask,
     cli::{Exit, StatusArgs},
+    columns::shown_in,
     config::Place,
     status::{Status, Word, directory, write_table},
 };
@@ -93,6 +94,10 @@ fn show(status: &Status, by: &str, answer: Answer, clears: bool) -> anyhow::Resu
             told.extend(status);
         }
         writeln!(out, "{told}")?;
+    } else if answer.quiet {
+        if let Some(verdict) = status.verdict.as_ref().filter(|verdict| verdict.word != Word::Healthy) {
+            writeln!(out, "{}", shown_in(&verdict.to_string(), 1_000))?;
+        }
     } else {
         if clears {
             out.extend_from_slice(CLEAR.as_bytes());

@@ -122,6 +122,8 @@ fn quiet_is_quiet_and_a_run_says_when_it_starts_and_what_it_did() {
     site.write_bytes("not json\n".repeat(500).as_bytes());
     let quiet = site.loadline(&["--quiet", "run"]).expect(0);
     assert_eq!((&*quiet.stdout, &*quiet.stderr), ("", ""));
+    let status = site.loadline(&["--quiet", "status"]).expect(4);
+    assert!(status.stdout.starts_with("no process runs") && status.stdout.lines().count() == 1, "{status:?}");
     site.append_bytes("neither is this\n".repeat(500).as_bytes());
     let told = site.loadline(&["run"]).expect(0);
     for part in ["starts version=", "loadline.toml", "brokers=1", "ended records=500", "letters=499"] {
@@ -152,6 +154,8 @@ fn a_reader_who_has_gone_is_no_failure_and_a_slip_in_a_condition_is_one() {
     let slip = site.loadline_with(&["dead", "list"], &["--cause", "bogus"]).expect(64);
     assert!(slip.stderr.contains("bogus") && slip.stderr.contains("not-json"), "{slip:?}");
     let slip = site.loadline_with(&["dead", "purge"], &["--broker", "broker-9"]).expect(64);
+    assert!(slip.stderr.contains("it names broker-0"), "{slip:?}");
+    let slip = site.shell("loadline broker enable broker-9").expect(64);
     assert!(slip.stderr.contains("it names broker-0"), "{slip:?}");
     let none = site.loadline_with(&["dead", "list"], &["--cause", "refused"]).expect(0);
     assert!(none.stderr.contains("0 dead letters"), "{none:?}");
