@@ -163,11 +163,8 @@ impl Summary {
             writeln!(out, "abandoned     {:>9} on the wire when the run was stopped", self.abandoned)?;
         }
         if self.losses > 0 {
-            writeln!(
-                out,
-                "lost          {:>9} times something of the source, before it was read",
-                self.losses
-            )?;
+            let what = if self.losses == 1 { "piece" } else { "pieces" };
+            writeln!(out, "lost          {:>9} {what} of the source, before it was read", self.losses)?;
             self.lost.iter().try_for_each(|lost| writeln!(out, "  {lost}"))?;
         }
         for broker in self.brokers.iter().filter(|broker| broker.waiting > 0 || broker.disabled.is_some()) {
