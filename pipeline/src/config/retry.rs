@@ -72,7 +72,8 @@ impl RetryConfig {
             attempts_max: self.attempts_max,
             age_max: self.age_max,
             retry_after_max: self.retry_after_max,
-            in_place_max: self.in_place_max,
+            // A pause is waited out in the queue: on the way it would take a place that other loads could be sent from.
+            in_place_max: Duration::ZERO,
         }
     }
 

@@ -61,6 +61,10 @@ pub(super) struct Queue {
     /// Those of the waiting ones that were read by their number.
     by_number: usize,
     running: usize,
+    /// Those of the running ones that had failed before.
+    running_tried: usize,
+    /// Whether the one that was started last had never been tried.
+    last_was_fresh: bool,
 }
 
 impl Queue {
@@ -90,6 +94,8 @@ impl Queue {
             self.waiting -= 1;
             self.by_number -= usize::from(item.by_number);
             self.running += 1;
+            self.last_was_fresh = item.delivery.history.attempts == 0;
+            self.running_tried += usize::from(!self.last_was_fresh);
             // Looked up again because a loop may not give out what it has borrowed.
             let lane = self.lanes.get_mut(&load)?;
             lane.running = lane.waiting.pop_front();
@@ -121,6 +127,18 @@ impl Queue {
         true
     }
 
+    /// Lets the first ready load that has never been tried be the next one, if there is one and the next one would
+    /// otherwise be one more than `most` of those on their way that have failed before. In turns with these if `in_turns`.
+    pub(super) fn prefer_fresh(&mut self, now: Instant, most: usize, in_turns: bool) {
+        if self.running_tried < most || (in_turns && self.last_was_fresh) {
+            return;
+        }
+        let next = self.ready.front().and_then(|load| self.lanes.get(load)?.waiting.front());
+        if next.is_some_and(|item| item.delivery.history.attempts > 0) {
+            self.bring_forward(now, true);
+        }
+    }
+
     /// The running delivery of `load`.
     pub(super) fn running_of(&self, load: &Arc<str>) -> Option<&Delivery> {
         self.lanes.get(load)?.running.as_ref().map(|item| &item.delivery)
@@ -131,6 +149,7 @@ impl Queue {
         let Entry::Occupied(mut lane) = self.lanes.entry(load.clone()) else { return None };
         let item = lane.get_mut().running.take()?;
         self.running -= 1;
+        self.running_tried -= usize::from(item.delivery.history.attempts > 0);
         if lane.get().waiting.is_empty() {
             lane.remove();
             if self.lanes.is_empty() {

@@ -69,13 +69,15 @@ impl Slot {
                 }
             }
             Gate::Open | Gate::Disabled => {
-                let enough = (2 * self.window).max(READ_MIN);
-                // As many loads, or at least as many deliveries: a load that waits for its own must not stand for others.
-                let low = self.queue.ready() * 2 < enough && self.queue.unparked() < 2 * enough;
+                let (enough, by_number) = ((2 * self.window).max(READ_MIN), self.queue.by_number());
+                // As many loads, or at least as many deliveries: those that wait for their own, or have just done so,
+                // must not stand for others.
+                let ready = self.queue.ready().saturating_sub(by_number);
+                let low = ready * 2 < enough && self.queue.unparked() < 2 * enough + by_number;
                 if low && self.can_scan(brokers, &readable) {
                     wanted.scan = enough;
                 }
-                let most = READ_MIN.saturating_sub(self.queue.by_number());
+                let most = READ_MIN.saturating_sub(by_number);
                 wanted.due = self.deferred.due(now, readable.end, most);
             }
         }

@@ -246,11 +246,15 @@ impl Slot {
         Some(delivery.into_spilled(seq))
     }
 
-    /// Starts the next delivery that may be started.
+    /// Starts the next delivery that may be started. While there are others, those that have failed before have half of
+    /// the window, and none of a window of one: after each pause they are the first to be due, and a broker that refuses
+    /// them would get nothing else.
     pub(super) fn start(&mut self, now: Instant) -> Option<Delivery> {
         if self.queue.running() == 0 {
             self.meter.resume(now);
         }
+        // A window that never grows is theirs every other time.
+        self.queue.prefer_fresh(now, self.window / 2, self.broker.concurrency() == 1);
         self.queue.start(now).map(|item| item.delivery.clone())
     }
 

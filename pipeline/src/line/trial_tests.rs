@@ -149,6 +149,48 @@ async fn loads_that_wait_take_no_place_hold_no_other_and_come_back_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn loads_that_failed_leave_half_of_the_window_to_others_and_all_of_a_window_of_one() {
+    let mut bench = Bench::new(1_000);
+    for load in 0..8 {
+        bench.arrive(&format!("bad {load}"));
+    }
+    (0..8).for_each(|_| bench.fail());
+    tokio::time::advance(MINUTE).await;
+    assert_eq!(bench.read(Gate::Open).due.len(), 8);
+    let good: Vec<_> = (0..3).map(|load| bench.arrive(&format!("good {load}"))).collect();
+    let mut start = |window| {
+        bench.slot.window = window;
+        bench.slot.start(Instant::now()).unwrap().seq
+    };
+    assert_eq!(start(1), good[0]);
+    assert_eq!([start(4), start(4)], [0, 1]);
+    assert_eq!([start(4), start(4)], [good[1], good[2]]);
+    assert_eq!(start(4), 2, "there is nothing else");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_come_due_is_no_reason_to_read_nothing_else() {
+    let mut bench = Bench::new(1_000);
+    for load in 0..8 {
+        bench.arrive(&format!("bad {load}"));
+    }
+    (0..8).for_each(|_| bench.fail());
+    bench.slot.held = true;
+    bench.arrive("good");
+    bench.slot.held = false;
+    tokio::time::advance(MINUTE).await;
+    let listed = bench.slot.wanted(Gate::Open, 1, Instant::now());
+    assert_eq!((listed.due.len(), bench.slot.account.unloaded), (8, 1));
+    // The places were enough only for what was due.
+    let unloaded = std::mem::take(&mut bench.slot.account.unloaded);
+    bench.read(Gate::Open);
+    bench.slot.account.unloaded = unloaded;
+    assert_eq!(bench.slot.queue.ready(), 8);
+    bench.slot.window = 1;
+    assert_eq!(bench.slot.wanted(Gate::Open, 1, Instant::now()), Wanted { scan: 8, ..Wanted::default() });
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_finds_no_room_behind_a_load_that_waits_lets_the_others_pass() {
     let mut bench = Bench::new(1);
     bench.arrive("bad");

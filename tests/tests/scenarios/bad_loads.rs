@@ -137,6 +137,41 @@ fn brokers_whose_backlog_on_disk_begins_with_the_loads_they_refuse_get_everythin
 }
 
 #[test]
+fn loads_that_are_told_to_come_back_later_for_ever_are_not_all_that_is_tried_after_each_pause() {
+    let broker =
+        Picky::start(
+            |body| if body.contains("\"BAD-") { Answer::After(429, 1) } else { Answer::Status(200) },
+        );
+    let log: Vec<_> = (0..LOADS).map(|load| event(load, 0, load % 8 == 0)).collect();
+    let mut site = site(std::slice::from_ref(&broker));
+    // Each pause is long enough to send what is in memory to disk.
+    site.set("retry.in_place_max", "100ms");
+    drop(site.loadline(&["broker", "pause", "broker-0", "--config"]).expect(0));
+    site.write(&log);
+    let run = site.run();
+    drop(site.loadline(&["broker", "resume", "broker-0", "--config"]).expect(0));
+    let good = log.iter().filter(|event| event.load_id.starts_with("GOOD")).count();
+    assert!(broker.wait_for(good), "{} of {good} were taken", broker.taken().len());
+    stop(run);
+}
+
+#[test]
+fn a_load_that_pauses_before_its_next_attempt_takes_no_place_that_others_could_be_sent_from() {
+    let broker =
+        Picky::start(|body| if body.contains("\"BAD-") { Answer::Status(500) } else { Answer::Status(200) });
+    let mut site = site(std::slice::from_ref(&broker));
+    site.set("delivery.concurrency", 1);
+    site.set("retry.base", "1m");
+    site.set("retry.in_place_max", "1m");
+    site.write(&[event(0, 0, true), event(1, 0, false)]);
+    let run = site.run();
+    assert!(broker.wait_for(1));
+    let posts = broker.posts();
+    assert!(posts[1].contains("GOOD"), "{posts:?}");
+    stop(run);
+}
+
+#[test]
 fn one_event_that_is_always_refused_is_posted_as_often_as_is_allowed_and_is_a_dead_letter_then() {
     let broker = Picky::start(|_| Answer::Status(500));
     let mut site = site(std::slice::from_ref(&broker));
