@@ -341,12 +341,7 @@ impl Reader {
         let (epoch, next) = match self.successor()? {
             Successor::Unsettled => return Ok(Turn::Again),
             Successor::None if !self.follow => return Ok(Turn::End),
-            Successor::None => {
-                if current.is_none() {
-                    self.say_missing();
-                }
-                return Ok(Turn::Quiet);
-            }
+            Successor::None => return self.without_successor(current.is_some(), now),
             Successor::Next(epoch, next) => (epoch, next),
         };
         // The end was seen before the successor's content was: what a writer appended in between, just before it
@@ -362,6 +357,38 @@ impl Reader {
         }
         self.enter(epoch, next);
         Ok(Turn::NextFile)
+    }
+
+    /// Waits where the file that was read is no more at the path, and no other is either: what `is_there` is its copy, or
+    /// nothing is. A copy that has grown is gone on in, for whoever writes does so too.
+    fn without_successor(&mut self, is_there: bool, now: Instant) -> Result<Turn, SourceFault> {
+        if !is_there {
+            self.say_missing();
+            return Ok(Turn::Quiet);
+        }
+        let (Some(epoch), Some(copy)) = (self.epoch, self.grown_copy()?) else { return Ok(Turn::Quiet) };
+        // As before any file is left, its end is looked at once more.
+        if self.leaving.is_none() {
+            self.leaving = Some(now);
+            return Ok(Turn::Again);
+        }
+        info!(path = %self.path.display(), offset = copy.position, "the log was replaced by its copy: it is read on from there");
+        self.chain.meet(epoch, copy.identity());
+        (self.tail, self.leaving) = (Some(copy), None);
+        // The same bytes at the same offsets: neither the epoch nor a line in progress ends here.
+        Ok(Turn::Again)
+    }
+
+    /// The log at the path, if it is a copy of the file that is read and longer than that was.
+    fn grown_copy(&self) -> Result<Option<Tail>, SourceFault> {
+        let (Some(tail), Some(current)) = (&self.tail, Tail::open(&self.path)?) else { return Ok(None) };
+        let mark = tail.identity();
+        let is_copy = mark.is_full() && current.begins(&mark) && current.inode != tail.inode;
+        if !is_copy || current.metadata()?.len() <= tail.position {
+            return Ok(None);
+        }
+        let (mut current, offset) = (current, tail.position);
+        Ok(current.reach(offset)?.then_some(current))
     }
 
     /// Leaves the file that was read, if there is one, for this one.

@@ -70,6 +70,23 @@ async fn a_renamed_file_is_read_to_its_real_end_before_the_new_one_is_begun() {
 }
 
 #[tokio::test]
+async fn a_log_that_is_replaced_by_its_copy_is_read_on_where_it_was_read_to() {
+    let long = "x".repeat(700);
+    let log = Log::new(&format!("{long}\n{long}\n"));
+    let (mut records, counts) = log.follow(None).await;
+    expect(&mut records, &[(&long, 0, 0), (&long, 0, 701)]).await;
+    fs::copy(log.path(""), log.path(".new")).unwrap();
+    log.rename(".new", "");
+    nothing(&mut records).await;
+    log.append("", "b\n");
+    expect(&mut records, &[("b", 0, 1_402)]).await;
+    log.rename("", ".1");
+    log.append("", "c\n");
+    expect(&mut records, &[("c", 1, 0)]).await;
+    assert_eq!((counts.rotations(), counts.truncations(), counts.losses()), (1, 0, 0));
+}
+
+#[tokio::test]
 async fn a_renamed_file_is_not_left_before_it_was_quiet_for_the_stated_time() {
     let log = Log::new("a\n");
     let options = FileOptions { rotate_wait: Duration::from_secs(3_600), ..OPTIONS };
