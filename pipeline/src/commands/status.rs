@@ -7,7 +7,7 @@ use std::{
 
 use http::Method;
 use serde_json::{Value, json};
-use state::StateFault;
+use state::{Fit, StateFault};
 
 use super::{
     Answer,
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     admin::client::ask,
-    cli::{Exit, StatusArgs},
+    cli::{ConfigFile, Exit, StatusArgs},
     columns::shown_in,
     config::Place,
     status::{Status, Word, directory, write_table},
@@ -33,7 +33,7 @@ pub(super) fn status(place: &Place, args: &StatusArgs, answer: Answer) -> anyhow
     runtime()?.block_on(async {
         let (mut status, mut by) = match look(place).await {
             Ok(seen) => seen,
-            Err(error) => return unseen(error),
+            Err(error) => return unseen(error, &args.config.file()),
         };
         let clears = args.watch && !answer.json && io::stdout().is_terminal();
         loop {
@@ -66,13 +66,13 @@ fn exit(status: &Status) -> Exit {
 
 /// Why there is no status: a state directory that cannot be opened is a fault of its own, and where nothing has ever run
 /// nothing runs.
-fn unseen(error: anyhow::Error) -> anyhow::Result<Exit> {
+fn unseen(error: anyhow::Error, config: &ConfigFile) -> anyhow::Result<Exit> {
     let exit = match (error.downcast_ref(), error.downcast_ref()) {
         (Some(StateFault::Locked { .. }), _) | (None, None) => return Err(error),
         (Some(_), _) => Exit::Faulted,
         (_, Some(NothingYet { .. })) => Exit::NotRunning,
     };
-    writeln!(io::stderr().lock(), "loadline: {error:#}")?;
+    writeln!(io::stderr().lock(), "loadline: {}", Fit(&config.complete(&format!("{error:#}"))))?;
     Ok(exit)
 }
 

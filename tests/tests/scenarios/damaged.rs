@@ -52,6 +52,8 @@ fn a_damaged_directory_delivers_nothing_and_what_is_saved_of_it_is_delivered() {
     fs::write(&commits, (number + 3).to_be_bytes()).unwrap();
     let refused = site.run().wait().expect(1);
     assert!(refused.stderr.contains("state check") && refused.stderr.contains("state repair"), "{refused:?}");
+    let status = site.loadline(&["status"]).expect(3);
+    assert!(status.stderr.contains("`loadline state check --config "), "a hint works as typed: {status:?}");
     assert_eq!(fleet.taken(), 0);
 
     let before = fs::read(site.database()).unwrap();
