@@ -25,13 +25,14 @@ use tokio::sync::watch;
 use crate::{
     dead::{DeadLetter, QUEUE_FULL, StageName},
     dead_order::DeadOrder,
+    envelope,
     fault::StateFault,
     position::Position,
     table::Table,
 };
 
 /// How many bytes of letters are counted in one step: some milliseconds' worth.
-const STEP_BYTES: usize = 1 << 20;
+const STEP_BYTES: u64 = 1 << 20;
 
 /// Stands for a number of bytes that is not known yet.
 const UNKNOWN: u64 = u64::MAX;
@@ -96,7 +97,7 @@ impl DeadLetters {
 
     /// Every letter, ordered by source, epoch, offset and broker; read one at a time.
     pub fn iter(&self) -> impl Iterator<Item = Result<DeadLetter, StateFault>> + '_ {
-        self.table.range(..).map(|item| self.decode_item(item?))
+        self.table.range(..).filter_map(|item| self.decode_item(item).transpose())
     }
 
     /// The letters behind this place in that order, whether or not one stands there; read one at a time.
@@ -106,11 +107,13 @@ impl DeadLetters {
         broker: Option<&str>,
     ) -> impl Iterator<Item = Result<DeadLetter, StateFault>> + use<'_> {
         let behind = (Bound::Excluded(key(position, broker)), Bound::Unbounded);
-        self.table.range(behind).map(|item| self.decode_item(item?))
+        self.table.range(behind).filter_map(|item| self.decode_item(item).transpose())
     }
 
-    fn decode_item(&self, (key, value): (IVec, IVec)) -> Result<DeadLetter, StateFault> {
-        self.table.decode(&key, &value)
+    /// None if it has been removed since it was found.
+    fn decode_item(&self, found: Result<(IVec, IVec), StateFault>) -> Result<Option<DeadLetter>, StateFault> {
+        let (key, value) = found?;
+        self.table.decode_found(&key, &value)
     }
 
     /// The letter of the record at `position`, for `broker` if it was for one.
@@ -194,7 +197,7 @@ impl DeadLetters {
             let letter: DeadLetter = self.table.decode(&key, &value)?;
             tally.add(&letter);
             tally.reached = Some(key.to_vec());
-            (visited, bytes) = (visited + 1, bytes + value.len());
+            (visited, bytes) = (visited + 1, bytes + envelope::size(&value));
             if bytes > STEP_BYTES {
                 ended = false;
                 break;

@@ -3,7 +3,7 @@
 //! sled 0.34 on Linux flushes with `sync_file_range`, which hands the pages to the disk's queue but neither waits for
 //! the disk's own cache nor writes the file's metadata: enough for a killed process, not for a lost power supply.
 //! `Power` therefore follows each flush with `fdatasync` on a handle of its own to the same file. Values too large for
-//! a log segment go to files of their own under `blobs/`, which sled never syncs; when that directory has changed,
+//! a log segment go to files of their own under `blobs/` (bodies no longer do), which sled never syncs; when that directory has changed,
 //! the whole file system is synced instead.
 
 use std::{

@@ -1,16 +1,24 @@
 //! The envelope around every stored value: a checksum over the tree's name, the key and the value, so that a value that
 //! has changed, or stands under another's key or in another's tree, is found when it is read.
 //!
-//! A value that an earlier release wrote has no envelope: it begins with its own version byte, which [`SEALED`] is none
-//! of, and is given back as it is.
+//! A large value stands in parts ([`crate::parts`]); its head has the checksum over the whole.
+//!
+//! A value that an earlier release wrote has no envelope: it begins with its own version byte, which neither [`SEALED`] nor
+//! [`PARTED`] is one of, and is given back as it is.
 
 use crate::fault::StateFault;
 
 /// The first byte of an envelope; four bytes of CRC-32 follow, then the value as [`crate::codec`] encodes it.
 const SEALED: u8 = 0xC5;
 
+/// The first byte of the head of a value in parts; four bytes of CRC-32 and eight of the value's length follow.
+const PARTED: u8 = 0xC6;
+
 /// How many bytes stand before the value.
 const HEAD: usize = 5;
+
+/// How many bytes tell a value in parts from another under the same key: its checksum and its length.
+pub(crate) const NAME: usize = 12;
 
 /// `value` in its envelope.
 pub(crate) fn seal(tree: &str, key: &[u8], value: &[u8]) -> Vec<u8> {
@@ -21,20 +29,64 @@ pub(crate) fn seal(tree: &str, key: &[u8], value: &[u8]) -> Vec<u8> {
     sealed
 }
 
+/// The head of `value`, which stands in parts.
+pub(crate) fn head(tree: &str, key: &[u8], value: &[u8]) -> Vec<u8> {
+    let checksum = checksum(tree, key, value).to_le_bytes();
+    [&[PARTED][..], &checksum, &(value.len() as u64).to_le_bytes()].concat()
+}
+
+/// What tells a value in parts from another under the same key; none if it does not stand in parts.
+pub(crate) fn name(stored: &[u8]) -> Option<&[u8]> {
+    stored.strip_prefix(&[PARTED]).filter(|name| name.len() == NAME)
+}
+
+/// The length of a value in parts; none if it does not stand in parts.
+pub(crate) fn parted_len(stored: &[u8]) -> Option<u64> {
+    let (_, len) = name(stored)?.split_at(NAME - 8);
+    len.try_into().ok().map(u64::from_le_bytes)
+}
+
+/// The bytes that a value takes in its envelope, wherever it stands.
+pub(crate) fn size(stored: &[u8]) -> u64 {
+    parted_len(stored).map_or(stored.len() as u64, |len| (HEAD as u64).saturating_add(len))
+}
+
+/// Compares the value that was put together from its parts with its head.
+///
+/// # Errors
+/// [`StateFault::Undecodable`] if it is not what was stored.
+pub(crate) fn check_whole(
+    tree: &'static str,
+    key: &[u8],
+    head: &[u8],
+    value: &[u8],
+) -> Result<(), StateFault> {
+    let expected = checksum(tree, key, value);
+    match kept_checksum(head) {
+        Some(found) if found == expected && parted_len(head) == Some(value.len() as u64) => Ok(()),
+        found => Err(changed(tree, key, expected, found.unwrap_or_default())),
+    }
+}
+
 /// Where in the stored bytes the value begins.
 ///
 /// # Errors
 /// [`StateFault::Undecodable`] if the checksum says that these bytes were never stored under this key.
 pub(crate) fn open(tree: &'static str, key: &[u8], stored: &[u8]) -> Result<usize, StateFault> {
-    let Some(found) = kept_checksum(stored) else { return Ok(0) };
+    let found = kept_checksum(stored).filter(|_| stored[0] == SEALED);
+    let Some(found) = found else { return Ok(0) };
     let expected = checksum(tree, key, &stored[HEAD..]);
     if found == expected {
         return Ok(HEAD);
     }
+    Err(changed(tree, key, expected, found))
+}
+
+fn changed(tree: &'static str, key: &[u8], expected: u32, found: u32) -> StateFault {
     let key = key.escape_ascii();
     let detail =
         format!("the value under \"{key}\" has checksum {expected:08x}, and {found:08x} was kept of it");
-    Err(StateFault::Undecodable { tree, detail })
+    StateFault::Undecodable { tree, detail }
 }
 
 /// What tells this entry of a tree from every other that may stand in its place: two entries share one by accident with
@@ -46,7 +98,11 @@ pub(crate) fn fingerprint(tree: &str, key: &[u8], stored: &[u8]) -> u64 {
 
 /// The checksum that stands in an envelope; none if there is no envelope.
 fn kept_checksum(stored: &[u8]) -> Option<u32> {
-    let (head, _) = stored.split_at_checked(HEAD).filter(|(head, _)| head[0] == SEALED)?;
+    let (head, _) = stored.split_at_checked(HEAD)?;
+    let has_one = head[0] == SEALED || name(stored).is_some();
+    if !has_one {
+        return None;
+    }
     Some(u32::from_le_bytes([head[1], head[2], head[3], head[4]]))
 }
 

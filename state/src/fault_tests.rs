@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{dead_letters::tests::letter, tests::options, *};
+use crate::{tests::options, *};
 
 /// Far longer than anything here takes, so that only what never ends fails.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -19,11 +19,9 @@ fn open(dir: &Path, limit: Duration) -> (Ledger, LedgerThread) {
     Ledger::start_within(store, commits, limit).unwrap()
 }
 
-/// A record that the database puts into a file of its own.
+/// A record that the database puts into a file of its own: no body, so it does not stand in parts.
 fn large() -> Record {
-    let body = vec![7; 1 << 20];
-    let letter = Box::new(DeadLetter { body_len: body.len() as u64, body, ..letter(9, "not-json") });
-    Record::DeadLettered { letter, key: None, spilled: None }
+    Record::Checkpoint("file:e".into(), Checkpoint { epoch: 0, offset: 1, mark: vec![7; 1 << 20] })
 }
 
 /// Takes away the directory of those files: writing one fails, as without room or without a descriptor.

@@ -25,10 +25,11 @@ use tokio::sync::watch;
 use crate::{
     checkpoint::Checkpoint,
     clock::UnixMillis,
-    codec, envelope,
+    codec,
     fault::StateFault,
     guard::{guarded, guarded_items},
     intake_place::IntakePlace,
+    parts::{self, Parts},
 };
 
 const TREE: &str = "intake";
@@ -81,6 +82,8 @@ struct Segment {
     /// When its first record was accepted; never, if a crash came before it.
     first_at: UnixMillis,
     tree: sled::Tree,
+    /// Where its large records stand.
+    parts: Parts,
 }
 
 /// The places that move: behind the last record promised a place, and behind the last settled one.
@@ -122,22 +125,25 @@ impl IntakeLog {
         kept_end: u64,
     ) -> Result<Self, StateFault> {
         let settled = settled.map(IntakePlace::try_from).transpose()?;
+        drop_left_parts(db, path)?;
         let mut trees = Vec::new();
         for name in db.tree_names() {
             if let Some(start) = segment_start(&name) {
-                trees.push((start, guarded(path, || db.open_tree(&name))?));
+                let tree = guarded(path, || db.open_tree(&name))?;
+                trees.push((start, Parts::open(db, &tree, TREE, path)?, tree));
             }
         }
-        trees.sort_by_key(|(start, _)| *start);
+        trees.sort_by_key(|(start, ..)| *start);
         let mut next = settled.unwrap_or_default();
         let mut segments: Vec<Segment> = Vec::with_capacity(trees.len());
-        for (offset, tree) in trees {
-            cut_incomplete(&tree, path)?;
-            let (first, last) = (end(guarded(path, || tree.first())?)?, end(guarded(path, || tree.last())?)?);
+        for (offset, parts, tree) in trees {
+            cut_incomplete(&tree, &parts, path)?;
+            let first = end(&parts, guarded(path, || tree.first())?)?;
+            let last = end(&parts, guarded(path, || tree.last())?)?;
             let start =
                 IntakePlace { offset, bytes: first.as_ref().map_or(next.bytes, |first| first.begin()) };
             next = last.as_ref().map_or(next, |last| last.next).max(next).max(start);
-            segments.push(Segment { start, first_at: first.map_or(u64::MAX, |first| first.at), tree });
+            segments.push(Segment { start, first_at: first.map_or(u64::MAX, |first| first.at), tree, parts });
         }
         if next.offset < kept_end {
             let detail = format!("the intake log ends at {}, and {kept_end} had been accepted", next.offset);
@@ -173,6 +179,11 @@ impl IntakeLog {
         Ok(())
     }
 
+    /// Removes what a crash has left of large records that were being written.
+    pub(crate) fn sweep(&self) -> Result<(), StateFault> {
+        self.segments.read().iter().try_for_each(|segment| segment.parts.sweep())
+    }
+
     /// The end, if it has moved since it was last taken.
     pub(crate) fn take_changed(&self) -> Option<u64> {
         let end = self.written.load(Relaxed);
@@ -186,14 +197,14 @@ impl IntakeLog {
 
     /// Writes a post; the ledger thread's alone.
     pub(crate) fn write(&self, db: &sled::Db, post: &IntakePost) -> Result<(), StateFault> {
-        let tree = self.segment_for(db, post)?;
+        let (tree, parts) = self.segment_for(db, post)?;
         let mut place = post.first;
         let mut left = u32::try_from(post.records.len()).unwrap_or(u32::MAX);
         for body in &post.records {
             left = left.saturating_sub(1);
             let stored = Stored { at: post.at, left, begin: place.bytes, body: &body[..] };
             let key = place.offset.to_be_bytes();
-            let value = envelope::seal(TREE, &key, &codec::encode(TREE, &stored)?);
+            let value = parts.seal(&key, &codec::encode(TREE, &stored)?)?;
             guarded(&self.path, || tree.insert(key, value))?;
             place = place.after(body.len());
         }
@@ -202,7 +213,7 @@ impl IntakeLog {
     }
 
     /// The newest segment, or a new one if that is full. A post never spans two.
-    fn segment_for(&self, db: &sled::Db, post: &IntakePost) -> Result<sled::Tree, StateFault> {
+    fn segment_for(&self, db: &sled::Db, post: &IntakePost) -> Result<(sled::Tree, Parts), StateFault> {
         let segments = self.segments.read().clone();
         let has_room = |newest: &&Segment| {
             newest.start.offset == post.first.offset
@@ -210,13 +221,15 @@ impl IntakeLog {
                     && post.at.saturating_sub(newest.first_at) < SEGMENT_MILLIS)
         };
         if let Some(newest) = segments.last().filter(has_room) {
-            return Ok(newest.tree.clone());
+            return Ok((newest.tree.clone(), newest.parts.clone()));
         }
         let name = format!("{PREFIX}{:020}", post.first.offset);
         let tree = guarded(&self.path, || db.open_tree(name))?;
-        let segment = Segment { start: post.first, first_at: post.at, tree: tree.clone() };
+        let parts = Parts::open(db, &tree, TREE, &self.path)?;
+        let segment =
+            Segment { start: post.first, first_at: post.at, tree: tree.clone(), parts: parts.clone() };
         *self.segments.write() = segments.iter().cloned().chain([segment]).collect();
-        Ok(tree)
+        Ok((tree, parts))
     }
 
     /// Lets readers see what has been flushed; the ledger thread's alone.
@@ -250,6 +263,7 @@ impl IntakeLog {
         *self.segments.write() = segments[done..].into();
         for segment in &segments[..done] {
             guarded(&self.path, || db.drop_tree(segment.tree.name()))?;
+            guarded(&self.path, || db.drop_tree(segment.parts.tree_name()))?;
             tracing::debug!(from = segment.start.offset, "dropped a settled part of the intake log");
         }
         Ok(())
@@ -267,7 +281,7 @@ impl IntakeLog {
             }
             let range = segment.tree.range(next.to_be_bytes()..end.to_be_bytes());
             for item in guarded_items(&self.path, range) {
-                let record = decode(item?)?;
+                let record = decode(&segment.parts, item?)?;
                 if record.offset != next {
                     return Err(self.missing(next));
                 }
@@ -294,13 +308,14 @@ impl IntakeLog {
 }
 
 /// sled recovers a beginning of what was written, so only the last post can be cut, and only at its end.
-fn cut_incomplete(tree: &sled::Tree, path: &Path) -> Result<(), StateFault> {
+fn cut_incomplete(tree: &sled::Tree, parts: &Parts, path: &Path) -> Result<(), StateFault> {
     let mut cut = 0;
     while let Some((key, value)) = guarded(path, || tree.last())? {
-        if stored(&key, &value)?.left == 0 {
+        if codec::decode::<Stored<Vec<u8>>>(TREE, &parts.whole(&key, &value)?)?.left == 0 {
             break;
         }
-        guarded(path, || tree.remove(key))?;
+        guarded(path, || tree.remove(&key))?;
+        parts.remove(&key, &value)?;
         cut += 1;
     }
     if cut > 0 {
@@ -312,12 +327,22 @@ fn cut_incomplete(tree: &sled::Tree, path: &Path) -> Result<(), StateFault> {
     Ok(())
 }
 
-fn end(item: Option<(sled::IVec, sled::IVec)>) -> Result<Option<IntakeRecord>, StateFault> {
-    item.map(decode).transpose()
+/// Drops the parts of segments that are dropped already: a crash can come in between.
+fn drop_left_parts(db: &sled::Db, path: &Path) -> Result<(), StateFault> {
+    let names = db.tree_names();
+    let left = names.iter().filter(|name| {
+        let of = name.strip_suffix(parts::SUFFIX.as_bytes());
+        of.is_some_and(|of| segment_start(of).is_some() && !names.iter().any(|name| name == of))
+    });
+    left.into_iter().try_for_each(|name| guarded(path, || db.drop_tree(name)).map(drop))
 }
 
-fn decode((key, value): (sled::IVec, sled::IVec)) -> Result<IntakeRecord, StateFault> {
-    decode_bare(&key, &value[envelope::open(TREE, &key, &value)?..])
+fn end(parts: &Parts, item: Option<(sled::IVec, sled::IVec)>) -> Result<Option<IntakeRecord>, StateFault> {
+    item.map(|item| decode(parts, item)).transpose()
+}
+
+fn decode(parts: &Parts, (key, value): (sled::IVec, sled::IVec)) -> Result<IntakeRecord, StateFault> {
+    decode_bare(&key, &parts.whole(&key, &value)?)
 }
 
 /// The offset at which the segment of this tree begins; none if it is no segment.
@@ -332,10 +357,6 @@ pub(crate) fn decode_bare(key: &[u8], value: &[u8]) -> Result<IntakeRecord, Stat
     let stored: Stored<Vec<u8>> = codec::decode(TREE, value)?;
     let next = IntakePlace { offset, bytes: stored.begin }.after(stored.body.len());
     Ok(IntakeRecord { offset, next, at: stored.at, body: Bytes::from(stored.body) })
-}
-
-fn stored(key: &[u8], value: &[u8]) -> Result<Stored<Vec<u8>>, StateFault> {
-    codec::decode(TREE, &value[envelope::open(TREE, key, value)?..])
 }
 
 impl IntakeRecord {

@@ -41,6 +41,9 @@ mod learn;
 mod ledger;
 mod lived;
 mod outcome;
+mod parts;
+#[cfg(test)]
+mod parts_tests;
 mod position;
 mod pulse;
 mod reading;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::{
     attempt::History,
     clock::UnixMillis,
-    codec,
+    codec, envelope,
     event::{BodyDigest, Event},
     fault::StateFault,
     position::Position,
@@ -81,21 +81,25 @@ impl Spill {
     ) -> Result<Vec<SpilledDelivery>, StateFault> {
         let found = self.0.range(key(broker, range.start)..key(broker, range.end));
         found
+            .filter_map(|item| {
+                item.and_then(|(key, value)| self.decode_item(broker, &key, &value)).transpose()
+            })
             .take(max)
-            .map(|item| item.and_then(|(key, value)| self.decode_item(broker, &key, &value)))
             .collect()
     }
 
     /// Every delivery, by broker and in its order, read one at a time.
     pub(crate) fn all(&self) -> impl Iterator<Item = Result<SpilledDelivery, StateFault>> + use<'_> {
         let mut last: Arc<str> = Arc::from("");
-        self.0.range(..).map(move |item| {
-            let (key, value) = item?;
-            let (broker, _) = split_key(&key)?;
-            if *broker != *last {
-                last = Arc::from(broker);
-            }
-            self.decode_item(&last, &key, &value)
+        self.0.range(..).filter_map(move |item| {
+            let decoded = item.and_then(|(key, value)| {
+                let (broker, _) = split_key(&key)?;
+                if *broker != *last {
+                    last = Arc::from(broker);
+                }
+                self.decode_item(&last, &key, &value)
+            });
+            decoded.transpose()
         })
     }
 
@@ -106,7 +110,9 @@ impl Spill {
         range: Range<SpillSeq>,
     ) -> impl Iterator<Item = Result<SpilledDelivery, StateFault>> + use<'_> {
         let found = self.0.range(key(&broker, range.start)..key(&broker, range.end));
-        found.map(move |item| item.and_then(|(key, value)| self.decode_item(&broker, &key, &value)))
+        found.filter_map(move |item| {
+            item.and_then(|(key, value)| self.decode_item(&broker, &key, &value)).transpose()
+        })
     }
 
     /// What waits, per broker; visits every delivery, so it is for the start and for tools.
@@ -123,7 +129,7 @@ impl Spill {
             }
             if let Some(of) = usage.get_mut(broker) {
                 of.deliveries += 1;
-                of.bytes += value.len() as u64;
+                of.bytes += envelope::size(&value);
                 of.next_seq = seq + 1;
             }
         }
@@ -140,7 +146,7 @@ impl Spill {
             let (key, value) = item?;
             let (_, seq) = split_key(&key)?;
             usage.deliveries += 1;
-            usage.bytes += value.len() as u64;
+            usage.bytes += envelope::size(&value);
             usage.next_seq = seq + 1;
         }
         Ok(usage)
@@ -194,14 +200,16 @@ impl Spill {
         self.0.remove(&key(broker, seq))
     }
 
+    /// The delivery of which `value` was found under `key`; none if it has been removed since.
     fn decode_item(
         &self,
         broker: &Arc<str>,
         key: &[u8],
         value: &[u8],
-    ) -> Result<SpilledDelivery, StateFault> {
+    ) -> Result<Option<SpilledDelivery>, StateFault> {
         let (_, seq) = split_key(key)?;
-        self.decode(broker, seq, self.0.bare(key, value)?)
+        let bare = self.0.bare(key, value)?;
+        bare.map(|bare| self.decode(broker, seq, &bare)).transpose()
     }
 
     /// The delivery under `key`, from its value without its envelope.

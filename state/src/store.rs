@@ -44,7 +44,8 @@ use crate::{
 /// no broker was paused and no delivery on disk had a place in a trace; a directory of it is taken over as it is. Before
 /// format 3 nobody knew in which order dead letters were recorded; they are put in one when the directory is opened. With
 /// the first source that was given away it became 4, for a version that knows no fences would read that source. Since
-/// format 5 values stand in envelopes; those from before are read as they are, and get one when they are next written.
+/// format 5 values stand in envelopes; those from before are read as they are, and get one when they are next written. In it
+/// large bodies stand in parts.
 pub(crate) const FORMAT: u32 = 5;
 
 /// Where in `meta` is kept how much time was lived; nothing stands there in a directory of an older version.
@@ -155,6 +156,9 @@ impl Store {
             _lock: Arc::new(lock),
         };
         store.verify(format, &meta)?;
+        // Not before: what is damaged is left as it is.
+        store.accounted().into_iter().try_for_each(Table::sweep)?;
+        store.intake.sweep()?;
         hand_over::recover(&store)?;
         doubt::take_over(&store)?;
         Ok(store)

@@ -3,7 +3,7 @@
 //! It works on a copy of the database, for sled changes a damaged one when it opens it. Nothing it meets ends it early:
 //! what cannot be read is named, and the rest is read.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, path::Path, sync::Arc};
 
 use rustc_hash::FxHashSet;
 use sled::IVec;
@@ -20,6 +20,7 @@ use crate::{
     guard::{guarded, guarded_items},
     intake_log,
     outcome::{LedgerEntry, LedgerKey, Outcome},
+    parts::Parts,
     salvage::Salvage,
     seal::{self, AllKept, Begun, kept},
     sources::Sources,
@@ -234,7 +235,7 @@ impl Surveyor<'_> {
         for start in &starts {
             let tree = guarded(&self.path, || db.open_tree(format!("ledger-{start}"))).map(Some);
             let Some(tree) = self.noted(tree) else { continue };
-            let faults = each(&self.path, &tree, "ledger", |key, bare| {
+            let faults = each(&self.path, &tree, ("ledger", None), |key, bare| {
                 let entry = LedgerEntry::from_bytes(bare)?;
                 *found.entry(*start).or_default() += 1;
                 let key = LedgerKey::from_bytes(key);
@@ -318,9 +319,10 @@ impl Surveyor<'_> {
         let mut posted = 0;
         let mut damage = Vec::new();
         for (_, name) in &starts {
-            let tree = guarded(&self.path, || db.open_tree(name)).map(Some);
-            let Some(tree) = self.noted(tree) else { continue };
-            let faults = each(&self.path, &tree, "intake", |key, bare| {
+            let tree = guarded(&self.path, || db.open_tree(name));
+            let both = tree.and_then(|tree| Ok((Parts::open(db, &tree, "intake", &self.path)?, tree)));
+            let Some((parts, tree)) = self.noted(both.map(Some)) else { continue };
+            let faults = each(&self.path, &tree, ("intake", Some(&parts)), |key, bare| {
                 let record = intake_log::decode_bare(key, bare)?;
                 if record.offset < settled {
                     return Ok(());
@@ -352,12 +354,12 @@ fn ledger_start(name: &[u8]) -> Option<u64> {
     std::str::from_utf8(name).ok()?.strip_prefix("ledger-")?.parse().ok()
 }
 
-/// Gives every entry of `tree` that can be read to `on`, without its envelope; gives what could not be read, or `on` could
+/// Gives every entry of `tree` that can be read to `on`, without its envelope and whole if it stands in parts; gives what could not be read, or `on` could
 /// not use. Where a page cannot be read, it goes on behind it.
 pub(crate) fn each(
     path: &Path,
     tree: &sled::Tree,
-    name: &'static str,
+    (name, parts): (&'static str, Option<&Parts>),
     mut on: impl FnMut(&[u8], &[u8]) -> Result<(), StateFault>,
 ) -> Vec<StateFault> {
     let (mut faults, mut from, mut last) = (Vec::new(), Some(Vec::new()), Vec::new());
@@ -365,8 +367,13 @@ pub(crate) fn each(
         for item in guarded_items(path, tree.range(start..)) {
             match item {
                 Ok((key, stored)) => {
-                    let bare = envelope::open(name, &key, &stored).map(|begin| &stored[begin..]);
-                    faults.extend(bare.and_then(|bare| on(&key, bare)).err());
+                    let bare = match parts {
+                        Some(parts) => parts.whole(&key, &stored),
+                        None => {
+                            envelope::open(name, &key, &stored).map(|begin| Cow::Borrowed(&stored[begin..]))
+                        }
+                    };
+                    faults.extend(bare.and_then(|bare| on(&key, &bare)).err());
                     last = key.to_vec();
                 }
                 Err(fault) => {

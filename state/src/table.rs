@@ -1,8 +1,8 @@
 //! A sled tree that knows its name and its directory: every value stands in its [`envelope`], every error and every panic
-//! leaves as a [`StateFault`], what is written is accounted for in its [`Tallies`] if it has some, and nothing prints the
+//! leaves as a [`StateFault`], large bodies stand in [`Parts`], what is written is accounted for in its [`Tallies`] if it has some, and nothing prints the
 //! tree's contents.
 
-use std::{fmt, ops::RangeBounds, path::Path, sync::Arc};
+use std::{borrow::Cow, fmt, ops::RangeBounds, path::Path, sync::Arc};
 
 use bincode::{Decode, Encode};
 use sled::IVec;
@@ -11,6 +11,7 @@ use crate::{
     codec, envelope,
     fault::StateFault,
     guard::{guarded, guarded_items},
+    parts::Parts,
     survey::each,
     tally::{Groups, Tallies},
 };
@@ -18,10 +19,15 @@ use crate::{
 /// A key, and the value that is to stand there in its envelope; none if nothing is to.
 pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
 
+/// The trees whose values hold bodies.
+const BODIES: [&str; 2] = ["spill", "dead"];
+
 /// One named tree of the store.
 #[derive(Clone)]
 pub(crate) struct Table {
     tree: sled::Tree,
+    /// Where its large values stand; none if it has none.
+    parts: Option<Parts>,
     name: &'static str,
     path: Arc<Path>,
     tallies: Option<Arc<Tallies>>,
@@ -31,7 +37,8 @@ impl Table {
     /// Opens the tree `name`, creating it if need be; `path` is the state directory, for errors.
     pub(crate) fn open(db: &sled::Db, name: &'static str, path: &Arc<Path>) -> Result<Self, StateFault> {
         let tree = guarded(path, || db.open_tree(name))?;
-        Ok(Self { tree, name, path: path.clone(), tallies: None })
+        let parts = BODIES.contains(&name).then(|| Parts::open(db, &tree, name, path)).transpose()?;
+        Ok(Self { tree, parts, name, path: path.clone(), tallies: None })
     }
 
     /// The same, with every entry accounted for, by the group that `group` finds in its key.
@@ -43,6 +50,11 @@ impl Table {
         self.name
     }
 
+    #[cfg(test)]
+    pub(crate) fn parts(&self) -> &Parts {
+        self.parts.as_ref().unwrap()
+    }
+
     /// What has been written since it was opened, if that is accounted for.
     pub(crate) fn tallies(&self) -> Option<&Tallies> {
         self.tallies.as_deref()
@@ -50,7 +62,7 @@ impl Table {
 
     pub(crate) fn get<T: Decode<()>>(&self, key: &[u8]) -> Result<Option<T>, StateFault> {
         let value = guarded(&self.path, || self.tree.get(key))?;
-        value.map(|value| self.decode(key, &value)).transpose()
+        value.map_or(Ok(None), |value| self.decode_found(key, &value))
     }
 
     /// What tells the entry under `key` from others; none if there is none.
@@ -65,18 +77,37 @@ impl Table {
 
     /// Puts a value that is encoded already under `key`.
     pub(crate) fn put_encoded(&self, key: &[u8], value: &[u8]) -> Result<(), StateFault> {
-        self.insert(key, envelope::seal(self.name, key, value)).map(drop)
+        let (old, new) = self.swap(key, value)?;
+        self.discard(key, old.as_deref(), Some(&new))
     }
 
     /// Puts a value without an envelope, for what releases from before there were envelopes have to read.
     pub(crate) fn put_bare<T: Encode>(&self, key: &[u8], value: &T) -> Result<(), StateFault> {
-        self.insert(key, codec::encode(self.name, value)?).map(drop)
+        self.insert(key, &codec::encode(self.name, value)?.into()).map(drop)
     }
 
-    fn insert(&self, key: &[u8], stored: Vec<u8>) -> Result<Option<IVec>, StateFault> {
+    /// Puts a value that is encoded already; gives what is stored under `key` no longer, whose parts are still there, and
+    /// what is stored now.
+    fn swap(&self, key: &[u8], value: &[u8]) -> Result<(Option<IVec>, IVec), StateFault> {
+        let stored = match &self.parts {
+            Some(parts) => parts.seal(key, value)?,
+            None => envelope::seal(self.name, key, value),
+        };
         let stored = IVec::from(stored);
+        Ok((self.insert(key, &stored)?, stored))
+    }
+
+    /// Removes the parts of what stood under `key` until `new` took its place.
+    fn discard(&self, key: &[u8], old: Option<&[u8]>, new: Option<&[u8]>) -> Result<(), StateFault> {
+        match (&self.parts, old) {
+            (Some(parts), Some(old)) if Some(old) != new => parts.remove(key, old),
+            _ => Ok(()),
+        }
+    }
+
+    fn insert(&self, key: &[u8], stored: &IVec) -> Result<Option<IVec>, StateFault> {
         let old = guarded(&self.path, || self.tree.insert(key, stored.clone()))?;
-        self.note(key, old.as_deref(), Some(&stored));
+        self.note(key, old.as_deref(), Some(stored));
         Ok(old)
     }
 
@@ -86,7 +117,8 @@ impl Table {
         }
     }
 
-    /// Puts or removes what stands under several keys, in one: after a crash all of them are changed, or none.
+    /// Puts or removes what stands under several keys, in one: after a crash all of them are changed, or none. Only for
+    /// trees without bodies.
     pub(crate) fn apply(&self, changes: &[Change]) -> Result<(), StateFault> {
         let mut batch = sled::Batch::default();
         let mut before = Vec::with_capacity(changes.len());
@@ -115,17 +147,25 @@ impl Table {
         key: &[u8],
         value: &T,
     ) -> Result<Option<T>, StateFault> {
-        let old = self.insert(key, self.encode(key, value)?)?;
-        Ok(old.and_then(|old| self.decode(key, &old).ok()))
+        let (old, new) = self.swap(key, &codec::encode(self.name, value)?)?;
+        let before = old.as_ref().and_then(|old| self.decode(key, old).ok());
+        self.discard(key, old.as_deref(), Some(&new))?;
+        Ok(before)
     }
 
     pub(crate) fn remove(&self, key: &[u8]) -> Result<(), StateFault> {
         let old = guarded(&self.path, || self.tree.remove(key))?;
         self.note(key, old.as_deref(), None);
-        Ok(())
+        self.discard(key, old.as_deref(), None)
     }
 
-    /// Keys and values in key order, read one at a time.
+    /// Removes what a crash has left of values that were being written.
+    pub(crate) fn sweep(&self) -> Result<(), StateFault> {
+        self.parts.as_ref().map_or(Ok(()), Parts::sweep)
+    }
+
+    /// Keys and what is stored under them, in key order, read one at a time; for [`decode`](Self::decode),
+    /// [`bare`](Self::bare) and [`envelope::size`].
     pub(crate) fn range<R: RangeBounds<Vec<u8>>>(
         &self,
         keys: R,
@@ -133,14 +173,35 @@ impl Table {
         guarded_items(&self.path, self.tree.range(keys))
     }
 
-    /// The value that these bytes under `key` hold.
+    /// The value of which `stored` stands under `key`; for trees without bodies, or while nothing is removed.
     pub(crate) fn decode<T: Decode<()>>(&self, key: &[u8], stored: &[u8]) -> Result<T, StateFault> {
-        codec::decode(self.name, self.bare(key, stored)?)
+        codec::decode(self.name, &self.whole(key, stored)?)
+    }
+
+    /// The value of which `stored` was found under `key`; none if it stands in parts and has been removed since.
+    pub(crate) fn decode_found<T: Decode<()>>(
+        &self,
+        key: &[u8],
+        stored: &[u8],
+    ) -> Result<Option<T>, StateFault> {
+        let bare = self.bare(key, stored)?;
+        bare.map(|bare| codec::decode(self.name, &bare)).transpose()
     }
 
     /// The same without its envelope, as [`codec`] has encoded it.
-    pub(crate) fn bare<'s>(&self, key: &[u8], stored: &'s [u8]) -> Result<&'s [u8], StateFault> {
-        Ok(&stored[envelope::open(self.name, key, stored)?..])
+    pub(crate) fn bare<'s>(&self, key: &[u8], stored: &'s [u8]) -> Result<Option<Cow<'s, [u8]>>, StateFault> {
+        match &self.parts {
+            Some(parts) => parts.open_value(key, stored),
+            None => self.whole(key, stored).map(Some),
+        }
+    }
+
+    /// The same while nothing is removed.
+    fn whole<'s>(&self, key: &[u8], stored: &'s [u8]) -> Result<Cow<'s, [u8]>, StateFault> {
+        match &self.parts {
+            Some(parts) => parts.whole(key, stored),
+            None => Ok(Cow::Borrowed(&stored[envelope::open(self.name, key, stored)?..])),
+        }
     }
 
     /// How many entries there are; visits every one.
@@ -150,7 +211,7 @@ impl Table {
 
     /// Gives every entry that can be read to `on`, without its envelope; gives what could not be read, or used.
     pub(crate) fn each(&self, on: impl FnMut(&[u8], &[u8]) -> Result<(), StateFault>) -> Vec<StateFault> {
-        each(&self.path, &self.tree, self.name, on)
+        each(&self.path, &self.tree, (self.name, self.parts.as_ref()), on)
     }
 
     /// What is there, by group; reads every value and checks it against its checksum. Without groups, all is one.

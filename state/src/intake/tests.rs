@@ -163,7 +163,18 @@ async fn settled_records_are_dropped_before_their_time_when_they_are_too_many() 
     let segments = open.0.ledger.store().intake.segments();
     assert!(segments[0] >= 40 && segments.len() > 1, "at most 40 MiB, in segments of 16: {segments:?}");
     assert_eq!(open.0.read(segments[0], u64::MAX).unwrap().last().unwrap().next, place);
+    let parts = |open: &(EmbeddedLog, LedgerThread)| {
+        let names = open.0.ledger.store().db.tree_names();
+        names.into_iter().filter(|name| name.ends_with(b"-parts") && name.starts_with(b"intake-")).count()
+    };
+    assert_eq!(parts(&open), segments.len());
+    // A crash came before the parts of a segment that was dropped.
+    open.0.ledger.store().db.open_tree(format!("intake-{:020}-parts", 0)).unwrap();
+    assert_eq!(parts(&open), segments.len() + 1);
     close(open);
+    let again = self::open(dir.path(), HOUR, BOUNDS);
+    assert_eq!(parts(&again), segments.len());
+    close(again);
 }
 
 #[tokio::test]
@@ -192,7 +203,7 @@ proptest! {
         let _context = runtime.enter();
         let dir = tempfile::tempdir().unwrap();
         let (last, total) = (posts[posts.len() - 1], posts.iter().sum::<usize>());
-        let post = |count| vec![Bytes::from_static(b"r"); count];
+        let post = |count| vec![Bytes::from(vec![b'r'; 5_000]); count];
         let before = open(dir.path(), HOUR, BOUNDS);
         for count in &posts[..posts.len() - 1] {
             runtime.block_on(before.0.accept(post(*count)).unwrap()).unwrap();
@@ -203,7 +214,8 @@ proptest! {
         let store = Store::open(dir.path(), options(Durability::Process)).unwrap();
         store.seal().begin(crate::seal::Touched::Nothing).unwrap();
         store.intake.write(&store.db, &IntakePost { first, at: HOUR, records: post(last) }).unwrap();
-        let segment = store.db.tree_names().into_iter().find(|name| name.starts_with(b"intake-")).unwrap();
+        let is_segment = |name: &sled::IVec| crate::intake_log::segment_start(name).is_some();
+        let segment = store.db.tree_names().into_iter().find(is_segment).unwrap();
         let tree = store.db.open_tree(segment).unwrap();
         for offset in total - lost..total {
             tree.remove((offset as u64).to_be_bytes()).unwrap();
@@ -212,6 +224,9 @@ proptest! {
         drop((tree, store));
         let after = open(dir.path(), HOUR, BOUNDS);
         let whole = (total - last) as u64;
+        let parts = after.0.ledger.store().db.open_tree(format!("intake-{:020}-parts", 0)).unwrap();
+        prop_assert_eq!(parts.len() as u64, 2 * whole, "5,000 bytes are two parts");
+        drop(parts);
         prop_assert_eq!(*after.0.durable().borrow(), whole);
         prop_assert_eq!(runtime.block_on(accept(&after.0, &["n"])), whole..whole + 1);
         prop_assert_eq!(texts(&after.0, 0).len() as u64, whole + 1);

@@ -6,7 +6,7 @@ use std::{fs, net::TcpStream, path::Path, process::Command, time::Duration};
 use serde_json::json;
 use tests::{Events, Fleet, Oracle, Producer, Site, Wants, pause, skipped, until};
 
-/// Larger than the store's segments: such a value gets a file of its own.
+/// Larger than a segment of the store's log.
 const LARGE: usize = 700_000;
 
 /// An event of `size` bytes that does not compress.
@@ -92,16 +92,18 @@ fn a_large_record_that_cannot_be_written_ends_the_run_with_its_cause_and_no_seco
     let producer = Producer::new(run.listening());
     assert_eq!(producer.post(large_event(0, LARGE)).status, 202);
     fleet.tms(0).wait_for(1);
-    // Where the store puts large values: without it a write fails as on a full disk, or without a descriptor.
-    let (there, away) = (site.path("state/sled/blobs"), site.path("state/sled/away"));
-    fs::rename(&there, &away).unwrap();
+    run.terminate();
+    let _summary = run.wait().summary();
+    // No file may grow by as much as the record has, in blocks of 512 bytes.
+    let blocks = fs::metadata(site.database()).unwrap().len() / 512 + 256;
+    let mut run = site.run_after(&format!("trap '' XFSZ; ulimit -f {blocks}"));
+    let producer = Producer::new(run.listening());
     if let Some(told) = producer.post_or_not(large_event(1, LARGE)) {
         assert_eq!(told.status, 503, "{told:?}");
     }
     let ended = run.wait().expect(1);
     assert!(ended.stderr.contains(&site.path("state").display().to_string()), "{ended:?}");
 
-    fs::rename(&away, &there).unwrap();
     let mut run = site.run();
     let producer = Producer::new(run.listening());
     assert_eq!(producer.post(large_event(1, LARGE)).status, 202);
@@ -175,7 +177,6 @@ fn a_low_limit_on_open_files_leaves_the_store_its_own_however_many_strangers_con
     let strangers: Vec<_> = (0..100).filter_map(|_| TcpStream::connect(addr).ok()).collect();
     assert!(strangers.len() > 64, "more than there are descriptors");
     pause(Duration::from_millis(500));
-    // It gets a file of its own in the store.
     assert_eq!(producer.post(large_event(1, LARGE)).status, 202);
     fleet.tms(0).wait_for(2);
     run.terminate();

@@ -22,6 +22,7 @@ mod http_intake;
 mod in_between;
 mod isolation;
 mod killed;
+mod memory;
 mod moves;
 mod posters;
 mod quota;
