@@ -50,8 +50,8 @@ fn another_boot(dir: &Path) {
     let path = dir.join("attempts");
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[20] ^= 1;
-    let sum = crc32fast::hash(&[&u32::MAX.to_be_bytes()[..], &bytes[..34]].concat());
-    bytes[34..38].copy_from_slice(&sum.to_be_bytes());
+    let sum = crc32fast::hash(&[&u32::MAX.to_be_bytes()[..], &bytes[..38]].concat());
+    bytes[38..42].copy_from_slice(&sum.to_be_bytes());
     std::fs::write(path, bytes).unwrap();
 }
 

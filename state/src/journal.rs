@@ -18,6 +18,10 @@ use crate::{
     store::io_fault,
 };
 
+/// So many slots are added when none is free, each of them written empty first: what stands between two that are in use
+/// is never a slot that was not written.
+const ADDED: u32 = 64;
+
 /// The journal of a running process.
 #[derive(Debug)]
 pub(crate) struct Journal {
@@ -60,19 +64,24 @@ impl Journal {
             if slots.closed {
                 return Err(StateFault::Closed);
             }
-            match slots.free.pop() {
-                Some(slot) => slot,
-                None if slots.count == self.max => {
-                    return Err(StateFault::Overrun { bound: self.max as usize });
-                }
-                None => {
-                    slots.count += 1;
-                    slots.count - 1
-                }
+            if slots.free.is_empty() {
+                self.add(&mut slots)?;
             }
+            slots.free.pop().ok_or(StateFault::Overrun { bound: self.max as usize })?
         };
         self.write(slot, &journal_file::slot(slot, key))?;
         Ok(Mark { journal: self.clone(), slot })
+    }
+
+    /// Adds slots, as far as there may be more.
+    fn add(&self, slots: &mut Slots) -> Result<(), StateFault> {
+        let added = slots.count..(slots.count + ADDED).min(self.max);
+        let bytes: Vec<u8> = added.clone().flat_map(journal_file::empty).collect();
+        self.write(added.start, &bytes)?;
+        self.write_at(0, &journal_file::header(false, added.end))?;
+        slots.count = added.end;
+        slots.free.extend(added.rev());
+        Ok(())
     }
 
     /// How many deliveries are in it.
@@ -90,13 +99,16 @@ impl Journal {
         read.map_err(|error| io_fault(&self.dir.join(journal_file::NAME), &error))?;
         for free in &slots.free {
             let at = *free as usize * SLOT;
-            bytes[at..at + SLOT].fill(0);
+            bytes[at..at + SLOT].copy_from_slice(&journal_file::empty(*free));
         }
         journal_file::replace(&self.dir, true, &bytes).map(drop)
     }
 
-    fn write(&self, slot: u32, bytes: &[u8; SLOT]) -> Result<(), StateFault> {
-        let at = (u64::from(slot) + 1) * SLOT as u64;
+    fn write(&self, slot: u32, bytes: &[u8]) -> Result<(), StateFault> {
+        self.write_at((u64::from(slot) + 1) * SLOT as u64, bytes)
+    }
+
+    fn write_at(&self, at: u64, bytes: &[u8]) -> Result<(), StateFault> {
         let written = self.file.write_all_at(bytes, at);
         written.map_err(|error| io_fault(&self.dir.join(journal_file::NAME), &error))
     }
@@ -113,7 +125,7 @@ impl Mark {
 
     /// Empties the place and gives it up: nothing has arrived, or what is on disk of the delivery says that it may have.
     pub fn clear(self) {
-        if let Err(fault) = self.journal.write(self.slot, &[0; SLOT]) {
+        if let Err(fault) = self.journal.write(self.slot, &journal_file::empty(self.slot)) {
             // It stays in the journal, and is counted once too often by the next run.
             tracing::warn!(%fault, "a place in the attempts journal cannot be emptied");
             return;

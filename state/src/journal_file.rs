@@ -1,8 +1,9 @@
 //! The bytes of the attempts journal: keys of deliveries enter and stand in slots, and leave again after a restart, or
 //! the file is called damaged.
 //!
-//! Layout: a header and then slots, all of [`SLOT`] bytes. Each has a checksum over its content and its number, so that
-//! a torn or misplaced one is noticed. A file gets its name only when it is whole.
+//! Layout: a header and then slots, all of [`SLOT`] bytes. Each has a checksum over its content and its number, an empty
+//! one too, and the header says how many there are at least, so that a torn, misplaced, wiped or missing one is noticed.
+//! A file gets its name only when it is whole.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -22,8 +23,10 @@ const PARTIAL: &str = "attempts.new";
 const MAGIC: &[u8; 16] = b"LOADLINE-ATTEMPT";
 /// The layout this version writes and reads.
 const VERSION: u8 = 1;
-/// Behind the magic: version, whether it was closed, boot id, checksum.
-const HEADER: usize = MAGIC.len() + 2 + 16;
+/// Where the header says how many slots there are at least.
+const COUNT_AT: usize = MAGIC.len() + 2 + 16;
+/// Behind the magic: version, whether it was closed, boot id, count; then the checksum.
+const HEADER: usize = COUNT_AT + 4;
 /// Before a key: checksum and length.
 const KEY_AT: usize = 5;
 /// The longest key that is kept as it is, in bytes.
@@ -104,11 +107,16 @@ pub(crate) fn slot(number: u32, key: &LedgerKey) -> [u8; SLOT] {
     slot
 }
 
+/// Slot `number` with nothing in it.
+pub(crate) fn empty(number: u32) -> [u8; SLOT] {
+    let mut slot = [0; SLOT];
+    let sum = checksum(number, &slot[KEY_AT - 1..KEY_AT]);
+    slot[..sum.len()].copy_from_slice(&sum);
+    slot
+}
+
 /// The name in slot `number`; `Ok(None)` if it is empty, an error if it is not what was written.
 fn named(number: u32, slot: &[u8]) -> Result<Option<Named>, ()> {
-    if slot.iter().all(|byte| *byte == 0) {
-        return Ok(None);
-    }
     let length = slot.get(KEY_AT - 1).copied().ok_or(())?;
     let bytes = if length == DIGEST { 16 } else { usize::from(length) };
     let content = slot.get(KEY_AT - 1..KEY_AT + bytes).ok_or(())?;
@@ -116,6 +124,9 @@ fn named(number: u32, slot: &[u8]) -> Result<Option<Named>, ()> {
         return Err(());
     }
     let key = &content[1..];
+    if key.is_empty() {
+        return Ok(None);
+    }
     if length == DIGEST {
         key.try_into().map(Named::Digest).map_err(|_| ())
     } else {
@@ -124,12 +135,14 @@ fn named(number: u32, slot: &[u8]) -> Result<Option<Named>, ()> {
     .map(Some)
 }
 
-fn header(closed: bool) -> [u8; SLOT] {
+/// The header of a file of at least `count` slots.
+pub(crate) fn header(closed: bool, count: u32) -> [u8; SLOT] {
     let mut header = [0; SLOT];
     header[..MAGIC.len()].copy_from_slice(MAGIC);
     header[MAGIC.len()] = VERSION;
     header[MAGIC.len() + 1] = u8::from(closed);
-    header[MAGIC.len() + 2..HEADER].copy_from_slice(&boot_id().unwrap_or_default());
+    header[MAGIC.len() + 2..COUNT_AT].copy_from_slice(&boot_id().unwrap_or_default());
+    header[COUNT_AT..HEADER].copy_from_slice(&count.to_be_bytes());
     let sum = checksum(u32::MAX, &header[..HEADER]);
     header[HEADER..HEADER + sum.len()].copy_from_slice(&sum);
     header
@@ -160,7 +173,11 @@ fn contents(bytes: &[u8]) -> Result<Contents, &'static str> {
     if header[MAGIC.len()] != VERSION {
         return Err("its layout is not known");
     }
-    let boot = header[MAGIC.len() + 2..HEADER].try_into().unwrap_or_default();
+    let count = header[COUNT_AT..HEADER].try_into().map_or(u32::MAX, u32::from_be_bytes);
+    if slots.len() / SLOT < count as usize {
+        return Err("slots are missing");
+    }
+    let boot = header[MAGIC.len() + 2..COUNT_AT].try_into().unwrap_or_default();
     let named = slots.chunks_exact(SLOT).zip(0..).map(|(slot, number)| named(number, slot));
     Ok(Contents {
         closed: header[MAGIC.len() + 1] != 0,
@@ -179,7 +196,7 @@ pub(crate) fn replace(dir: &Path, closed: bool, slots: &[u8]) -> Result<File, St
         let options =
             || OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).to_owned();
         let mut file = options().open(&partial)?;
-        file.write_all(&header(closed))?;
+        file.write_all(&header(closed, u32::try_from(slots.len() / SLOT).unwrap_or(u32::MAX)))?;
         file.write_all(slots)?;
         file.sync_all()?;
         fs::rename(&partial, &path)?;
@@ -222,7 +239,9 @@ mod tests {
         }
         let swapped = damage(written(&slots).path(), |bytes| bytes[SLOT..].rotate_left(SLOT));
         assert!(matches!(swapped, Found::Damaged("a slot is torn")), "{swapped:?}");
-        for length in [0, 1, SLOT - 1, SLOT + 1] {
+        let wiped = damage(written(&slots).path(), |bytes| bytes[2 * SLOT..].fill(0));
+        assert!(matches!(wiped, Found::Damaged("a slot is torn")), "{wiped:?}");
+        for length in [0, 1, SLOT - 1, SLOT, SLOT + 1, 2 * SLOT] {
             let cut = damage(written(&slots).path(), |bytes| bytes.truncate(length));
             assert!(matches!(cut, Found::Damaged(_)), "{length} bytes: {cut:?}");
         }
