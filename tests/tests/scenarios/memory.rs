@@ -42,6 +42,7 @@ fn events_of_half_a_megabyte_for_a_dead_broker_take_no_more_memory_than_is_allow
     let summary = run.wait().summary();
     oracle.assert_exactly_once(&fleet);
     assert_eq!((summary.spilled, summary.dead_letters), (0, 0));
-    // 300 MB of bodies for each of the two. The process, its cache and copies of what is being written come on top.
-    assert!(peak < 192, "{peak} MiB at most");
+    // 300 MB of bodies wait. The process, its cache and copies of what is being written come on top of 32 MiB; bodies that
+    // the cache did not let go came to more than 400.
+    assert!(peak < 256, "{peak} MiB at most");
 }
