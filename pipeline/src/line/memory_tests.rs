@@ -1,3 +1,5 @@
+//! Places and bytes in memory are given out in turn, and never more than there are.
+
 use futures::FutureExt;
 
 use super::*;
