@@ -152,6 +152,36 @@ fn a_ledger_that_has_lost_entries_is_not_started() {
     assert!(fault.contains("of 20 entries of a part of the ledger 19 are there"), "{fault}");
 }
 
+#[test]
+fn entries_that_are_removed_leave_no_number_behind_whatever_a_crash_left_of_them() {
+    let starts = |dir: &Path| {
+        let commits = CommitOptions { commit_max: 8, linger: std::time::Duration::ZERO, inbox_max: 8 };
+        let (ledger, thread) = Ledger::start(open(dir).unwrap(), commits).unwrap();
+        drop(ledger);
+        thread.join().unwrap();
+    };
+    let key = |id: String| LedgerKey::new("a", &id);
+    // Added by a commit that a crash cut short, so not counted; then all are removed, as a transfer does.
+    let dir = tempfile::tempdir().unwrap();
+    let store = used(dir.path());
+    (0..40).for_each(|n| store.buckets.insert(key(format!("new-{n}")).as_bytes(), b"x").unwrap());
+    drop(store);
+    let store = open(dir.path()).unwrap();
+    let old = (1..=10).map(|n| key(format!("e{n}")));
+    for key in (0..40).map(|n| key(format!("new-{n}"))).chain(old) {
+        store.buckets.remove_newer(key.as_bytes(), None).unwrap();
+    }
+    store.put_all(&[dead(3)]).unwrap();
+    drop(store);
+    starts(dir.path());
+    // Removed by a commit that a crash cut short.
+    let dir = tempfile::tempdir().unwrap();
+    let store = used(dir.path());
+    store.buckets.remove_newer(key("e1".to_owned()).as_bytes(), None).unwrap();
+    drop(store);
+    starts(dir.path());
+}
+
 #[tokio::test]
 async fn a_ledger_whose_loss_is_found_beside_the_deliveries_ends_the_ledger_thread_with_the_cause() {
     let dir = tempfile::tempdir().unwrap();

@@ -53,8 +53,17 @@ struct Count {
     opened: Option<u64>,
     now: AtomicU64,
     changed: AtomicBool,
+    /// Whether entries have been removed: a crash in the middle leaves some that were never counted, or removes some that
+    /// were, so from then on nothing is known of their number.
+    unknown: AtomicBool,
     /// Whether the tree has been dropped, or is about to be.
     dropped: AtomicBool,
+}
+
+impl Count {
+    fn is_known(&self) -> bool {
+        self.opened.is_some() && !self.unknown.load(Relaxed)
+    }
 }
 
 impl Bucket {
@@ -72,24 +81,19 @@ impl Bucket {
         if empty && let Some(kept) = kept.filter(|kept| *kept > 0) {
             return Err(missing(path, kept, 0));
         }
-        let (changed, dropped) = (AtomicBool::new(false), AtomicBool::new(false));
-        let count = Count { opened, now: AtomicU64::new(opened.unwrap_or(0)), changed, dropped };
+        let no = || AtomicBool::new(false);
+        let now = AtomicU64::new(opened.unwrap_or(0));
+        let count = Count { opened, now, changed: no(), unknown: no(), dropped: no() };
         let seen = Arc::new(if empty { Seen::nothing() } else { Seen::expecting(expected) });
         Ok(Self { start, tree, seen, count: Arc::new(count) })
-    }
-
-    /// Notes that there is one entry more, or one less.
-    fn counts(&self, more: bool) {
-        let _before =
-            if more { self.count.now.fetch_add(1, Relaxed) } else { self.count.now.fetch_sub(1, Relaxed) };
-        self.count.changed.store(true, Relaxed);
     }
 
     fn insert(&self, path: &Path, room: &Room, key: &[u8], value: &[u8]) -> Result<(), StateFault> {
         self.seen.add(key, room);
         let value = envelope::seal(TREE, key, value);
         if guarded(path, || self.tree.insert(key, value))?.is_none() {
-            self.counts(true);
+            self.count.now.fetch_add(1, Relaxed);
+            self.count.changed.store(true, Relaxed);
         }
         Ok(())
     }
@@ -207,11 +211,21 @@ impl Buckets {
         let trees = self.trees.read().clone();
         let newer = trees.iter().filter(|bucket| start.is_none_or(|start| bucket.start > start));
         for bucket in newer {
-            if guarded(&self.path, || bucket.tree.remove(key))?.is_some() {
-                bucket.counts(false);
+            if guarded(&self.path, || bucket.tree.contains_key(key))? {
+                self.forget_count(bucket)?;
+                guarded(&self.path, || bucket.tree.remove(key))?;
             }
         }
         Ok(())
+    }
+
+    /// Keeps no number of entries for this tree any more: before the first of them is removed, so that no number without
+    /// its entries is left by a crash.
+    fn forget_count(&self, bucket: &Bucket) -> Result<(), StateFault> {
+        if bucket.count.unknown.swap(true, Relaxed) {
+            return Ok(());
+        }
+        self.meta.remove(&count_key(bucket.start))
     }
 
     /// The newest value of every key, in the order of the keys, read one at a time.
@@ -247,7 +261,7 @@ impl Buckets {
     pub(crate) fn take_changed(&self) -> Vec<(UnixMillis, u64)> {
         let trees = self.trees.read();
         let changed = trees.iter().filter(|bucket| bucket.count.changed.swap(false, Relaxed));
-        let known = changed.filter(|bucket| bucket.count.opened.is_some());
+        let known = changed.filter(|bucket| bucket.count.is_known());
         known.map(|bucket| (bucket.start, bucket.count.now.load(Relaxed))).collect()
     }
 
@@ -278,7 +292,7 @@ impl Buckets {
         for bucket in old.iter().filter(|bucket| expired(bucket)) {
             bucket.count.dropped.store(true, Relaxed);
             // Before the tree, so that no count without its tree is left by a crash.
-            self.meta.remove(&tally_key(TREE, bucket.start.to_string().as_bytes()))?;
+            self.meta.remove(&count_key(bucket.start))?;
             guarded(&self.path, || db.drop_tree(bucket.tree.name()))?;
             bucket.seen.forget(&self.room);
             tracing::info!(from = bucket.start, "dropped an expired part of the ledger");
@@ -333,7 +347,8 @@ impl Unknown {
                     return Ok(false);
                 }
             }
-            let whole = !bucket.seen.is_overfull() && !bucket.count.dropped.load(Relaxed);
+            let whole =
+                !bucket.seen.is_overfull() && bucket.count.is_known() && !bucket.count.dropped.load(Relaxed);
             if let Some(expected) = bucket.count.opened.filter(|opened| whole && *opened > visited) {
                 return Err(missing(&self.path, expected, visited));
             }
@@ -341,6 +356,11 @@ impl Unknown {
         }
         Ok(true)
     }
+}
+
+/// Where the number of entries of the tree of `start` is kept.
+fn count_key(start: UnixMillis) -> Vec<u8> {
+    tally_key(TREE, start.to_string().as_bytes())
 }
 
 fn missing(path: &Path, written: u64, there: u64) -> StateFault {
