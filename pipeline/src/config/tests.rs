@@ -3,7 +3,7 @@
 use std::{env::VarError, path::Path, time::Duration};
 
 use stages::{
-    BreakerPolicy, Egress, Rules, Schema, Signer, SigningKey,
+    BreakerPolicy, Egress, RetryPolicy, Rules, Schema, Signer, SigningKey,
     models::{LoadFilter, Subscription},
 };
 
@@ -62,7 +62,10 @@ fn the_shortest_config_has_a_default_for_everything_else() {
     assert_eq!((config.limits.in_flight_max, config.limits.spill_total_max), (4096, 4 << 30));
     assert_eq!(config.schema.schema(), Schema::flat());
     assert_eq!(config.rules.rules(&config.schema), Rules::default());
-    assert_eq!((config.retry.policy(), config.retry.budget()), Default::default());
+    // Pauses are waited out in the queue, whatever is waited out in memory.
+    let policy = RetryPolicy { in_place_max: Duration::ZERO, ..RetryPolicy::default() };
+    assert_eq!((config.retry.policy(), config.retry.budget()), (policy, Default::default()));
+    assert_eq!(config.retry.in_place_max, Duration::from_secs(2));
     assert_eq!(config.breaker.policy(Duration::ZERO), BreakerPolicy::default());
     let hour = Duration::from_secs(3600);
     assert_eq!(config.breaker.policy(hour).probe_max, hour);
