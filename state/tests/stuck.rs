@@ -3,29 +3,11 @@
 
 use std::{fs, sync::Arc, thread, time::Duration};
 
-use state::{
-    Clock, CommitOptions, DeadLetter, Durability, History, Ledger, Position, Record, StageName, StateFault,
-    Store, StoreOptions,
-};
+use state::{Checkpoint, Clock, CommitOptions, Durability, Ledger, Record, StateFault, Store, StoreOptions};
 
-/// A record that the database puts into a file of its own.
+/// A record that the database puts into a file of its own: no body, so it does not stand in parts.
 fn large() -> Record {
-    let body = vec![7; 1 << 20];
-    let letter = DeadLetter {
-        position: Position::new(Arc::from("test"), 0, 9),
-        broker: None,
-        stage: StageName::Decode,
-        cause: "not-json".to_owned(),
-        detail: String::new(),
-        at: 5,
-        history: History::default(),
-        event_id: None,
-        load_id: None,
-        status: None,
-        body_len: body.len() as u64,
-        body,
-    };
-    Record::DeadLettered { letter: Box::new(letter), key: None, spilled: None }
+    Record::Checkpoint(Arc::from("file:e"), Checkpoint { epoch: 0, offset: 1, mark: vec![7; 1 << 20] })
 }
 
 #[tokio::test]
