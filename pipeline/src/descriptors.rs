@@ -45,9 +45,9 @@ pub(crate) struct Need {
     pub(crate) rest: u64,
 }
 
-/// How a config and a limit go together.
+/// What a limit leaves for what a config can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fit {
+pub(crate) enum Headroom {
     /// There are enough.
     Enough,
     /// They can run out; producers get so many connections.
@@ -90,16 +90,16 @@ impl Need {
     }
 
     /// How it goes together with `limit`. What cannot be had for requests makes them wait, which is no loss.
-    pub(crate) fn fit(&self, limit: u64) -> Fit {
+    pub(crate) fn headroom(&self, limit: u64) -> Headroom {
         let Self { producers, requests, rest } = *self;
         if limit >= rest + requests + producers {
-            return Fit::Enough;
+            return Headroom::Enough;
         }
         let left = limit.saturating_sub(rest);
         // At most half of what is left: the other half is for the requests.
         let connections = producers.min((left / 2).max(left.saturating_sub(requests)));
         let least = producers.min(CONNECTIONS_MIN);
-        if left == 0 || connections < least { Fit::TooFew } else { Fit::Scarce(connections) }
+        if left == 0 || connections < least { Headroom::TooFew } else { Headroom::Scarce(connections) }
     }
 }
 
@@ -133,10 +133,10 @@ pub(crate) fn connections(config: &Config, shards: usize) -> Result<usize, Short
             getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
         }
     };
-    match need.fit(limit) {
-        Fit::Enough => Ok(all),
-        Fit::TooFew => Err(Shortage { limit, need }),
-        Fit::Scarce(connections) => {
+    match need.headroom(limit) {
+        Headroom::Enough => Ok(all),
+        Headroom::TooFew => Err(Shortage { limit, need }),
+        Headroom::Scarce(connections) => {
             let shortage = Shortage { limit, need };
             tracing::warn!(connections, "file descriptors can run out: {shortage}");
             Ok(usize::try_from(connections).unwrap_or(all))
@@ -163,14 +163,17 @@ mod tests {
     #[test]
     fn producers_get_what_is_left_and_without_the_rest_there_is_no_run() {
         let need = Need { producers: 256, requests: 100, rest: 80 };
-        assert_eq!(need.fit(436), Fit::Enough);
-        assert_eq!(need.fit(435), Fit::Scarce(255));
-        assert_eq!(need.fit(180), Fit::Scarce(50), "half is for the requests");
-        assert_eq!(need.fit(88), Fit::Scarce(4));
-        assert_eq!(need.fit(87), Fit::TooFew);
-        assert_eq!(need.fit(10), Fit::TooFew);
+        assert_eq!(need.headroom(436), Headroom::Enough);
+        assert_eq!(need.headroom(435), Headroom::Scarce(255));
+        assert_eq!(need.headroom(180), Headroom::Scarce(50), "half is for the requests");
+        assert_eq!(need.headroom(88), Headroom::Scarce(4));
+        assert_eq!(need.headroom(87), Headroom::TooFew);
+        assert_eq!(need.headroom(10), Headroom::TooFew);
         let file = Need { producers: 0, ..need };
-        assert_eq!((file.fit(180), file.fit(179), file.fit(80)), (Fit::Enough, Fit::Scarce(0), Fit::TooFew));
+        assert_eq!(
+            (file.headroom(180), file.headroom(179), file.headroom(80)),
+            (Headroom::Enough, Headroom::Scarce(0), Headroom::TooFew)
+        );
         let told = Shortage { limit: 64, need }.to_string();
         for words in ["64", "436", "LimitNOFILE"] {
             assert!(told.contains(words), "{told}");
