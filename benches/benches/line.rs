@@ -1,19 +1,21 @@
-//! The whole line, as `loadline run` runs it: a file of 5,000 events enters, 12 brokers on a receiver in a thread of its
+//! The whole line, as `loadline run` runs it: from a file of 5,000 events, 12 brokers on a receiver in a thread of its
 //! own get 12,000 deliveries, each signed and on record durably. Opening the state directory and closing it are in the
 //! number.
 //!
 //! `cargo bench -p benches --bench line`.
 
-use std::{fmt::Write, fs, net::SocketAddr, path::Path, time::Duration};
+use std::{fmt::Write, fs, net::SocketAddr, time::Duration};
 
 use benches::{
     brokers::SECRETS,
-    corpus,
+    corpus::{self, STATUSES},
     loopback::{receiver_in_a_thread, runtime},
     must,
 };
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use pipeline::{config::Config, engine, stop::stop};
+use lab::{BrokerTable, RunDir};
+use line::stop::stop;
+use service::{config::Config, engine};
 use tempfile::TempDir;
 
 /// As the binary has it.
@@ -23,39 +25,26 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 const EVENTS: u64 = 5_000;
 const BROKERS: usize = 12;
 
-/// The statuses the brokers take turns to want: each gets a fifth of the events, and each shard its share.
-const STATUSES: [&str; 5] = ["posted", "matched", "accepted", "in-transit", "delivered"];
-
-/// Twelve brokers with a fifth of the events each.
+/// Twelve brokers with the events of one status each, a fifth of all; each shard gets its share.
 const DELIVERIES: u64 = EVENTS / 5 * BROKERS as u64;
-
-fn config(dir: &Path, receiver: SocketAddr) -> String {
-    let dir = dir.display();
-    let mut config = format!(
-        "[source]\nkind = \"file\"\npath = \"{dir}/events.ndjson\"\n\
-         [state]\ndir = \"{dir}/state\"\n\
-         [delivery]\nallow_http = true\nallow_networks = [\"127.0.0.0/8\"]\n\
-         [rules]\nage_max = \"3650d\"\nahead_max = \"365d\"\n"
-    );
-    for (broker, status) in (0..BROKERS).zip(STATUSES.iter().cycle()) {
-        must(write!(
-            config,
-            "[[brokers]]\nid = \"b{broker}\"\nurl = \"http://{receiver}/{broker}\"\nsecrets = [\"file:{dir}/secret\"]\n\
-             rate = 1000000\nburst = 1000000\nstatuses = [\"{status}\"]\n"
-        ));
-    }
-    config
-}
 
 /// A directory with the events, a config, and no state yet.
 fn prepared(events: &str, receiver: SocketAddr) -> (TempDir, Config) {
-    let dir = must(TempDir::new());
-    must(fs::write(dir.path().join("events.ndjson"), events));
-    must(fs::write(dir.path().join("secret"), SECRETS[0]));
-    let path = dir.path().join("loadline.toml");
-    must(fs::write(&path, config(dir.path(), receiver)));
-    let config = must(Config::load(&path));
-    (dir, config)
+    let temporary = must(TempDir::new());
+    let mut dir = must(RunDir::new(temporary.path()));
+    must(fs::write(dir.path("events.ndjson"), events));
+    dir.set("source.path", "events.ndjson");
+    dir.set("rules.age_max", "3650d");
+    dir.set("rules.ahead_max", "365d");
+    let secret = must(dir.keep_secret("secret", SECRETS[0]));
+    for (broker, status) in (0..BROKERS).zip(STATUSES.iter().cycle()) {
+        let url = format!("http://{receiver}/{broker}");
+        let table = BrokerTable::new(&format!("b{broker}"), url, secret.as_str());
+        let table = table.with("rate", 1_000_000).with("burst", 1_000_000).with("statuses", vec![*status]);
+        dir.add_broker(table);
+    }
+    let config = must(Config::load(&must(dir.save())));
+    (temporary, config)
 }
 
 fn whole(criterion: &mut Criterion) {

@@ -21,13 +21,10 @@ use benches::{
     stub::{Fan, Known, Lap, Memory, Wire},
 };
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use pipeline::{
-    line::{Limits, Line, LineReport, Settling, records},
-    stop::stop,
-};
+use line::{Limits, Line, LineReport, Settling, fixed, ingest, stop::stop};
 use stages::{
-    Ack, AttemptExt, Dedupe, RetryPolicy, Stage,
-    models::{Broker, Delivery, RawRecord, Receipt, ValidEvent},
+    Ack, AttemptExt, Broker, Dedupe, RetryPolicy, Stage,
+    models::{Delivery, RawRecord, Receipt, ValidEvent},
 };
 use state::{Clock, Durability, Ledger};
 
@@ -55,6 +52,7 @@ fn limits() -> Limits {
         // For as long as a commit can take; only a dead broker's deliveries are waited for in vain.
         drain: Duration::from_millis(500),
         grace: Duration::from_secs(10),
+        hand_over: Duration::ZERO,
         shards: 1,
     }
 }
@@ -79,7 +77,7 @@ where
     Second: Stage<In = Delivery, Out = Receipt>,
 {
     let (_stopper, stop) = stop();
-    let records = must(records(Memory(count), Vec::new(), ledger, UNSETTLED_MAX));
+    let records = must(ingest(fixed([Memory(count).into_partition()]), ledger, UNSETTLED_MAX));
     must(runtime().block_on(line.run(records, stop, |_| {})))
 }
 

@@ -1,10 +1,10 @@
-//! Brokers made by hand: what they subscribe to and where they are enters, brokers that limit nothing leave.
+//! Brokers made by hand, which limit nothing.
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use stages::{
-    BreakerPolicy, Egress, Endpoint, Health, Quota, RATE_MAX, RetryBudgetPolicy, Signer, SigningKey,
-    models::{Broker, LoadFilter, Subscription, Terms, WhenFull},
+    BreakerPolicy, Broker, Egress, Endpoint, Health, LoadFilter, Quota, RATE_MAX, RetryBudgetPolicy, Signer,
+    SigningKey, Subscription, Terms, WhenFull,
 };
 
 use crate::must;
@@ -35,7 +35,7 @@ pub fn broker_at(url: &str, ordinal: usize, loads: LoadFilter, concurrency: usiz
     let timeout = Duration::from_secs(5);
     let endpoint = must(Endpoint::new(url, &Default::default(), signer(1), timeout, &egress()));
     let quota = must(Quota::new(RATE_MAX, NonZeroU32::MAX));
-    let subscription = Subscription { statuses: None, loads };
+    let subscription = Subscription { loads, ..Subscription::default() };
     let terms =
         Terms { subscription, endpoint, quota: Arc::new(quota), concurrency, when_full: WhenFull::Hold };
     // Whoever fails, fails for as long as anything here takes.
@@ -62,7 +62,7 @@ pub fn several(count: usize, concurrency: usize) -> Vec<Arc<Broker>> {
 pub fn subscribed(count: usize) -> Vec<Arc<Broker>> {
     let loads = |ordinal: usize| match ordinal {
         0..3 => LoadFilter::All,
-        _ => LoadFilter::Prefix(format!("LD-{:06}", ordinal - 3)),
+        _ => LoadFilter::Prefixes(vec![format!("LD-{:06}", ordinal - 3)]),
     };
     (0..count).map(|ordinal| broker_at(NOWHERE, ordinal, loads(ordinal), 32)).collect()
 }

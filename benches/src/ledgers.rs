@@ -1,4 +1,4 @@
-//! Ledgers in directories of their own: how durable and how full they are to be enters, one that is open leaves.
+//! Open ledgers in directories of their own, as durable and as full as a benchmark asks for.
 
 use std::{fs, io, path::Path, time::Duration};
 

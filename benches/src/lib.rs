@@ -11,7 +11,7 @@ pub mod stub;
 
 use std::fmt::Debug;
 
-pub use pipeline::bench::{corpus, receiver};
+pub use lab::{receiver::lean, traffic::corpus};
 
 /// What must be there for anything to be measured.
 pub fn must<T, E: Debug>(result: Result<T, E>) -> T {

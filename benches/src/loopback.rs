@@ -9,7 +9,7 @@ use tokio::{
     runtime::{Builder, Runtime},
 };
 
-use crate::{must, receiver};
+use crate::{lean, must};
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
@@ -25,9 +25,9 @@ pub fn receiver_in_a_thread() -> SocketAddr {
     let (sender, address) = sync_channel(1);
     let serve = move || {
         runtime().block_on(async {
-            let listener = must(receiver::listen(0).await);
+            let listener = must(lean::listen(0).await);
             must(sender.send(must(listener.local_addr())));
-            must(receiver::serve(listener, Duration::ZERO).await);
+            must(lean::serve(listener, Duration::ZERO).await);
         });
     };
     // Nobody joins it: it ends with the process.
@@ -38,7 +38,7 @@ pub fn receiver_in_a_thread() -> SocketAddr {
 /// Starts the stub on `runtime`, where it answers while something else is awaited there.
 #[must_use]
 pub fn stub_on(runtime: &Runtime) -> SocketAddr {
-    let listener = must(runtime.block_on(receiver::listen(0)));
+    let listener = must(runtime.block_on(lean::listen(0)));
     let address = must(listener.local_addr());
     runtime.spawn(accept(listener));
     address

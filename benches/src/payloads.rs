@@ -5,8 +5,8 @@ use std::{ops::Range, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures::FutureExt;
 use stages::{
-    Decode, Dedupe, Rules, Schema, Stage, Throttle, Validate,
-    models::{Broker, Delivery, Fresh, Permitted, RawRecord, ValidEvent},
+    Broker, Decode, Dedupe, Rules, Schema, Stage, Throttle, Validate,
+    models::{Delivery, Fresh, Permitted, RawRecord, ValidEvent},
 };
 use state::{
     BodyDigest, Clock, DeadLetter, Event, FailedAttempt, History, Position, SpilledDelivery, StageName,
@@ -32,7 +32,15 @@ pub fn raw(number: u64, body: String) -> RawRecord {
     let bytes = Bytes::from(body);
     let full_len = bytes.len() as u64;
     let position = Position::new("bench".into(), 0, number);
-    RawRecord { position, bytes, full_len, read_at: Clock::System.now(), unreadable: None }
+    RawRecord {
+        position,
+        bytes,
+        full_len,
+        read_at: Clock::System.now(),
+        unreadable: None,
+        id: None,
+        traceparent: None,
+    }
 }
 
 /// The corpus's event `number` in a CloudEvents 1.0 envelope.
@@ -94,7 +102,8 @@ fn history() -> History {
     let mut history = History::default();
     for at in 0..2 {
         let cause = "503 service unavailable".to_owned();
-        history.push(FailedAttempt { at, status: Some(503), cause, may_have_arrived: true }, true);
+        history
+            .push(FailedAttempt { at, status: Some(503), cause, may_have_arrived: true, answer: None }, true);
     }
     history
 }

@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::{Stream, stream};
-use pipeline::source::{Cursor, Source, SourceFault, SourceRecord};
+use line::{Cursor, SourceFault, SourcePartition, SourceRecord};
 use stages::{
     Stage,
     models::{
@@ -57,7 +57,7 @@ impl Lap {
 #[derive(Debug)]
 pub struct Fan {
     /// The deliveries, by the offset of their record.
-    pub deliveries: Arc<[(ValidEvent, Arc<stages::models::Broker>)]>,
+    pub deliveries: Arc<[(ValidEvent, Arc<stages::Broker>)]>,
     /// What the first of them begins.
     pub lap: Arc<Lap>,
 }
@@ -108,7 +108,8 @@ impl Stage for Wire {
         if fresh.delivery().broker.ordinal < self.dead {
             let (cause, status) = ("connection refused".to_owned(), None);
             let kind = FailureKind::Transient;
-            let failure = Failure { kind, status, cause, retry_after: None, may_have_arrived: false };
+            let failure =
+                Failure { kind, status, cause, retry_after: None, may_have_arrived: false, answer: None };
             return Ok(Attempt::Failed(fresh, failure));
         }
         self.lap.answered();
@@ -120,22 +121,28 @@ impl Stage for Wire {
 #[derive(Debug)]
 pub struct Memory(pub u64);
 
-impl Source for Memory {
-    fn name(&self) -> Arc<str> {
-        "bench".into()
-    }
-
-    /// Beyond the last record, so that the horizon is promised once and costs nothing after.
-    fn horizon_step(&self) -> u64 {
-        self.0
-    }
-
-    fn into_stream(self) -> impl Stream<Item = Result<SourceRecord, SourceFault>> + Send + 'static {
-        let (source, mark, read_at) = (self.name(), Arc::from([1]), Clock::System.now());
-        stream::iter((0..self.0).map(move |offset| {
+impl Memory {
+    /// Its one partition.
+    #[must_use]
+    pub fn into_partition(
+        self,
+    ) -> SourcePartition<impl Stream<Item = Result<SourceRecord, SourceFault>> + Send + 'static> {
+        let (source, mark, read_at) = (Arc::<str>::from("bench"), Arc::from([1]), Clock::System.now());
+        let name = Arc::clone(&source);
+        let records = stream::iter((0..self.0).map(move |offset| {
             let position = Position::new(Arc::clone(&source), 0, offset);
-            let raw = RawRecord { position, bytes: Bytes::new(), full_len: 0, read_at, unreadable: None };
+            let raw = RawRecord {
+                position,
+                bytes: Bytes::new(),
+                full_len: 0,
+                read_at,
+                unreadable: None,
+                id: None,
+                traceparent: None,
+            };
             Ok(SourceRecord { raw, next: Cursor { epoch: 0, offset: offset + 1, mark: Arc::clone(&mark) } })
-        }))
+        }));
+        // Beyond the last record, so that the horizon is promised once and costs nothing after.
+        SourcePartition::new(name, records).with_horizon_step(self.0)
     }
 }

@@ -1,52 +1,65 @@
-//! A verdict enters with what it is about; it leaves as the proof that it is on record, durably.
+//! Records verdicts: turns what became of a record or a delivery into a ledger record, and returns a future of the
+//! proof that it is durable.
 //!
-//! Every verdict passes here exactly once, gets one log line and is counted. A dead letter's line is a warning only if it
-//! is the first of its kind. The record takes its place in the ledger's
-//! order of writes when the method is called, not when its answer is awaited.
+//! Every verdict passes here exactly once, is logged once and counted. Only the first dead letter of its kind is
+//! logged as a warning. A record gets its place in the ledger's order of writes when the method is called, not when
+//! its future is awaited.
+
+mod log_limiter;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use state::{
-    Clock, DeadLetter, Disabled, History, Ledger, Record, Recorded, SpillSeq, SpilledDelivery, StageName,
-    StateFault, Word,
+    Clock, DeadLetter, Disabled, History, Ledger, Newer, Record, Recorded, SpillSeq, SpilledDelivery,
+    StageName, StateFault, Word,
 };
 use tokio::time::Instant;
 
+use self::log_limiter::{LogLimiter, Suppressed};
 use crate::{
-    letter_log::{LetterLog, Untold},
     models::{Delivery, Fault, RawRecord, Receipt, Rejection, Undeliverable, Verdict},
     tally::Tally,
 };
 
-/// What [`Ack`] gives for the end of a delivery's run through the stages.
+/// The result of settling a delivery's run through the stages.
 #[derive(Debug)]
 pub enum Settled {
-    /// Its way has ended, and that is on record.
+    /// The delivery has ended, and its verdict is recorded.
     Recorded(Recorded),
     /// It must wait on disk.
     Spilled {
         /// The attempts made.
         history: History,
-        /// Not before this moment; none if only the broker's own state holds it back.
+        /// Not before this time; none if only the broker's state holds it.
         not_before: Option<Instant>,
     },
 }
 
-/// What has to be recorded of the end of a delivery's way.
+/// What has to be recorded at the end of a delivery.
 enum End {
-    One(Record),
-    Many(Vec<Record>),
+    Recorded {
+        /// What ends the delivery.
+        verdict: Record,
+        /// What goes with it, in the same commit.
+        besides: Option<Record>,
+    },
     Spilled(Settled),
 }
 
-/// The same on its way to the disk.
-enum Submitted<One, Many> {
+impl From<Record> for End {
+    fn from(verdict: Record) -> Self {
+        Self::Recorded { verdict, besides: None }
+    }
+}
+
+/// Records that were sent to the ledger thread.
+enum Submitted<One, Both> {
     One(One),
-    Many(Many),
+    Both(Both),
     Spilled(Settled),
 }
 
-/// Puts verdicts on record. Clones share everything.
+/// Records verdicts. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct Ack(Arc<Parts>);
 
@@ -55,24 +68,24 @@ struct Parts {
     ledger: Ledger,
     clock: Clock,
     tally: Arc<Tally>,
-    letters: LetterLog,
+    log_limiter: LogLimiter,
 }
 
 impl Ack {
     /// Records in `ledger`.
     #[must_use]
     pub fn new(ledger: &Ledger, clock: Clock) -> Self {
-        let (tally, letters) = (Arc::default(), LetterLog::default());
-        Self(Arc::new(Parts { ledger: ledger.clone(), clock, tally, letters }))
+        let (tally, log_limiter) = (Arc::default(), LogLimiter::default());
+        Self(Arc::new(Parts { ledger: ledger.clone(), clock, tally, log_limiter }))
     }
 
-    /// What has been counted for records that never became deliveries.
+    /// Counts of records that never became deliveries.
     #[must_use]
     pub fn tally(&self) -> Arc<Tally> {
         self.0.tally.clone()
     }
 
-    /// Where the time comes from.
+    /// The source of time.
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.0.clock
@@ -84,7 +97,7 @@ impl Ack {
         &self.0.ledger
     }
 
-    /// Records what became of a record as a whole: rejected, or wanted by no broker.
+    /// Records the verdict on a whole record: rejected, or without a subscribed broker.
     ///
     /// # Errors
     /// The fault that keeps it from being recorded.
@@ -97,7 +110,7 @@ impl Ack {
             None => {
                 self.0.tally.unrouted.add(1);
                 tracing::debug!(position = %raw.position, verdict = "unrouted");
-                Record::Noted { spilled: None }
+                Record::Noop { spilled: None }
             }
             Some(rejection) => {
                 self.0.tally.rejected.add(1);
@@ -118,8 +131,8 @@ impl Ack {
         }
     }
 
-    /// Records the end of a delivery's way: taken, not needed, or given up. A spilled delivery's way has not ended:
-    /// that verdict comes back, for the line to find it a place on disk.
+    /// Records the end of a delivery: delivered, duplicate, or dead letter. A spilled delivery has not ended: that
+    /// verdict is returned, and the line assigns it a place on disk.
     ///
     /// # Errors
     /// The fault that keeps it from being recorded.
@@ -130,19 +143,26 @@ impl Ack {
     ) -> impl Future<Output = Result<Settled, Fault>> + Send + use<> {
         let (started, tally) = (Instant::now(), self.0.tally.clone());
         let submitted = match self.record_of(delivery, end) {
-            End::One(record) => Submitted::One(self.0.ledger.record(record)),
-            End::Many(records) => Submitted::Many(self.0.ledger.record_all(records)),
+            End::Recorded { verdict, besides } => {
+                // Here, where every verdict passes: the state of its partition may go to a log, too.
+                let verdict = self.of_partition(delivery, verdict);
+                match besides {
+                    None => Submitted::One(self.0.ledger.record(verdict)),
+                    Some(besides) => Submitted::Both(self.0.ledger.record_all(vec![besides, verdict])),
+                }
+            }
             End::Spilled(settled) => Submitted::Spilled(settled),
         };
-        let progress = delivery.progress.clone();
+        let run = delivery.run.clone();
         async move {
             let proof = match submitted {
                 Submitted::One(recorded) => recorded.await?,
-                Submitted::Many(recorded) => recorded.await?.pop().ok_or(Fault::State(StateFault::Closed))?,
+                Submitted::Both(recorded) => recorded.await?.pop().ok_or(Fault::State(StateFault::Closed))?,
                 Submitted::Spilled(settled) => return Ok(settled),
             };
-            // Here, where every outcome becomes durable: a place in the attempts journal must not be kept for ever.
-            if let Some(mark) = progress.take_mark() {
+            // Here, where every outcome becomes durable, so that no slot of the attempts journal stays in use for
+            // ever.
+            if let Some(mark) = run.take_mark() {
                 mark.release();
             }
             tally.times.ack.note(started.elapsed());
@@ -150,32 +170,52 @@ impl Ack {
         }
     }
 
-    /// What has to be recorded of the end of a delivery's way; counts it and says so.
+    /// What has to be recorded at the end of a delivery; also counts and logs it.
     fn record_of(&self, delivery: &Delivery, end: Result<Receipt, Verdict>) -> End {
-        End::One(match end {
+        match end {
             Ok(receipt) => {
                 let event = delivery.event();
                 let took = Duration::from_millis(receipt.at.saturating_sub(event.read_at));
                 delivery.broker.tally.latency.note(took);
-                delivered(delivery, receipt.failed_attempts)
+                self.taken(delivery, receipt.failed_attempts)
             }
-            Err(Verdict::Delivered { failed_attempts }) => delivered(delivery, failed_attempts),
-            Err(Verdict::Undeliverable { why, history }) => {
-                return End::Many(self.undeliverable(delivery, &why, history));
-            }
+            Err(Verdict::Delivered { failed_attempts }) => self.taken(delivery, failed_attempts),
+            Err(Verdict::Undeliverable { why, history }) => self.undeliverable(delivery, &why, history),
             Err(Verdict::Spilled { history, not_before }) => {
-                return End::Spilled(Settled::Spilled { history, not_before });
+                End::Spilled(Settled::Spilled { history, not_before })
             }
             Err(Verdict::Duplicate { .. } | Verdict::Unrouted | Verdict::Rejected(_)) => {
                 delivery.broker.tally.duplicates.add(1);
                 log(delivery, "duplicate", 0);
-                Record::Noted { spilled: delivery.begin_recording() }
+                Record::Noop { spilled: delivery.spill_ref() }.into()
             }
-        })
+        }
     }
 
-    /// Records that deliveries of one broker wait on disk, in this order and together; with `sent_below`, that those below
-    /// this number may be sent from memory meanwhile.
+    /// The record as it has to be made of a delivery whose partition's state may go to a log, too.
+    fn of_partition(&self, delivery: &Delivery, record: Record) -> Record {
+        let from = (&delivery.broker.id, &delivery.event().position);
+        self.0.ledger.of_partition(record, from, delivery.waits())
+    }
+
+    /// What is recorded of a delivery that its broker took; also that it has passed the dead letters of its load.
+    fn taken(&self, delivery: &Delivery, failed_attempts: u32) -> End {
+        let (verdict, event) = (delivered(delivery, failed_attempts), delivery.event());
+        if !self.0.ledger.store().overtaken().may_have_letters(&event.load_id) {
+            return verdict.into();
+        }
+        let newer = Newer {
+            event_id: event.event_id.to_string(),
+            position: event.position.clone(),
+            at: self.0.clock.now(),
+        };
+        let (load, broker) = (event.load_id.clone(), delivery.broker.id.clone());
+        let passed = Record::Passed { load, broker, newer: Box::new(newer) };
+        End::Recorded { verdict, besides: Some(passed) }
+    }
+
+    /// Records deliveries of one broker as waiting on disk, in this order and in one commit; with `sent_below`, also
+    /// that those below this number may be sent from memory meanwhile.
     ///
     /// # Errors
     /// The fault that keeps them from being recorded.
@@ -200,7 +240,8 @@ impl Ack {
         }
     }
 
-    /// Records that dead letters' deliveries wait on disk, in this order and together, and that their letters are gone.
+    /// Records dead letters' deliveries as waiting on disk, in this order and in one commit, and removes their
+    /// letters.
     ///
     /// # Errors
     /// The fault that keeps them from being recorded.
@@ -218,7 +259,7 @@ impl Ack {
         async move { Ok(recorded.await?) }
     }
 
-    fn undeliverable(&self, delivery: &Delivery, why: &Undeliverable, history: History) -> Vec<Record> {
+    fn undeliverable(&self, delivery: &Delivery, why: &Undeliverable, history: History) -> End {
         let (event, broker) = (delivery.event(), &delivery.broker);
         broker.tally.dead_letters.add(1);
         self.log_undeliverable(delivery, why, &history);
@@ -226,25 +267,23 @@ impl Ack {
         broker.tally.conflicts.add(u64::from(conflict));
         broker.tally.queue_full.add(u64::from(*why == Undeliverable::QueueFull));
         let key = delivery.ledger_key();
-        let mut records = Vec::with_capacity(2);
-        if *why == Undeliverable::BrokerDisabled {
-            records.extend(self.newly_disabled(delivery));
-        }
-        records.push(Record::DeadLettered {
+        let is_disabled = *why == Undeliverable::BrokerDisabled;
+        let besides = if is_disabled { self.newly_disabled(delivery) } else { None };
+        let verdict = Record::DeadLettered {
             letter: Box::new(self.letter(delivery, why, history)),
-            // A conflict leaves the entry of the event it conflicts with as it is.
+            // A conflict does not change the entry of the event it conflicts with.
             key: (!conflict).then_some((key, event.digest)),
-            spilled: delivery.begin_recording(),
-        });
-        records
+            spilled: delivery.spill_ref(),
+        };
+        End::Recorded { verdict, besides }
     }
 
-    /// The first of a kind is a warning, the others are for whoever looks closely.
+    /// The first of a kind is a warning, the others are debug lines.
     fn log_rejected(&self, raw: &RawRecord, rejection: &Rejection) {
         let Rejection { stage, cause, detail, .. } = rejection;
         let (position, verdict, stage) = (&raw.position, "rejected", stage.as_str());
         let detail = Word(detail);
-        if self.0.letters.is_news(None, cause) {
+        if self.0.log_limiter.is_first(None, cause) {
             tracing::warn!(%position, verdict, stage, cause, %detail);
         } else {
             tracing::debug!(%position, verdict, stage, cause, %detail);
@@ -255,17 +294,17 @@ impl Ack {
         let (event, broker) = (delivery.event(), &delivery.broker.id);
         let (position, load, verdict) = (&event.position, Word(&event.load_id), "undeliverable");
         let (event, cause, attempts) = (Word(&event.event_id), why.cause(), history.attempts);
-        if self.0.letters.is_news(Some(broker), cause) {
+        if self.0.log_limiter.is_first(Some(broker), cause) {
             tracing::warn!(%position, %broker, %event, %load, verdict, cause, attempts);
         } else {
             tracing::debug!(%position, %broker, %event, %load, verdict, cause, attempts);
         }
     }
 
-    /// Tells the log of dead letters that had no line of their own: of kinds that were quiet for a minute, or, at the end
-    /// of a run, of all. To be called every few seconds.
-    pub fn tell_letters(&self, all: bool) {
-        for Untold { broker, cause, letters } in self.0.letters.untold(all) {
+    /// Logs how many dead letters had no line of their own: of kinds for which a minute has passed, or with `all`, at
+    /// the end of a run, of all kinds. Call every few seconds.
+    pub fn log_suppressed(&self, all: bool) {
+        for Suppressed { broker, cause, letters } in self.0.log_limiter.suppressed(all) {
             match broker {
                 Some(broker) => tracing::warn!(%broker, cause, letters, "more dead letters"),
                 None => tracing::warn!(cause, letters, "more records became dead letters"),
@@ -273,7 +312,7 @@ impl Ack {
         }
     }
 
-    /// The record that keeps a broker disabled across restarts, the first time it is seen disabled.
+    /// The record that keeps a broker disabled across restarts, the first time it is found disabled.
     fn newly_disabled(&self, delivery: &Delivery) -> Option<Record> {
         let broker = &delivery.broker;
         let reason = broker.health.disabled_reason()?.to_string();
@@ -304,7 +343,7 @@ impl Ack {
 
     fn letter(&self, delivery: &Delivery, why: &Undeliverable, mut history: History) -> DeadLetter {
         let event = delivery.event();
-        // All that is left of it if it is sent again.
+        // The history is all that remembers it if the letter is sent again.
         history.may_have_arrived |= delivery.may_have_arrived();
         let conflict = matches!(why, Undeliverable::Conflict { .. });
         DeadLetter {
@@ -331,7 +370,7 @@ fn delivered(delivery: &Delivery, failed_attempts: u32) -> Record {
         key: delivery.ledger_key(),
         digest: delivery.event().digest,
         failed_attempts,
-        spilled: delivery.begin_recording(),
+        spilled: delivery.spill_ref(),
     }
 }
 
@@ -370,7 +409,7 @@ mod tests {
             let _settled = ack.settle(fresh.delivery(), Err(verdict)).await.unwrap();
             assert_eq!(ledger.attempts_open(), left);
             // As when what was written to disk of it is durable.
-            fresh.delivery().progress.take_mark().into_iter().for_each(state::Mark::clear);
+            fresh.delivery().run.take_mark().into_iter().for_each(state::Mark::clear);
         }
     }
 }

@@ -1,33 +1,46 @@
-//! Decode: a raw record becomes a shipment event, or a rejection that names everything wrong with its form.
+//! Decodes a raw record into a shipment event, or a rejection that names everything wrong with its form.
 //!
-//! Enters: a record's bytes as they stood in the source. Leaves: the fields of an event, each with the right type and
-//! none judged, beside the untouched record. Guaranteed: any bytes give one or the other without panic; time and
-//! memory grow no faster than the record (times the logarithm of its keys), stack use not at all; what is read from
-//! a record has one meaning, because a key that occurs twice in an object that is read is refused.
+//! The event has the fields with their types checked but no value validated, and the unchanged record. No input panics.
+//! Time and memory are linear in the record (times the logarithm of its keys), stack use is constant. What is read is
+//! unambiguous, because a key that occurs twice in an object that is read is refused.
 //!
 //! | cause | the record |
 //! |---|---|
 //! | `unreadable-batch` | and perhaps those behind it stood in a batch that the source could not read: the letter has the batch |
+//! | `no-value` | has a key and no value, as a compacted topic has it for what is gone |
+//! | `schema-registry-frame` | begins with a schema's number, and the source was not told to expect it, or cannot be |
+//! | `content-encoding` | is compressed in a way that the source does not read, or badly |
 //! | `too-large` | was cut by the source at its limit |
 //! | `byte-order-mark` | begins with U+FEFF |
 //! | `not-utf8`, `nul-byte`, `not-json` | is no text, or no JSON; `nul-byte` hints at UTF-16 |
 //! | `too-deep` | is nested deeper than the schema's `depth_max` |
 //! | `trailing-data` | goes on after its first JSON value |
 //! | `unreadable-value` | is JSON, but a key or value to be read has no value (`1e999`, half a surrogate pair) |
+//! | `too-many-events` | is an array, or has one, of more events than the schema's `events_max` |
 //! | `not-an-object` | is JSON, but no object |
 //! | `duplicate-key` | has a key twice in an object that is read; keys are compared unescaped |
 //! | `missing-field`, `wrong-type` | lacks a field, or has something else in its place |
-//! | `bad-time` | has a time that is not RFC 3339, not in the calendar, or before 1970 |
+//! | `bad-time` | has a time in no form that is read, not in the calendar, or before 1970 |
 //! | `unknown-specversion` | is a CloudEvent of another version than 1.0 |
 
 mod depth;
 mod fields;
 mod paths;
+mod place;
+mod pointer;
 mod problem;
+mod rfc3339;
+mod schema;
+#[cfg(test)]
+mod shapes_tests;
+mod split;
+#[cfg(test)]
+mod split_tests;
 #[cfg(test)]
 mod tests;
 mod time;
 mod walk;
+mod zone;
 
 use std::sync::Arc;
 
@@ -36,83 +49,107 @@ use serde::de::{DeserializeSeed, IgnoredAny};
 use state::{StageName, TraceParent};
 
 use self::{
-    fields::{Fields, fields, take},
-    paths::{Node, Target},
+    fields::{Fields, Found, fields, found},
+    paths::Layout,
     problem::Problem,
     walk::{Reads, Walk},
 };
+pub use self::{
+    place::Place,
+    pointer::PointerFault,
+    schema::{DEPTH_DEFAULT, DEPTH_LIMIT, EVENTS_DEFAULT, Field, Schema, SchemaError},
+    split::{Events, Split},
+    zone::{UnknownZone, Zone},
+};
 use crate::{
-    models::{Exit, RawRecord, Rejection, ShipmentEvent, Step, Verdict},
-    schema::{Field, Schema},
+    models::{Exit, RawRecord, Rejection, ShipmentEvent, Step, Unreadable, Verdict},
     stage::Stage,
 };
 
-/// The cause of a letter whose bytes are not a record's but those of the batch it stood in.
-pub const UNREADABLE_BATCH: &str = "unreadable-batch";
-
-/// The stage that reads an event from a record's bytes. A clone reads what this one reads.
+/// The stage that reads an event from a record's bytes. Clones share the schema.
 #[derive(Clone, Debug)]
 pub struct Decode {
-    form: Arc<ArcSwap<Form>>,
+    format: Arc<ArcSwap<RecordFormat>>,
 }
 
-/// What records look like.
+/// The format of records.
 #[derive(Debug)]
-struct Form {
+struct RecordFormat {
     schema: Schema,
-    root: Target,
+    layout: Layout,
 }
 
 impl Decode {
-    /// A decoder for records of the given form.
+    /// A decoder for records with this schema.
     #[must_use]
     pub fn new(schema: Schema) -> Self {
-        Self { form: Arc::new(ArcSwap::from_pointee(Form::new(schema))) }
+        Self { format: Arc::new(ArcSwap::from_pointee(RecordFormat::new(schema))) }
     }
 
-    /// Reads records of another form from now on, here and in every clone; one that is being read is read to its end as
-    /// it was begun.
+    /// Reads records by another schema from now on, here and in every clone. A record that is being read is finished
+    /// with the old one.
     pub fn replace(&self, schema: Schema) {
-        self.form.store(Arc::new(Form::new(schema)));
+        self.format.store(Arc::new(RecordFormat::new(schema)));
     }
 
-    /// The place in a trace that a body names, for one that is delivered again without being decoded.
+    /// Whether records are CloudEvents.
+    #[must_use]
+    pub fn reads_cloud_events(&self) -> bool {
+        self.format.load().schema.spec_version.is_some()
+    }
+
+    /// The `traceparent` in a body, for an event that is delivered again without being decoded.
     #[must_use]
     pub fn traceparent(&self, body: &[u8]) -> Option<TraceParent> {
-        let form = self.form.load();
-        let mut reads = Reads::default();
-        form.glean(body, &mut reads);
-        fields::traceparent(&reads.slots[Field::TraceParent as usize])
+        let format = self.format.load();
+        let mut reads = format.reads();
+        format.parse_partial(body, &mut reads);
+        fields::traceparent(&format.layout, &reads)
     }
 }
 
-impl Form {
+impl RecordFormat {
     fn new(schema: Schema) -> Self {
-        let root = Target::Object(Node::root(&schema));
-        Self { schema, root }
+        let layout = Layout::of(&schema);
+        Self { schema, layout }
+    }
+
+    fn reads<'a>(&self) -> Reads<'a> {
+        Reads::new(self.layout.pointers.len(), self.schema.depth_max)
     }
 
     fn fields(&self, raw: &RawRecord) -> Result<Fields, Box<Rejection>> {
-        let mut reads = Reads::default();
+        let mut reads = self.reads();
         let mut problems = Vec::new();
         let read = match self.read(raw, &mut reads) {
-            Ok(()) => fields(&self.schema, &mut reads, &mut problems),
+            Ok(()) => fields(&self.layout, &self.schema.zone, raw, &reads, &mut problems),
             Err(problem) => {
                 problems.push(problem);
-                None
+                Err(found(&self.layout, raw, &reads))
             }
         };
-        read.ok_or_else(|| Box::new(rejection(&problems, &mut reads)))
+        read.map_err(|found| Box::new(rejection(&problems, found)))
     }
 
-    /// Fills `reads`, also with what was read before a problem.
-    fn read<'a>(&'a self, raw: &'a RawRecord, reads: &mut Reads<'a>) -> Result<(), Problem> {
+    /// Fills `reads`; what was read before a problem stays in it.
+    fn read<'a>(&self, raw: &'a RawRecord, reads: &mut Reads<'a>) -> Result<(), Problem> {
         if let Some(why) = &raw.unreadable {
-            return Err(Problem::UnreadableBatch(why.clone()));
+            return Err(Problem::OfSource(why.clone()));
         }
         if raw.is_cut() {
-            self.glean(&raw.bytes, reads);
+            self.parse_partial(&raw.bytes, reads);
             return Err(Problem::TooLarge { full_len: raw.full_len, read: raw.bytes.len() });
+        }
+        // One that could be split is not here, unless something is wrong with that.
+        if let Err(problem) = self.elements(raw) {
+            self.parse_partial(&raw.bytes, reads);
+            return Err(problem);
+        }
+        // Zeros alone are what a crash leaves in a file.
+        if let [0, 0, high, mid, low, ..] = *raw.bytes
+            && [high, mid, low] != [0; 3]
+        {
+            return Err(framed(u32::from_be_bytes([0, high, mid, low])));
         }
         let text = text(&raw.bytes)?;
         let max = self.schema.depth_max;
@@ -120,17 +157,17 @@ impl Form {
             return Err(Problem::TooDeep { max });
         }
         let mut json = serde_json::Deserializer::from_str(text);
-        let walk = Walk { target: &self.root, reads };
+        let walk = Walk { target: &self.layout.root, reads };
         walk.deserialize(&mut json).map_err(|error| explain(text, error))?;
         json.end().map_err(|error| nul_byte(text).unwrap_or(Problem::TrailingData(error)))
     }
 
     /// Fills `reads` from the beginning of a record, so that its dead letter can be found by id or load.
-    fn glean<'a>(&'a self, bytes: &'a [u8], reads: &mut Reads<'a>) {
+    fn parse_partial<'a>(&self, bytes: &'a [u8], reads: &mut Reads<'a>) {
         let text = bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid());
         if !depth::exceeds(text.as_bytes(), self.schema.depth_max) {
-            let walk = Walk { target: &self.root, reads };
-            // It ends early, of course; what was whole before has been kept.
+            let walk = Walk { target: &self.layout.root, reads };
+            // It fails at the end; complete values before that are kept.
             _ = walk.deserialize(&mut serde_json::Deserializer::from_str(text));
         }
     }
@@ -141,11 +178,12 @@ impl Stage for Decode {
     type Out = ShipmentEvent;
 
     async fn run(&self, raw: RawRecord) -> Step<ShipmentEvent> {
-        match self.form.load().fields(&raw) {
+        match self.format.load().fields(&raw) {
             Ok(Fields { event_id, load_id, status, occurred_at, sequence, traceparent }) => {
+                let traceparent = traceparent.or_else(|| raw.traceparent.as_deref().copied());
                 Ok(ShipmentEvent { raw, event_id, load_id, status, occurred_at, sequence, traceparent })
             }
-            Err(rejection) => Err(Exit::Verdict(Verdict::Rejected(*rejection))),
+            Err(rejection) => Err(Exit::Verdict(Verdict::Rejected(rejection))),
         }
     }
 }
@@ -158,7 +196,16 @@ fn text(bytes: &[u8]) -> Result<&str, Problem> {
     Ok(text)
 }
 
-/// Finds the plainest words for a parser's error; only records that are refused pay for it.
+/// No text begins with two zero bytes, but for UTF-32 that nobody sends; what schema registries write does, up to the
+/// schema 16,777,215.
+fn framed(schema: u32) -> Problem {
+    let why = format!(
+        "the record begins with a zero byte and the number {schema}, as a schema registry's serializer writes it: Avro and Protobuf are not read; JSON is, from Kafka with source.framing = \"schema-registry\""
+    );
+    Problem::OfSource(Box::new(Unreadable::Framed(why.into())))
+}
+
+/// Explains a parser's error. Called for refused records only.
 fn explain(text: &str, error: serde_json::Error) -> Problem {
     if text.trim_ascii().is_empty() {
         return Problem::Empty;
@@ -166,7 +213,7 @@ fn explain(text: &str, error: serde_json::Error) -> Problem {
     if let Some(problem) = nul_byte(text) {
         return problem;
     }
-    // Skipping checks the grammar alone: what passes now failed because a value that is read cannot be represented.
+    // Skipping checks the grammar alone: if it succeeds, the error was a value that cannot be represented.
     match serde_json::from_str::<IgnoredAny>(text) {
         Ok(_) => Problem::Unreadable(error),
         Err(_) => Problem::NotJson(error),
@@ -177,14 +224,14 @@ fn nul_byte(text: &str) -> Option<Problem> {
     text.bytes().position(|byte| byte == 0).map(|at| Problem::NulByte { at })
 }
 
-fn rejection(problems: &[Problem], reads: &mut Reads<'_>) -> Rejection {
-    let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
+fn rejection(problems: &[Problem], found: Found) -> Rejection {
+    let messages: Vec<_> = problems.iter().map(ToString::to_string).collect();
     Rejection {
         stage: StageName::Decode,
         cause: problems.first().map_or("not-json", Problem::cause),
-        detail: told.join("; "),
-        event_id: take(reads, Field::EventId),
-        load_id: take(reads, Field::LoadId),
-        status: take(reads, Field::Status),
+        detail: messages.join("; "),
+        event_id: found.event_id,
+        load_id: found.load_id,
+        status: found.status,
     }
 }

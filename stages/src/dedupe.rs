@@ -1,8 +1,8 @@
-//! A delivery enters; it leaves as fresh if its broker has never been given this event, and as a verdict otherwise.
+//! Decides whether a delivery is fresh (its broker has never been given this event), a duplicate, or a conflict: an
+//! event id that was seen with another body.
 //!
-//! Guarantees: while a delivery of (broker, event) is under way, a second one waits here until the first is settled, or
-//! put back to wait for another attempt, in which case the ledger decides between them later; an event id that comes
-//! again with another body is a conflict, not a duplicate.
+//! Guarantee: while a delivery of (broker, event) is under way, a second one waits here until the first is settled or
+//! put back to wait for another attempt; in the latter case the ledger decides between them later.
 
 use state::{Ledger, LedgerKey, Outcome};
 
@@ -32,7 +32,7 @@ impl Stage for Dedupe {
     async fn run(&self, delivery: Delivery) -> Step<Fresh> {
         let event = delivery.event();
         let key = LedgerKey::new(&delivery.broker.id, &event.event_id);
-        delivery.progress.keep(self.ledger.claim(key.clone()).await);
+        delivery.run.keep(self.ledger.claim(key.clone()).await);
         let entry = self.ledger.look_up(&key).map_err(|fault| Exit::Fault(Fault::State(fault)))?;
         match entry {
             None => Ok(Fresh::new(delivery)),
@@ -40,10 +40,8 @@ impl Stage for Dedupe {
                 why: Undeliverable::Conflict { recorded: entry.digest },
                 history: delivery.history,
             })),
-            // The entry a spilled delivery finds is its own.
-            Some(entry) if entry.outcome == Outcome::Spilled && delivery.progress.is_spilled() => {
-                Ok(Fresh::new(delivery))
-            }
+            // One that waits finds its own entry.
+            Some(entry) if entry.outcome == Outcome::Spilled && delivery.waits() => Ok(Fresh::new(delivery)),
             Some(entry) => Err(Exit::Verdict(Verdict::Duplicate { of: entry.outcome })),
         }
     }

@@ -1,32 +1,90 @@
-//! Posts a delivery once: a permit enters, what came of it leaves.
+//! Posts a delivery once.
 //!
-//! The body is the event's original bytes. At most one request is written, and no redirect is followed. The broker's
-//! timeout bounds the whole exchange, the answer's body included. The permit is spent whatever happens; a failed attempt
-//! gives the delivery back.
+//! The body is the event's original bytes, unless its broker asks for another shape. At most one request is written for an
+//! event, and no redirect is followed; where access tokens are used, another may be made for one of these before. The
+//! broker's timeout bounds the whole exchange. Once the headers of an answer are whole its status decides, whatever becomes
+//! of its body, unless the broker has rules for bodies. The permit is spent whatever happens; a failed attempt returns the
+//! delivery.
 //!
-//! A host that is an address itself was checked when its endpoint was made; a name is checked each time it is resolved.
+//! A host that is an address was checked when its endpoint was made; a name is checked each time it is resolved.
 
+mod answer_body;
+mod answers;
+mod asked_pause;
+mod authorities;
+mod body_error;
+mod certificate;
+mod client_error;
+mod clients;
+mod crypto;
+mod egress;
+mod endpoint;
 mod failure;
+mod header_signature;
+mod oauth2;
+mod placeholders;
+mod reach;
+mod renewed_client;
+mod request;
+mod request_failure;
+mod reserved;
+mod resolver;
+mod retry_after;
+mod shape;
+mod sign;
+#[cfg(feature = "testing")]
+pub(crate) mod simulated;
+mod tls;
+mod trial;
+mod url_rules;
+mod webhook_id;
+mod x509;
 
-use std::error::Error;
+use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header::RETRY_AFTER};
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Incoming};
-use state::Clock;
-use tokio::time::timeout;
+use http::StatusCode;
+use reqwest::Response;
+use state::{Clock, answer::ANSWER_MAX};
+use tokio::time::{Instant, timeout_at};
 
-use crate::{
-    endpoint::Endpoint,
-    http_clients::HttpClients,
-    models::{Attempt, Delivery, Failure, Ordinal, Permitted, Receipt, Step},
+use self::{
+    answer_body::BodyEnd,
+    asked_pause::asked_pause,
+    oauth2::{Refusal, Token},
+};
+pub use self::{
+    answers::{Answers, Meaning},
+    body_error::{BODY_RULE_TEXT_MAX, BodyError, is_json_pointer},
+    client_error::HttpClientError,
+    clients::{HttpClients, HttpOptions},
+    crypto::install_crypto,
+    egress::{AddressRefused, Egress},
+    endpoint::{EXTRA_HEADERS_MAX, Endpoint, EndpointError, Special},
+    header_signature::{HEADER_SIGNATURES_MAX, HeaderSignature, HeaderSignatureError},
+    oauth2::{ClientAuth, NoToken, OAuth2},
+    placeholders::PlaceError,
+    reach::{EgressProxy, OwnTls},
+    request::AttemptOf,
+    reserved::is_reserved_header,
+    resolver::{Lookup, LookupFuture, SystemLookup},
     retry_after::retry_after,
+    shape::{
+        Body, CloudEvents, JsonTemplate, Mode, PlaceField, PlaceText, Shape, TEMPLATE_MAX, TemplateError,
+        Unfit, UrlPlaces, UrlPlacesError,
+    },
+    sign::{SIGNING_KEYS_MAX, Signer, SigningError, SigningKey},
+    trial::{TlsSeen, Trial, trial_clients, try_once},
+    url_rules::{UrlError, url_errors},
+    webhook_id::webhook_id,
+};
+use crate::{
+    models::{Attempt, Delivery, Failure, Ordinal, Permitted, Step},
     stage::Stage,
 };
 
-/// W3C Trace Context, section 3.2.1.
-const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+/// How long the body of an answer is waited for whose status has said everything: for the sake of its connection, and of
+/// the first words of a refusal. A body mostly comes with its headers; one that comes later costs a new connection.
+const BODY_WAIT: Duration = Duration::from_secs(1);
 
 /// The stage that talks to brokers.
 #[derive(Clone, Debug)]
@@ -37,58 +95,91 @@ pub struct Deliver {
 }
 
 impl Deliver {
-    /// Posts with the client of each broker's shard. Of an answer's body at most `response_max` bytes are read (and
-    /// thrown away): reading a body to its end keeps the connection, a longer one may cost a new connection instead.
+    /// Posts with the client of each broker's shard. Of an answer's body at most `response_max` bytes are read: reading
+    /// a body to its end keeps the connection, a longer one may cost a new connection instead.
     #[must_use]
     pub fn new(clients: HttpClients, clock: Clock, response_max: usize) -> Self {
         Self { clients, clock, response_max }
     }
 
-    /// The status of the answer if it is 2xx.
+    /// The status of the answer if it says that the event was taken.
     async fn post(&self, delivery: &Delivery, ordinal: Ordinal) -> Result<StatusCode, Failure> {
-        // Read once: an attempt ends with what it began with.
-        let (broker, terms) = (&delivery.broker, delivery.broker.terms());
+        // Read once, so that the attempt uses the same terms to its end.
+        let terms = delivery.broker.terms();
         let endpoint = &terms.endpoint;
-        let request = self.request(delivery, ordinal, endpoint)?;
-        let mut answer = None;
-        let exchange = async {
-            let response = endpoint.client(&self.clients, broker.shard).request(request).await?;
-            let pause = response.headers().get(RETRY_AFTER);
-            let pause = pause.and_then(|value| retry_after(value, self.clock.now()));
-            let status = response.status();
-            answer = Some((status, pause));
-            read(response, self.response_max).await?;
-            Ok::<_, Box<dyn Error + Send + Sync>>(status)
+        let limit = endpoint.timeout();
+        let Some(tokens) = endpoint.tokens() else {
+            return self.exchange(delivery, ordinal, endpoint, None, limit).await;
         };
-        let ended = timeout(endpoint.timeout(), exchange).await;
-        match (answer, ended) {
-            // The status says all there is to know, whether or not the rest of the answer came.
-            (Some((status, pause)), _) if !status.is_success() => Err(failure::refused(status, pause)),
-            (_, Ok(Ok(status))) => Ok(status),
-            (answer, Ok(Err(error))) => Err(failure::broken(&*error, status(answer))),
-            (answer, Err(_)) => Err(failure::timed_out(endpoint.timeout(), status(answer))),
+        let begun = Instant::now();
+        let token = tokens.token(&self.clients, delivery.broker.shard, limit / 2).await;
+        let token = token.map_err(|why| request_failure::no_token(&why))?;
+        let left = limit.saturating_sub(begun.elapsed());
+        let posted = self.exchange(delivery, ordinal, endpoint, Some(&token), left).await;
+        match &posted {
+            Err(Failure { status: Some(401), .. }) if tokens.refused(&token) == Refusal::TryAnother => {
+                return Err(request_failure::token_spent());
+            }
+            Err(Failure { status: None | Some(401), .. }) => {}
+            Ok(_) | Err(_) => token.accept(),
         }
+        posted
     }
 
-    fn request(
+    /// Sends one request, with `token` if there is one, and waits for its answer no longer than `limit`.
+    async fn exchange(
         &self,
         delivery: &Delivery,
         ordinal: Ordinal,
         endpoint: &Endpoint,
-    ) -> Result<Request<Full<Bytes>>, Failure> {
-        let event = delivery.event();
-        let mut headers = endpoint
-            .headers(&event.event_id, self.clock.now() / 1_000, &event.body, ordinal)
-            .map_err(|_| failure::unsendable())?;
-        if let Some(parent) = delivery.traceparent {
-            let parent = HeaderValue::try_from(parent.to_string()).map_err(|_| failure::unsendable())?;
-            headers.insert(TRACE_PARENT, parent);
+        token: Option<&Arc<Token>>,
+        limit: Duration,
+    ) -> Result<StatusCode, Failure> {
+        let (event, traceparent) = (delivery.event(), delivery.traceparent);
+        let attempt = AttemptOf { event, ordinal, traceparent, now: self.clock.now() };
+        let request = attempt.request(endpoint, token.map(|token| token.value()))?;
+        let client = endpoint.client(&self.clients, delivery.broker.shard);
+        let client = client.map_err(|error| failure::no_client(&error))?;
+        let deadline = Instant::now() + limit;
+        let response = match timeout_at(deadline, client.execute(request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(failure::broken(&error.without_url(), None)),
+            Err(_) => return Err(failure::timed_out(endpoint.timeout(), None)),
+        };
+        self.judge(response, endpoint, deadline).await
+    }
+
+    /// Judges an answer whose headers are whole.
+    async fn judge(
+        &self,
+        response: Response,
+        endpoint: &Endpoint,
+        deadline: Instant,
+    ) -> Result<StatusCode, Failure> {
+        let (status, answers) = (response.status(), endpoint.answers());
+        let soon = deadline.min(Instant::now() + BODY_WAIT);
+        let meaning = answers.meaning(status);
+        if meaning == Meaning::Success && !answers.judge_bodies() {
+            // The event is taken, whatever becomes of the body: it is read for the sake of its connection.
+            let _ended = answer_body::read(response, 0, self.response_max, soon).await;
+            return Ok(status);
         }
-        let mut request = Request::new(Full::new(event.body.clone()));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = endpoint.uri().clone();
-        *request.headers_mut() = headers;
-        Ok(request)
+        let pause = asked_pause(response.headers(), status, self.clock.now());
+        if meaning != Meaning::Success {
+            let body = answer_body::read(response, ANSWER_MAX, self.response_max, soon).await;
+            return Err(failure::refused(status, meaning, pause).answered(&body.kept));
+        }
+        let body = answer_body::read(response, self.response_max, self.response_max, deadline).await;
+        let whole = match body.end {
+            BodyEnd::Whole => Some(&body.kept[..]),
+            BodyEnd::TooLong => None,
+            BodyEnd::Late => return Err(failure::timed_out(endpoint.timeout(), Some(status))),
+            BodyEnd::Broken(error) => return Err(failure::broken(&error.without_url(), Some(status))),
+        };
+        match answers.error_in(whole) {
+            None => Ok(status),
+            Some(error) => Err(failure::error_in_body(status, error, pause).answered(&body.kept)),
+        }
     }
 }
 
@@ -98,34 +189,9 @@ impl Stage for Deliver {
 
     async fn run(&self, permitted: Permitted) -> Step<Attempt> {
         let (fresh, ordinal) = permitted.spend()?;
-        Ok(match self.post(fresh.delivery(), ordinal).await {
-            Ok(status) => Attempt::Accepted(Receipt {
-                failed_attempts: fresh.delivery().history.attempts,
-                status: status.as_u16(),
-                at: self.clock.lived(),
-            }),
-            Err(failure) => Attempt::Failed(fresh, failure),
-        })
+        let posted = self.post(fresh.delivery(), ordinal).await;
+        Ok(Attempt::of(fresh, posted, &self.clock))
     }
-}
-
-fn status<T>(answer: Option<(StatusCode, T)>) -> Option<StatusCode> {
-    answer.map(|(status, _)| status)
-}
-
-/// Reads the body to its end, or gives it up once it is known to be longer than `max` bytes.
-async fn read(response: Response<Incoming>, max: usize) -> hyper::Result<()> {
-    let (mut left, mut body) = (max, response.into_body());
-    if body.size_hint().lower() > max as u64 {
-        return Ok(());
-    }
-    while let Some(frame) = body.frame().await {
-        match left.checked_sub(frame?.data_ref().map_or(0, Bytes::len)) {
-            Some(rest) => left = rest,
-            None => break,
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

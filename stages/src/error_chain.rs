@@ -1,9 +1,9 @@
-//! What an error came from: an error enters, it and its sources leave, outermost first.
+//! Iterates over an error and its sources, outermost first.
 
 use std::{error::Error, io, iter};
 
-/// `error`, what it came from, and so on. An [`io::Error`] that holds another error gives that one: its own `source` passes
-/// it over.
+/// `error`, its source, and so on. An [`io::Error`] that wraps another error yields that one, which its own `source`
+/// skips.
 pub fn sources<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
     iter::successors(Some(error), |&error| {
         match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {

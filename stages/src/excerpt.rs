@@ -1,10 +1,10 @@
-//! A value from outside as it may stand in a message: quoted, escaped and of bounded length.
+//! Formats a value from outside for a message: quoted, escaped and of bounded length.
 
-/// How much of a value a message shows: enough to recognise it, too little to flood a log.
+/// How many characters of a value a message shows: enough to recognise it.
 const SHOWN_MAX: usize = 64;
 
-/// `text` in double quotes with control characters and quotes escaped; of more than 64 characters the beginning
-/// and the length.
+/// `text` in double quotes with control characters and quotes escaped; the beginning and the length if it has more
+/// than 64 characters.
 pub(crate) fn excerpt(text: &str) -> String {
     match text.char_indices().nth(SHOWN_MAX) {
         None => format!("{text:?}"),

@@ -1,67 +1,57 @@
-//! What acts on a shipment event, one file per stage; what flows is in [`models`]. Knows no stream and no queue.
+//! The stages that process a shipment event, one file or folder each, in the order of the line. The payloads between
+//! them are in [`models`]; the receiver of a delivery is its [`Broker`]. Knows no stream and no queue.
+
+mod stage;
+mod timed;
 
 mod ack;
-mod backoff;
-mod breaker;
-mod causes;
-mod connect;
 mod decode;
 mod dedupe;
 mod deliver;
-mod egress;
-mod endpoint;
+mod retry;
+mod route;
+mod throttle;
+mod validate;
+
+mod broker;
+pub mod models;
+
+mod cloud_event;
+mod dead_letter_causes;
 pub mod error_chain;
 mod excerpt;
-mod halt;
-mod health;
-mod http_clients;
-mod letter_log;
-pub mod models;
-mod quota;
-mod resolver;
-mod retry;
-mod retry_after;
-mod retry_budget;
-mod route;
-mod rules;
-mod schema;
-mod sign;
-mod stage;
-mod subscriptions;
 mod tally;
-#[cfg(test)]
-mod testing;
-mod throttle;
-mod timed;
-mod validate;
-mod webhook_id;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use ack::{Ack, Settled};
-pub use backoff::RetryPolicy;
-pub use breaker::{BreakerPolicy, Evidence};
-pub use causes::CAUSES;
-pub use decode::{Decode, UNREADABLE_BATCH};
-pub use dedupe::Dedupe;
-pub use deliver::Deliver;
-pub use egress::{AddressRefused, Egress};
-pub use endpoint::{EXTRA_HEADERS_MAX, Endpoint, EndpointError, UrlError, is_reserved_header, url_errors};
-pub use health::{AttemptMark, Gate, Health, HealthCounts, HealthState, LastError};
-pub use http_clients::{HttpClientError, HttpClients, HttpOptions, install_crypto};
-pub use quota::{Quota, QuotaError, RATE_MAX, RATE_MIN, REFILL_MAX, Replaced};
-pub use resolver::{Looking, Lookup, SystemLookup};
-pub use retry::{AttemptExt, Retry};
-pub use retry_after::retry_after;
-pub use retry_budget::{RetryBudget, RetryBudgetPolicy};
-pub use route::Route;
-pub use rules::{
-    AGE_MAX_DEFAULT, AHEAD_MAX_DEFAULT, ID_MAX_DEFAULT, Rules, STATUS_MAX, Statuses, StatusesError,
+pub use broker::{Broker, Halt, LoadFilter, Subscription, Terms, WhenFull};
+pub use cloud_event::BinaryEvent;
+pub use dead_letter_causes::DEAD_LETTER_CAUSES;
+pub use decode::{
+    DEPTH_DEFAULT, DEPTH_LIMIT, Decode, EVENTS_DEFAULT, Events, Field, Place, PointerFault, Schema,
+    SchemaError, Split, UnknownZone, Zone,
 };
-pub use schema::{DEPTH_DEFAULT, DEPTH_LIMIT, Field, Schema, SchemaError};
-pub use sign::{SIGNING_KEYS_MAX, Signer, SigningError, SigningKey};
+pub use dedupe::Dedupe;
+pub use deliver::{
+    AddressRefused, Answers, AttemptOf, BODY_RULE_TEXT_MAX, Body, BodyError, ClientAuth, CloudEvents,
+    Deliver, EXTRA_HEADERS_MAX, Egress, EgressProxy, Endpoint, EndpointError, HEADER_SIGNATURES_MAX,
+    HeaderSignature, HeaderSignatureError, HttpClientError, HttpClients, HttpOptions, JsonTemplate, Lookup,
+    LookupFuture, Meaning, Mode, NoToken, OAuth2, OwnTls, PlaceError, PlaceField, PlaceText,
+    SIGNING_KEYS_MAX, Shape, Signer, SigningError, SigningKey, Special, SystemLookup, TEMPLATE_MAX,
+    TemplateError, TlsSeen, Trial, Unfit, UrlError, UrlPlaces, UrlPlacesError, install_crypto,
+    is_json_pointer, is_reserved_header, retry_after, trial_clients, try_once, url_errors, webhook_id,
+};
+pub use retry::{
+    AttemptExt, AttemptMark, BreakerPolicy, Evidence, Gate, Health, HealthCounts, HealthState, LastError,
+    Probe, Retry, RetryBudget, RetryBudgetPolicy, RetryPolicy,
+};
+pub use route::{FieldRule, FieldTest, Index, Route, Subscriptions};
 pub use stage::{Stage, Then};
-pub use subscriptions::{Index, Subscriptions};
 pub use tally::{BrokerTally, Count, Gauge, Gauges, Tally};
-pub use throttle::Throttle;
+pub use throttle::{Quota, QuotaError, RATE_MAX, RATE_MIN, REFILL_MAX, Replaced, Throttle};
 pub use timed::{StageTimes, Timed};
-pub use validate::Validate;
-pub use webhook_id::webhook_id;
+pub use validate::{
+    AGE_MAX_DEFAULT, AHEAD_MAX_DEFAULT, ID_MAX_DEFAULT, Rules, STATUS_MAX, Statuses, StatusesError,
+    UnknownStatus, Validate,
+};

@@ -1,31 +1,38 @@
-//! The retry loop: a fresh delivery enters, a receipt leaves, or the verdict on a delivery that was not taken.
+//! The retry loop: attempts a fresh delivery until it succeeds or the policy ends it.
 //!
-//! Guaranteed: only the broker that failed is tried again; each attempt goes through the whole `attempt` stage and so
-//! pays its own permit; a delivery is held in memory between two attempts for `in_place_max` at most; each failed
-//! attempt is in the history that goes on record, and the broker's own trouble brings no event nearer to its dead
-//! letter. An event that fails while its broker takes others is in trouble of its own, and comes nearer to it.
+//! Guarantees: only the broker that failed is tried again. Each attempt goes through the whole `attempt` stage and
+//! pays its own permit. A delivery is held in memory between two attempts for `in_place_max` at most. Each failed
+//! attempt is in the recorded history. While the broker itself is in trouble, failures do not count toward an event's
+//! dead letter; an event that fails while its broker takes others counts.
+
+mod backoff;
+mod breaker;
+mod budget;
+mod health;
 
 use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use rand::{SeedableRng, rngs::SmallRng};
-use state::{Clock, FailedAttempt};
+use state::{Clock, FailedAttempt, History, Unclear};
 use tokio::time::Instant;
 
-use crate::{
+pub use self::{
     backoff::RetryPolicy,
-    breaker::Evidence,
-    health::{AttemptMark, Gate, Health},
-    models::{
-        Attempt, Broker, Delivery, Exit, Failure, FailureKind, Fresh, Receipt, Step, Undeliverable, Verdict,
-    },
+    breaker::{BreakerPolicy, Evidence, Probe},
+    budget::{RetryBudget, RetryBudgetPolicy},
+    health::{AttemptMark, Gate, Health, HealthCounts, HealthState, LastError},
+};
+use crate::{
+    broker::Broker,
+    models::{Attempt, Delivery, Exit, Failure, FailureKind, Fresh, Receipt, Step, Undeliverable, Verdict},
     stage::Stage,
 };
 
 /// Gives `.retry(policy, clock)` to every stage that attempts a fresh delivery once.
 pub trait AttemptExt: Stage<In = Fresh, Out = Attempt> + Sized {
-    /// This attempt, made again until it succeeds or `policy` ends it. `clock` dates the attempts and tells the
-    /// event's age, as it was lived: no wall clock that is set makes an event too old.
+    /// This attempt, repeated until it succeeds or `policy` ends it. `clock` gives the times of attempts and the
+    /// event's age, by monotonic time, so that setting the wall clock makes no event too old.
     fn retry(self, policy: RetryPolicy, clock: Clock) -> Retry<Self> {
         Retry { attempt: self, policy, clock, rng: Mutex::new(rand::make_rng()) }
     }
@@ -33,18 +40,22 @@ pub trait AttemptExt: Stage<In = Fresh, Out = Attempt> + Sized {
 
 impl<A: Stage<In = Fresh, Out = Attempt>> AttemptExt for A {}
 
-/// An attempt made again until it succeeds or the policy ends it; made by [`AttemptExt::retry`].
+/// How often a delivery may fail before it gives up its place on the wire after each attempt: where no wait is longer than
+/// `in_place_max`, a few deliveries that always fail would otherwise keep all places of their broker.
+const IN_PLACE_ATTEMPTS: u32 = 8;
+
+/// An attempt that is repeated until it succeeds or the policy ends it; made by [`AttemptExt::retry`].
 #[derive(Debug)]
 pub struct Retry<A> {
     attempt: A,
     policy: RetryPolicy,
     clock: Clock,
-    /// Asked only after a failure.
+    /// Used after failures only.
     rng: Mutex<SmallRng>,
 }
 
 impl<A> Retry<A> {
-    /// The same with its random waits drawn from `seed`, so that a run can be repeated.
+    /// With random waits drawn from `seed`, so that a run can be reproduced.
     #[must_use]
     pub fn seeded(mut self, seed: u64) -> Self {
         self.rng = Mutex::new(SmallRng::seed_from_u64(seed));
@@ -62,8 +73,8 @@ impl<A: Stage<In = Fresh, Out = Attempt>> Stage for Retry<A> {
         if fresh.delivery().history.attempts == 0 {
             health.retry_budget().deposit();
         }
-        // The gate is not asked before the first attempt: the scheduler has asked, and if this delivery is the probe
-        // the gate is held on its account.
+        // The gate is not checked before the first attempt: the scheduler has checked it, and if this delivery is the
+        // probe the gate is held because of it.
         loop {
             fresh = self.still_due(fresh)?;
             broker.tally.retries.add(u64::from(fresh.delivery().history.attempts > 0));
@@ -79,16 +90,19 @@ impl<A: Stage<In = Fresh, Out = Attempt>> Stage for Retry<A> {
                 }
             };
             if let Some(receipt) = self.taken_before(fresh.delivery(), &failure) {
-                health.on_success(receipt.at);
+                health.on_success(self.clock.now());
                 return Ok(receipt);
             }
             let wait;
             (fresh, wait) = self.after_failure(fresh, mark, failure)?;
             let until = Instant::now() + wait;
+            if fresh.delivery().history.attempts >= IN_PLACE_ATTEMPTS {
+                return Err(spilled(fresh, Some(until)));
+            }
             tokio::select! {
                 biased;
-                // The pause is kept, wherever it is waited out.
-                () = broker.halt.asked() => return Err(spilled(fresh, Some(until))),
+                // The pause holds in memory and on disk.
+                () = broker.halt.asked(&fresh.delivery().run) => return Err(spilled(fresh, Some(until))),
                 () = tokio::time::sleep_until(until) => {}
             }
             fresh = through_gate(fresh, health.gate(Instant::now()))?;
@@ -97,34 +111,36 @@ impl<A: Stage<In = Fresh, Out = Attempt>> Stage for Retry<A> {
 }
 
 impl<A> Retry<A> {
-    /// Lets a delivery on whose broker is enabled and whose event is young enough.
+    /// Passes a delivery whose broker is enabled and whose event is not too old.
     fn still_due(&self, fresh: Fresh) -> Step<Fresh> {
         let delivery = fresh.delivery();
         if delivery.broker.health.is_disabled() {
             return Err(undeliverable(fresh, Undeliverable::BrokerDisabled));
         }
-        if delivery.progress.is_given_up() {
+        if delivery.given_up {
             return Err(undeliverable(fresh, Undeliverable::QueueFull));
         }
-        let age = self.clock.lived().saturating_sub(delivery.event().read_at);
+        let age = self.clock.monotonic().saturating_sub(delivery.event().read_at);
         if u128::from(age) > self.policy.age_max.as_millis() {
             return Err(undeliverable(fresh, Undeliverable::TooOld));
         }
         Ok(fresh)
     }
 
-    /// A receipt if the receiver says that it has the event, and an earlier attempt can have brought it.
+    /// A receipt if the receiver says that it has the event (409), and an earlier attempt may have arrived: one
+    /// without a clear answer, or one of an earlier run. A refused attempt does not count as arrived.
     fn taken_before(&self, delivery: &Delivery, failure: &Failure) -> Option<Receipt> {
-        let brought = delivery.history.may_have_arrived || delivery.may_repeat;
+        let uncertain = delivery.history.unclear() == Some(Unclear::NoAnswer);
+        let brought = uncertain || delivery.may_have_arrived();
         (failure.kind == FailureKind::Conflict && brought).then(|| Receipt {
             failed_attempts: delivery.history.attempts,
             status: failure.status.unwrap_or_default(),
-            at: self.clock.now(),
+            at: self.clock.monotonic(),
         })
     }
 
-    /// Notes the failure and tells the broker's health; the delivery and its wait in place come back if it is to be
-    /// tried again here.
+    /// Records the failure and reports it to the broker's health. Returns the delivery and its wait if it is to be
+    /// tried again from memory.
     fn after_failure(
         &self,
         mut fresh: Fresh,
@@ -135,19 +151,27 @@ impl<A> Retry<A> {
         let broker = Arc::clone(&fresh.delivery().broker);
         let retry_after = failure.retry_after.map(|asked| asked.min(self.policy.retry_after_max));
         let delivery = fresh.delivery();
-        let evidence = broker.health.evidence(&failure, &delivery.event().load_id, &delivery.history);
-        // Where attempts do not count the exponent is all there were, or they would never space out.
+        let at_once = is_turned_away_once(&failure, &delivery.history);
+        let evidence = match at_once {
+            true => Evidence::Nothing,
+            false => broker.health.evidence(&failure, &delivery.event().load_id, &delivery.history),
+        };
+        // If attempts do not count, the exponent is the number of all attempts, or the waits would never grow.
         let failed = match failure.kind {
             FailureKind::Throttled | FailureKind::EndpointRefused => delivery.history.attempts,
             _ => delivery.history.counted,
         };
-        let backoff = self.policy.delay(failed.saturating_add(1), &mut *self.rng.lock());
+        let backoff = match at_once {
+            true => Duration::ZERO,
+            false => self.policy.delay(failed.saturating_add(1), &mut *self.rng.lock()),
+        };
         let pause = retry_after.unwrap_or(backoff.min(self.policy.retry_after_max));
         let own_wait = match failure.kind {
             FailureKind::Throttled => pause,
             _ => backoff.max(retry_after.unwrap_or_default()),
         };
-        let end = report(&broker, mark, &failure, evidence, (now, now + pause));
+        let asked = retry_after.map(|asked| now + asked);
+        let end = report(&broker, mark, &failure, evidence, (now, now + pause, asked));
         self.note(&mut fresh, mark, failure, evidence);
         if let Some(why) = end {
             return Err(undeliverable(fresh, why));
@@ -158,7 +182,7 @@ impl<A> Retry<A> {
         match broker.health.gate(now) {
             Gate::Open => {}
             Gate::Disabled => return Err(undeliverable(fresh, Undeliverable::BrokerDisabled)),
-            // The broker as a whole is held; and this one goes on no sooner than it would otherwise.
+            // The broker as a whole is held, and this delivery keeps its own wait.
             Gate::Probe | Gate::HeldUntil(_) => return Err(spilled(fresh, Some(now + own_wait))),
         }
         let wait = backoff.max(retry_after.unwrap_or_default()).max(self.deferral(&broker.health, now));
@@ -177,52 +201,65 @@ impl<A> Retry<A> {
         self.policy.deferral(&mut *self.rng.lock())
     }
 
-    /// Adds the attempt to the history. It counts if the failure can be the event's fault: the broker was not known to
-    /// be in trouble, or has taken others since the event failed before.
+    /// Adds the attempt to the history. It counts if the event may be the cause: the broker was not known to be in
+    /// trouble, or has taken others since the event failed before.
     fn note(&self, fresh: &mut Fresh, mark: AttemptMark, failure: Failure, evidence: Evidence) {
         let counts = match failure.kind {
             FailureKind::Throttled => false,
             FailureKind::EndpointRefused => evidence == Evidence::Nothing,
+            // The first time, it is neither the event's fault nor the broker's.
+            FailureKind::Unprocessed => evidence != Evidence::Nothing && mark.breaker_was_closed(),
             _ => mark.breaker_was_closed() || evidence == Evidence::Nothing,
         };
-        let Failure { status, cause, may_have_arrived, .. } = failure;
-        let attempt = FailedAttempt { at: self.clock.now(), status, cause, may_have_arrived };
+        let Failure { status, cause, may_have_arrived, answer, .. } = failure;
+        let attempt = FailedAttempt { at: self.clock.now(), status, cause, may_have_arrived, answer };
         let delivery = fresh.delivery_mut();
         delivery.history.push(attempt, counts);
-        delivery.progress.note_failure(may_have_arrived);
+        delivery.run.note_failure(may_have_arrived);
         if delivery.history.unclear().is_none()
-            && let Some(mark) = delivery.progress.take_mark()
+            && let Some(mark) = delivery.run.take_mark()
         {
-            // Nothing has been written yet: if the process ends now, nothing can be repeated.
+            // Nothing was sent, so the next run cannot repeat anything.
             mark.clear();
         }
     }
 }
 
-/// Tells the broker's health, at `now`, with the pause that a throttling receiver asks for; gives the reason if this
-/// failure ends the delivery.
+/// Whether the receiver has turned the attempt away without looking at it, and not the one before: it closes a connection
+/// in good order, or had too many requests on it, and the next attempt needs no wait.
+fn is_turned_away_once(failure: &Failure, history: &History) -> bool {
+    let reached_before = history.last.last().is_none_or(|last| last.may_have_arrived);
+    failure.kind == FailureKind::Unprocessed && reached_before
+}
+
+/// Reports the failure to the broker's health, with the end of the pause of a throttling receiver, and that of the pause
+/// that the answer asks for. Returns the reason if the failure ends the delivery.
 fn report(
     broker: &Broker,
     mark: AttemptMark,
     failure: &Failure,
     evidence: Evidence,
-    (now, pause_until): (Instant, Instant),
+    (now, pause_until, asked): (Instant, Instant, Option<Instant>),
 ) -> Option<Undeliverable> {
     let health = &broker.health;
     match failure.kind {
-        FailureKind::Transient | FailureKind::EndpointRefused => {
+        FailureKind::Transient | FailureKind::EndpointRefused | FailureKind::Unprocessed => {
             health.on_failure(mark, now, failure, evidence);
+            if let Some(until) = asked {
+                health.on_pause_asked(now, until, evidence);
+            }
         }
         FailureKind::Throttled => health.on_throttled(now, pause_until, failure, evidence),
         FailureKind::Refused | FailureKind::Conflict => {
             health.on_refused(now, failure);
-            // A refusal is an answer, so there is a status; zero would show that the attempt broke that rule.
+            // A refusal always has a status; zero would show a defect.
             return Some(Undeliverable::Refused { status: failure.status.unwrap_or_default() });
         }
         FailureKind::Gone => {
             health.on_refused(now, failure);
-            if health.disable("the receiver answered 410 gone") {
-                tracing::warn!(broker = %broker.id, "broker disabled: the receiver answered 410 gone");
+            let reason = format!("the receiver answered {}", failure.cause);
+            if health.disable(reason.as_str()) {
+                tracing::warn!(broker = %broker.id, "broker disabled: {reason}");
             }
             return Some(Undeliverable::BrokerDisabled);
         }
@@ -234,8 +271,8 @@ fn report(
     None
 }
 
-/// Lets a delivery on while the gate is open. Anything else holds the broker as a whole, and the scheduler decides
-/// when it goes on.
+/// Passes a delivery while the gate is open. Otherwise the whole broker is held, and the scheduler decides when it
+/// goes on.
 pub(crate) fn through_gate(fresh: Fresh, gate: Gate) -> Step<Fresh> {
     match gate {
         Gate::Open => Ok(fresh),

@@ -1,7 +1,8 @@
-//! The stage: an async function on one payload, and how two of them become one.
+//! The stage: an async function on one payload, and the composition of two.
 //!
-//! A stage knows nothing of streams, queues, order or concurrency: those live in the line. It takes one payload by
-//! value and gives the next, or an [`Exit`](crate::models::Exit). `then` is `?`: an exit leaves the chain at once.
+//! A stage knows nothing of streams, queues, order or concurrency: those are in the line. It takes one payload by
+//! value and returns the next, or an [`Exit`](crate::models::Exit). `then` works like `?`: an exit leaves the chain
+//! at once.
 
 use std::{future::Future, sync::Arc};
 
@@ -15,15 +16,15 @@ use crate::{models::Step, timed::Timed};
 /// at any await point abandons the payload and nothing else. A stage that waits does so on tokio's clock, so that a
 /// test can pause it.
 pub trait Stage: Send + Sync + 'static {
-    /// What enters.
+    /// The input.
     type In: Send;
-    /// What leaves.
+    /// The output.
     type Out: Send;
 
     /// Takes one payload through the stage.
     fn run(&self, input: Self::In) -> impl Future<Output = Step<Self::Out>> + Send;
 
-    /// This stage followed by `next`; the payloads must meet.
+    /// This stage followed by `next`, whose input must be this stage's output.
     fn then<Next>(self, next: Next) -> Then<Self, Next>
     where
         Self: Sized,
@@ -32,7 +33,7 @@ pub trait Stage: Send + Sync + 'static {
         Then { first: self, next }
     }
 
-    /// This stage with its times noted in `times`.
+    /// This stage with its durations recorded in `times`.
     fn timed(self, times: &Arc<Histogram>) -> Timed<Self>
     where
         Self: Sized,

@@ -1,4 +1,4 @@
-//! Counters of verdicts: cheap to add to from any shard, cheap to read at any time, never reset.
+//! Counters and gauges of the line: written by any shard, read at any time, never reset.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -16,42 +16,44 @@ impl Count {
         self.0.fetch_add(n, Ordering::Relaxed);
     }
 
-    /// What has been added so far.
+    /// The current value.
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// What is counted for the line as a whole.
+/// Counters of the line as a whole.
 #[derive(Debug, Default)]
 pub struct Tally {
     /// Dead letters of decode and validate.
     pub rejected: Count,
     /// Events no broker subscribes to.
     pub unrouted: Count,
+    /// Events that were let through although their status is not known.
+    pub unknown_statuses: Count,
     /// How long each stage takes.
     pub times: StageTimes,
 }
 
-/// One broker's deliveries by how they ended.
+/// Counters of one broker's deliveries, by how they ended.
 #[derive(Debug, Default)]
 pub struct BrokerTally {
     /// Taken by the broker.
     pub delivered: Count,
-    /// Not needed: the broker had been given the event before.
+    /// Duplicates: the broker had been given the event before.
     pub duplicates: Count,
-    /// Given up.
+    /// Dead letters.
     pub dead_letters: Count,
-    /// Those given up because the event's id had come before with another body.
+    /// Dead letters because the event's id had come before with another body.
     pub conflicts: Count,
-    /// Those given up because the broker's disk queue was full.
+    /// Dead letters because the broker's disk queue was full.
     pub queue_full: Count,
     /// Attempts of deliveries that had been attempted before.
     pub retries: Count,
     /// Times a delivery went to disk to wait there.
     pub spilled: Count,
-    /// How long the taken ones took, from being read to being taken.
+    /// The time from reading the event to its being taken.
     pub latency: Histogram,
     /// What waits now.
     pub gauges: Gauges,
@@ -59,8 +61,8 @@ pub struct BrokerTally {
     disabled_on_record: AtomicBool,
 }
 
-/// What waits for one broker now, as its shard keeps it: each value is exact when it is stored, together they may be a
-/// moment apart.
+/// What waits for one broker now, as its shard stores it. Each value is exact when it is stored; together they may
+/// differ slightly.
 #[derive(Debug, Default)]
 pub struct Gauges {
     /// Deliveries in memory that are not on the wire.
@@ -71,10 +73,10 @@ pub struct Gauges {
     pub spilled: Gauge,
     /// Their bytes, estimated.
     pub spilled_bytes: Gauge,
-    /// Deliveries of those in memory that belong on disk, where there is no room for them.
+    /// Deliveries in memory for which there is no room on disk.
     pub no_room: Gauge,
-    /// When the oldest in memory came there, in milliseconds since 1970; zero if there is none. Looked for every tenth
-    /// of a second.
+    /// When the oldest delivery in memory arrived, in milliseconds since 1970; zero if there is none. Updated every
+    /// 100 ms.
     pub oldest_at: Gauge,
 }
 
@@ -96,12 +98,12 @@ impl Gauge {
 }
 
 impl BrokerTally {
-    /// Notes that it is on record that the broker is disabled; true the first time.
+    /// Marks as recorded that the broker is disabled; true the first time.
     pub(crate) fn note_disabled(&self) -> bool {
         !self.disabled_on_record.swap(true, Ordering::Relaxed)
     }
 
-    /// Notes that the broker has been enabled again.
+    /// Marks as recorded that the broker is enabled.
     pub(crate) fn note_enabled(&self) {
         self.disabled_on_record.store(false, Ordering::Relaxed);
     }

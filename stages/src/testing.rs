@@ -1,4 +1,6 @@
-//! What tests of several stages share: ready-made brokers, events, permits, failures, signers and resolvers.
+//! Fixtures for tests of several stages and of other crates (feature `testing`): brokers, events, permits, failures,
+//! signers and resolvers.
+#![allow(dead_code, clippy::unwrap_used, reason = "only tests ask for it")]
 
 use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -6,15 +8,13 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use state::{BodyDigest, Event, Position};
 
+#[cfg(feature = "testing")]
+pub use crate::deliver::simulated::{Answer, Receivers, SimulatedDeliver};
 use crate::{
-    BreakerPolicy, Egress, Endpoint, Health, Quota, RetryBudgetPolicy,
-    http_clients::HttpOptions,
-    models::{
-        Broker, Delivery, Failure, FailureKind, Fresh, LoadFilter, Permitted, Subscription, Terms,
-        ValidEvent, WhenFull,
-    },
-    resolver::{Looking, Lookup},
-    sign::{Signer, SigningKey},
+    BreakerPolicy, Egress, Endpoint, Health, HttpOptions, Lookup, LookupFuture, Quota, RetryBudgetPolicy,
+    Signer, SigningKey,
+    broker::{Broker, Subscription, Terms, WhenFull},
+    models::{Delivery, Failure, FailureKind, Fresh, Permitted, ValidEvent},
 };
 
 /// Two secrets that sign nothing but tests.
@@ -29,7 +29,7 @@ pub(crate) fn signer(secrets: &[&str]) -> Signer {
 /// A broker on shard 0 that wants everything, at this endpoint and with this quota.
 fn broker_at(id: &str, endpoint: Endpoint, rate: f64, burst: u32) -> Broker {
     let quota = Quota::new(rate, NonZeroU32::new(burst).unwrap()).unwrap();
-    let subscription = Subscription { statuses: None, loads: LoadFilter::All };
+    let subscription = Subscription::default();
     let terms =
         Terms { subscription, endpoint, quota: quota.into(), concurrency: 8, when_full: WhenFull::Hold };
     let health = Health::new(BreakerPolicy::default(), RetryBudgetPolicy::default());
@@ -42,7 +42,8 @@ pub(crate) fn broker(endpoint: Endpoint) -> Arc<Broker> {
 }
 
 /// A broker with this quota, everything else by default.
-pub(crate) fn broker_with(id: &str, rate: f64, burst: u32) -> Broker {
+#[must_use]
+pub fn broker_with(id: &str, rate: f64, burst: u32) -> Broker {
     let timeout = Duration::from_secs(5);
     let (headers, egress) = (http::HeaderMap::new(), Egress::default());
     let endpoint = Endpoint::new("https://tms.example.com/", &headers, signer(&SECRETS), timeout, &egress);
@@ -83,6 +84,7 @@ pub(crate) fn failure(kind: FailureKind) -> Failure {
         cause: "connection reset".to_owned(),
         retry_after: None,
         may_have_arrived: false,
+        answer: None,
     }
 }
 
@@ -92,6 +94,7 @@ pub(crate) fn http_options() -> HttpOptions {
         connect_timeout: Duration::from_secs(20),
         idle_timeout: Duration::from_secs(30),
         idle_per_host_max: 8,
+        connection_age_max: Duration::from_secs(300),
         extra_ca_pem: Vec::new(),
     }
 }
@@ -113,7 +116,7 @@ impl FixedLookup {
 }
 
 impl Lookup for FixedLookup {
-    fn addresses(&self, _host: &str) -> Looking {
+    fn addresses(&self, _host: &str) -> LookupFuture {
         let mut answers = self.0.lock();
         let answer = if answers.len() > 1 { answers.pop() } else { answers.last().cloned() };
         Box::pin(std::future::ready(Ok(answer.unwrap_or_default())))

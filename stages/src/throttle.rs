@@ -1,19 +1,21 @@
-//! The throttle: a fresh delivery enters, the same with leave to be attempted once leaves, at the broker's pace.
+//! The throttle: lets a fresh delivery be attempted once, at the broker's pace.
 //!
-//! Guaranteed: nothing leaves while its broker is held, a probe excepted, or once the line is stopping, when nothing
-//! waits any longer; no more `Permitted` than the broker's
-//! [`Quota`](crate::Quota) gave permits, in the order in which the deliveries came. How often one had to wait is
-//! counted by the quota, [`Quota::waits`](crate::Quota::waits).
+//! Guarantees: nothing passes while its broker is held, except a probe, or once the line is stopping; then nothing
+//! waits. No more deliveries pass than the broker's [`Quota`](crate::Quota) gave permits, in the order in which they
+//! came. The quota counts how often one had to wait: [`Quota::waits`](crate::Quota::waits).
+
+mod quota;
 
 use tokio::time::Instant;
 
+pub use self::quota::{Quota, QuotaError, RATE_MAX, RATE_MIN, REFILL_MAX, Replaced};
 use crate::{
     models::{Fresh, Permitted, Step},
     retry::{spilled, through_gate},
     stage::Stage,
 };
 
-/// Waits for the broker's quota. Holds nothing itself: each broker has its own.
+/// Waits for the broker's quota. Has no state of its own.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Throttle;
 
@@ -35,17 +37,16 @@ impl Stage for Throttle {
             let quota = delivery.broker.quota();
             tokio::select! {
                 biased;
-                // If there is none, another quota came into force while it waited.
+                // An error means that another quota came into force while it waited.
                 given = quota.permit() => if given.is_ok() { break },
-                () = delivery.broker.halt.asked() => return Err(spilled(fresh, None)),
+                () = delivery.broker.halt.asked(&delivery.run) => return Err(spilled(fresh, None)),
             }
         }
-        if delivery.broker.halt.is_asked() {
+        if delivery.broker.halt.is_asked(&delivery.run) {
             return Err(spilled(fresh, None));
         }
-        // While it waited the broker may have failed others or asked for a pause. The permit is lost, which only makes
-        // the pace slower.
-        if delivery.progress.is_probe() {
+        // Meanwhile the broker's gate may have closed. The permit is lost then, which only slows the pace.
+        if delivery.probe {
             return Ok(fresh.permit());
         }
         let gate = delivery.broker.health.gate(Instant::now());
@@ -58,7 +59,8 @@ mod tests {
     use std::{sync::Arc, time::Duration};
 
     use super::*;
-    use crate::models::{Exit, Terms, Verdict};
+    use crate::broker::Terms;
+    use crate::models::{Exit, Verdict};
     use crate::testing::{broker_with, fresh};
 
     #[tokio::test(start_paused = true)]
@@ -78,12 +80,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_waited_while_its_broker_was_held_goes_back_and_a_probe_goes_on() {
         let broker = Arc::new(broker_with("acme", 1.0, 1));
-        let (first, second, probe) = (fresh(&broker), fresh(&broker), fresh(&broker));
+        let (first, second, mut probe) = (fresh(&broker), fresh(&broker), fresh(&broker));
         drop(Throttle::new().run(first).await.unwrap());
         broker.health.pause_until(Instant::now() + Duration::from_secs(60));
         let exit = Throttle::new().run(second).await.unwrap_err();
         assert!(matches!(exit, Exit::Verdict(Verdict::Spilled { not_before: None, .. })), "{exit:?}");
-        probe.delivery().progress.set_probe(true);
+        probe.delivery_mut().probe = true;
         drop(Throttle::new().run(probe).await.unwrap());
     }
 
@@ -104,6 +106,22 @@ mod tests {
         full.halt.ask();
         assert!(spilled(Throttle::new().run(fresh(&full)).await), "although there is a permit");
         assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_halted_alone_comes_back_and_the_others_wait_on() {
+        let broker = Arc::new(broker_with("acme", 0.001, 1));
+        drop(Throttle::new().run(fresh(&broker)).await.unwrap());
+        let (one, other, late) = (fresh(&broker), fresh(&broker), fresh(&broker));
+        let runs = [&one, &late].map(|fresh| fresh.delivery().run.clone());
+        let waits = |fresh| tokio::spawn(async move { Throttle::new().run(fresh).await });
+        let (one, other) = (waits(one), waits(other));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        broker.halt.ask_each(runs.iter().map(|run| &**run));
+        assert!(one.await.unwrap().is_err());
+        assert!(Throttle::new().run(late).await.is_err(), "before it waits");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(!other.is_finished());
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,5 +1,5 @@
-//! A stage that is watched: what enters and leaves is the stage's own, and how long it took is noted, whether it gives
-//! the next payload or a way out. Two looks at the clock and two atomic additions for each payload.
+//! Measures how long a stage takes, whether it returns the next payload or an exit. Costs two readings of the clock
+//! and two atomic additions per payload.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::{models::Step, stage::Stage};
 
-/// A stage whose times are noted; made by [`Stage::timed`].
+/// A stage whose durations are recorded; made by [`Stage::timed`].
 #[derive(Clone, Debug)]
 pub struct Timed<S> {
     stage: S,
@@ -36,17 +36,17 @@ impl<S: Stage> Stage for Timed<S> {
 /// How long each stage takes, over all brokers.
 #[derive(Debug)]
 pub struct StageTimes {
-    /// Reading a record.
+    /// Decoding a record.
     pub decode: Arc<Histogram>,
-    /// Checking an event.
+    /// Validating an event.
     pub validate: Arc<Histogram>,
-    /// Finding its brokers.
+    /// Routing an event.
     pub route: Arc<Histogram>,
-    /// Looking a delivery up, the wait for another one of the same event included.
+    /// Deduplicating a delivery, including the wait for another one of the same event.
     pub dedupe: Arc<Histogram>,
     /// Waiting for the broker's quota.
     pub throttle: Arc<Histogram>,
-    /// One exchange with the receiver, whatever came of it.
+    /// One exchange with the receiver, whatever its outcome.
     pub deliver: Arc<Histogram>,
     /// From a verdict to its being durable.
     pub ack: Arc<Histogram>,

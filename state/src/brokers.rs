@@ -1,15 +1,15 @@
-//! What is remembered of a broker itself: whether it is disabled and why, whether it is paused, and up to which number its
+//! What is stored of a broker: whether it is disabled and why, whether it is paused, and up to which number its
 //! deliveries on disk may have been sent.
 
 use bincode::{Decode, Encode};
 
 use crate::{clock::UnixMillis, fault::StateFault, spilled::SpillSeq, table::Table};
 
-/// What is remembered of each broker.
+/// The stored state of all brokers.
 #[derive(Clone, Debug)]
 pub struct Brokers(Table);
 
-/// A broker that gets nothing until someone enables it.
+/// A broker that is sent nothing until an operator enables it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Disabled {
     /// Since when.
@@ -18,7 +18,7 @@ pub struct Disabled {
     pub reason: String,
 }
 
-/// A broker that is sent nothing until someone lets it go on; what comes for it waits.
+/// A broker that is sent nothing until an operator resumes it; its deliveries wait.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Paused {
     /// Since when.
@@ -27,7 +27,7 @@ pub struct Paused {
 
 impl Brokers {
     pub(crate) fn new(table: Table) -> Self {
-        Self(table.accounted(|_| &[]))
+        Self(table.with_digests(|_| &[]))
     }
 
     pub(crate) fn table(&self) -> &Table {
@@ -59,8 +59,8 @@ impl Brokers {
         Ok(self.0.get(&key(b'h', broker))?.unwrap_or(0))
     }
 
-    /// The number below which `broker`'s deliveries on disk may have been sent by a run that left nothing more exact
-    /// behind. New ones get numbers from there on.
+    /// The number below which an earlier run may have sent `broker`'s deliveries on disk, if that run left no usable
+    /// journal. New deliveries get numbers from there on.
     ///
     /// # Errors
     /// A fault of the store.
@@ -74,7 +74,7 @@ impl Brokers {
         for item in self.0.range(vec![b'h']..vec![b'i']) {
             let (key, value) = item?;
             let horizon: SpillSeq = self.0.decode(&key, &value)?;
-            // What an earlier version left there after a run in good order.
+            // An earlier version wrote zero after a clean end.
             if horizon > 0 {
                 found.push((String::from_utf8_lossy(&key[1..]).into_owned(), horizon));
             }
@@ -98,7 +98,7 @@ impl Brokers {
         }
     }
 
-    /// Moves the horizon on, never back; zero takes it away.
+    /// Moves the horizon forward, never back; zero removes it.
     pub(crate) fn put_drain_horizon(&self, broker: &str, seq: SpillSeq) -> Result<(), StateFault> {
         let key = key(b'h', broker);
         if seq == 0 { self.0.remove(&key) } else { self.0.put(&key, &seq.max(self.drain_horizon(broker)?)) }

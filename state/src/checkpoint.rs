@@ -1,7 +1,9 @@
-//! A checkpoint: leaves a source with each record, is kept once everything before it is settled, and enters the source
-//! again at the next start, which then reads from exactly there.
+//! Where a source resumes. A checkpoint is written once every record before it is settled; the next start reads from
+//! exactly there.
 
 use bincode::{Decode, Encode};
+
+use crate::{codec, fault::StateFault};
 
 /// The longest `mark` a source may write, in bytes: room for a device, an inode and a digest, and no more.
 pub const MARK_MAX: usize = 64;
@@ -18,6 +20,24 @@ pub struct Checkpoint {
     /// How the source knows its epoch again, in the source's own format, at most [`MARK_MAX`] bytes; empty if the
     /// source needs none.
     pub mark: Vec<u8>,
+}
+
+impl Checkpoint {
+    /// The stored form.
+    ///
+    /// # Errors
+    /// [`StateFault::Undecodable`], which no checkpoint can cause.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, StateFault> {
+        codec::encode("sources", self)
+    }
+
+    /// Decodes what [`to_bytes`](Self::to_bytes) has encoded.
+    ///
+    /// # Errors
+    /// [`StateFault::Undecodable`]: an unknown version, a cut value, or bytes left over.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateFault> {
+        codec::decode("sources", bytes)
+    }
 }
 
 /// A place in a source: how far it may have been read, as promised on disk before reading on.

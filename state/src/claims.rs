@@ -1,7 +1,8 @@
-//! Who is delivering what right now: a second delivery of the same (broker, event) waits until the first is settled.
+//! Claims on (broker, event): a second delivery of the same event to the same broker waits until the first is
+//! settled.
 //!
-//! Held in memory only: a claim lost in a crash frees the event, and the ledger tells what had become of it. Bounded by
-//! the deliveries in flight, since each holds at most one claim.
+//! Held in memory only: a claim lost in a crash frees the event, and the ledger has its outcome if there was one.
+//! Each delivery in flight holds at most one claim, so their number is bounded.
 
 use std::{collections::hash_map::Entry, sync::Arc};
 
@@ -16,10 +17,10 @@ use crate::{
     unresolved::Unresolved,
 };
 
-/// Those that wait for a claim to be given up; hardly ever any.
+/// Tasks that wait for a claim to be released; rarely any.
 type Waiting = Vec<oneshot::Sender<()>>;
 
-/// The claims in force, and what an attempt under one has to ask and to write.
+/// The claims in force, with the journal and the unresolved deliveries that an attempt under a claim uses.
 #[derive(Debug)]
 pub(crate) struct Claims {
     held: Mutex<FxHashMap<LedgerKey, Waiting>>,
@@ -27,7 +28,7 @@ pub(crate) struct Claims {
     unresolved: Arc<Unresolved>,
 }
 
-/// The right to deliver one event to one broker; given up when dropped.
+/// The right to deliver one event to one broker; released when dropped.
 #[derive(Debug)]
 pub struct Claim {
     claims: Arc<Claims>,
@@ -49,7 +50,7 @@ impl Claims {
                 }
                 Entry::Occupied(mut held) => {
                     let (waiting, given_up) = oneshot::channel();
-                    // Those that have gone away since must not add up.
+                    // Cancelled waiters must not accumulate.
                     held.get_mut().retain(|other| !other.is_closed());
                     held.get_mut().push(waiting);
                     given_up
@@ -62,13 +63,13 @@ impl Claims {
 }
 
 impl Claim {
-    /// What is claimed.
+    /// The claimed key.
     #[must_use]
     pub fn key(&self) -> &LedgerKey {
         &self.key
     }
 
-    /// Notes in the attempts journal that a first attempt goes out; call before it does.
+    /// Writes the key to the attempts journal. Call before the first attempt is sent.
     ///
     /// # Errors
     /// [`StateFault::Io`] if the journal cannot be written, [`StateFault::Closed`] once the ledger has ended,
@@ -77,13 +78,13 @@ impl Claim {
         self.claims.journal.mark(&self.key)
     }
 
-    /// Whether an earlier run may have sent this, whose outcome is not on record.
+    /// Whether an earlier run may have sent this without a recorded outcome.
     #[must_use]
     pub fn is_unresolved(&self) -> bool {
         self.claims.unresolved.contains(&self.key)
     }
 
-    /// Whether it may, and nobody has asked this of it in this run.
+    /// As [`is_unresolved`](Self::is_unresolved), true once per run: for counting.
     #[must_use]
     pub fn count_once(&self) -> bool {
         self.claims.unresolved.count_once(&self.key)
@@ -115,7 +116,7 @@ mod tests {
             clock: Clock::System,
         };
         let store = Store::open(dir.path(), options).unwrap();
-        let journal = Arc::new(Journal::begin(&store.path, 1).unwrap());
+        let journal = Arc::new(Journal::begin(&store.files, 1).unwrap());
         let claims = Arc::new(Claims::new(journal, store.unresolved));
         let first = claims.claim(LedgerKey::new("acme", "e1")).await;
         let other = claims.claim(LedgerKey::new("bolt", "e1")).await;

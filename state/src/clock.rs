@@ -1,5 +1,5 @@
 //! Time as an injected value, in milliseconds since the Unix epoch, in two kinds: the wall clock's, for what is shown,
-//! signed or compared with other machines' times; and as it was lived, for what expires or waits.
+//! signed or compared with other machines' times; and monotonic time, for what expires or waits.
 
 use std::{
     sync::{
@@ -13,8 +13,8 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::{
-    lived::{Kept, Lived},
-    reading::{self, Reading},
+    clock_reading::{self, ClockReading},
+    monotonic::{Kept, MonotonicTime},
 };
 
 /// Milliseconds since 1970-01-01T00:00:00Z. Times before it do not occur: they saturate at zero.
@@ -22,9 +22,9 @@ pub type UnixMillis = u64;
 
 /// The source of time.
 ///
-/// `System` asks the operating system. `Simulated` starts at a given moment and advances with tokio's clock, so a
-/// test with paused time sees the wall clock move exactly as far as it advanced; `Stepping` can be set besides, as a
-/// machine's clock can. `Kept` is one of these with the memory of a state directory: see
+/// `System` asks the operating system. `Simulated` starts at a given time and advances with tokio's clock, so a test
+/// with paused time sees the wall clock move exactly as far as it advanced. `Stepping` can also be set, as a
+/// machine's clock can. `Kept` is one of these with a monotonic time stored in a state directory: see
 /// [`Store::clock`](crate::Store::clock).
 #[derive(Clone, Debug)]
 pub enum Clock {
@@ -32,9 +32,9 @@ pub enum Clock {
     System,
     /// A wall clock that started at `.0` when tokio's clock read `.1`.
     Simulated(UnixMillis, Instant),
-    /// A simulated one that can be set.
+    /// A simulated clock that can be set.
     Stepping(Steps),
-    /// One that knows how much time was lived, over restarts too.
+    /// A clock whose monotonic time continues across restarts.
     Kept(Arc<KeptClock>),
 }
 
@@ -52,18 +52,18 @@ impl Clock {
         (Self::Stepping(steps.clone()), steps)
     }
 
-    /// This clock for a process that keeps nothing: time as it was lived begins now.
+    /// This clock for a process without a state directory: monotonic time begins now.
     #[must_use]
-    pub fn lived_from_now(self) -> Self {
+    pub fn monotonic_from_now(self) -> Self {
         self.resumed(None)
     }
 
-    /// This clock with what was kept of it.
+    /// This clock, resumed from its stored state.
     pub(crate) fn resumed(self, kept: Option<Kept>) -> Self {
         if matches!(self, Self::Kept(_)) {
             return self;
         }
-        let lived = Lived::resume(kept, self.read());
+        let lived = MonotonicTime::resume(kept, self.read());
         let (ahead, due) = (AtomicU64::new(lived.ahead()), AtomicU64::new(0));
         Self::Kept(Arc::new(KeptClock { base: self, ahead, lived: Mutex::new(lived), due }))
     }
@@ -83,52 +83,51 @@ impl Clock {
         }
     }
 
-    /// The present moment as it was lived: no wall clock that is set moves it. Times of one state directory may be
-    /// compared with one another, not with the wall clock's. Without such a memory it is the wall clock's after all.
+    /// The monotonic time now: setting the wall clock does not move it. Comparable within one state directory, not
+    /// with wall clock times. Without a stored state it is the wall clock's time.
     #[must_use]
-    pub fn lived(&self) -> UnixMillis {
+    pub fn monotonic(&self) -> UnixMillis {
         match self {
             Self::Kept(clock) => clock.base.up().wrapping_add(clock.ahead.load(Ordering::Relaxed)),
             Self::System | Self::Simulated(..) | Self::Stepping(_) => self.now(),
         }
     }
 
-    /// What this moment of time as it was lived is by the wall clock now: for who reads it elsewhere, where another time
-    /// was lived.
+    /// This monotonic time by the wall clock, for another directory, whose monotonic time differs.
     pub(crate) fn to_wall(&self, lived: UnixMillis) -> UnixMillis {
         lived.saturating_add_signed(self.wall_ahead())
     }
 
-    /// The other way around.
-    pub(crate) fn to_lived(&self, wall: UnixMillis) -> UnixMillis {
+    /// The wall clock's time as monotonic time.
+    pub(crate) fn to_monotonic(&self, wall: UnixMillis) -> UnixMillis {
         wall.saturating_add_signed(self.wall_ahead().saturating_neg())
     }
 
-    /// How far the wall clock is ahead of what was lived, in milliseconds.
+    /// How far the wall clock is ahead of monotonic time, in milliseconds.
     fn wall_ahead(&self) -> i64 {
-        self.now().checked_signed_diff(self.lived()).unwrap_or(0)
+        self.now().checked_signed_diff(self.monotonic()).unwrap_or(0)
     }
 
     fn up(&self) -> u64 {
         match self {
-            Self::System => reading::up(),
+            Self::System => clock_reading::up(),
             Self::Simulated(..) => self.now(),
             Self::Stepping(steps) => steps.up(),
             Self::Kept(clock) => clock.base.up(),
         }
     }
 
-    fn read(&self) -> Reading {
+    fn read(&self) -> ClockReading {
         match self {
-            Self::System => reading::of_machine(self.now()),
+            Self::System => clock_reading::of_machine(self.now()),
             Self::Simulated(..) | Self::Stepping(_) => {
-                Reading { wall: self.now(), up: self.up(), boot: Some([0; 16]) }
+                ClockReading { wall: self.now(), up: self.up(), boot: Some([0; 16]) }
             }
             Self::Kept(clock) => clock.base.read(),
         }
     }
 
-    /// Compares the wall clock with the uptime, and tells the log of a step; to be called about once a second.
+    /// Compares the wall clock with the uptime and logs a step. Call about once a second.
     pub(crate) fn look(&self) {
         let Self::Kept(clock) = self else { return };
         let mut lived = clock.lived.lock();
@@ -144,7 +143,7 @@ impl Clock {
         }
     }
 
-    /// What to keep of it, once in a while.
+    /// What to store of it, if that is due.
     pub(crate) fn to_keep(&self) -> Option<Kept> {
         let Self::Kept(clock) = self else { return None };
         let now = clock.base.read();
@@ -156,17 +155,18 @@ impl Clock {
     }
 }
 
-/// How often it is kept on disk, in milliseconds. What is lost with the power is made up for by the uptime, or claimed.
+/// How often it is stored, in milliseconds. After a loss of power the rest is found from the uptime or claimed by the
+/// wall clock.
 const KEEP_EVERY: u64 = 60_000;
 
-/// A clock with a memory.
+/// A clock with a stored monotonic time.
 #[derive(Debug)]
 pub struct KeptClock {
     base: Clock,
-    /// What time as it was lived is ahead of the uptime.
+    /// How far monotonic time is ahead of the uptime.
     ahead: AtomicU64,
-    lived: Mutex<Lived>,
-    /// The uptime at which it is to be kept again.
+    lived: Mutex<MonotonicTime>,
+    /// The uptime at which it is stored next.
     due: AtomicU64,
 }
 
@@ -179,13 +179,13 @@ pub struct Steps {
 }
 
 impl Steps {
-    /// Sets the wall clock forward by so many milliseconds, or back; what else goes on, goes on.
+    /// Sets the wall clock forward or back by so many milliseconds. Uptime is not changed.
     pub fn step(&self, millis: i64) {
         self.by.fetch_add(millis, Ordering::Relaxed);
     }
 
     fn up(&self) -> u64 {
-        // Long enough that it was up before.
+        // Large enough that the machine seems to have been up before.
         (self.start / 2).saturating_add(millis(self.since.elapsed()))
     }
 
@@ -218,22 +218,22 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_clock_that_is_set_moves_the_wall_clock_and_not_what_was_lived() {
         let (clock, steps) = Clock::stepping(1_000_000);
-        let clock = clock.lived_from_now();
+        let clock = clock.monotonic_from_now();
         for by in [7_200_000, -9_000_000, 1_800_000] {
             steps.step(by);
             tokio::time::advance(Duration::from_secs(5)).await;
             clock.look();
         }
-        assert_eq!((clock.now(), clock.lived()), (1_015_000, 1_015_000));
+        assert_eq!((clock.now(), clock.monotonic()), (1_015_000, 1_015_000));
         steps.step(3_600_000);
-        assert_eq!((clock.now(), clock.lived()), (4_615_000, 1_015_000));
-        assert_eq!((clock.to_wall(1_000_000), clock.to_lived(4_600_000)), (4_600_000, 1_000_000));
+        assert_eq!((clock.now(), clock.monotonic()), (4_615_000, 1_015_000));
+        assert_eq!((clock.to_wall(1_000_000), clock.to_monotonic(4_600_000)), (4_600_000, 1_000_000));
     }
 
     #[test]
     fn the_machine_has_lived_as_long_as_it_was_up() {
-        let clock = Clock::System.lived_from_now();
-        let (first, second) = (clock.lived(), clock.lived());
+        let clock = Clock::System.monotonic_from_now();
+        let (first, second) = (clock.monotonic(), clock.monotonic());
         assert!(first <= second && first.abs_diff(clock.now()) < 3_600_000);
     }
 }

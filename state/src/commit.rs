@@ -1,9 +1,10 @@
-//! The ledger thread: records enter from many tasks, are written in arrival order, and leave as proofs once one shared
-//! flush has made them durable.
+//! The ledger thread: writes the records of many tasks in the order in which they were sent, makes them durable with
+//! one shared flush, and answers each sender with a proof.
 //!
-//! Guarantees: a proof exists only after the flush (and sync) that covers its record; a record is written after all
-//! that were sent before it; after the first fault nothing is written or proven any more, and everyone who follows the
-//! [`Pulse`] is told of it. A panic is a fault like any other.
+//! Guarantees: a proof exists only after the flush (and sync) that covers its record, and after the log outside has what it
+//! must know of it. A record is written after all
+//! that were sent before it. After the first fault nothing more is written or proven, and whoever follows
+//! [`LedgerStatus`] gets that fault. A panic is treated as a fault.
 
 use std::{
     panic::{self, AssertUnwindSafe},
@@ -21,26 +22,29 @@ use tokio::{
 };
 
 use crate::{
+    appends::{Appends, answer},
+    dead_letter::DeadLetter,
     durability::Syncer,
     fault::StateFault,
-    guard::guarded,
+    filter_warmup::FilterWarmup,
+    following::{Changes, Following},
     histogram::{Histogram, Latency},
     journal::Journal,
-    learn::Learner,
-    pulse::{Doing, Pulse},
+    ledger_status::{Activity, LedgerStatus},
     record::Record,
+    storage::guarded,
     store::{Store, io_fault},
     watchdog::Watchdog,
 };
 
-/// Proof that a verdict is on record, durably. Made by the ledger alone; settling a ticket takes one.
+/// Proof that a verdict is recorded durably, here and, where its partition's state follows it, in the log outside. Only the ledger makes one; settling a ticket requires it.
 #[derive(Debug)]
 #[must_use = "a proof that settles nothing leaves an offset open"]
 pub struct Recorded(());
 
 impl Recorded {
-    /// For what the ledger already holds, durably: a duplicate's first outcome.
-    pub(crate) fn already() -> Self {
+    /// For an outcome that is durable already, such as a duplicate's first one.
+    pub(crate) fn already_durable() -> Self {
         Self(())
     }
 }
@@ -50,7 +54,7 @@ impl Recorded {
 pub struct CommitOptions {
     /// The most messages one commit takes.
     pub commit_max: usize,
-    /// How long a commit waits for company after its first message.
+    /// How long a commit waits for further messages after its first.
     pub linger: Duration,
     /// The most messages that may wait for a commit. More than deliveries can be in flight, so that recording never
     /// has to wait for room and keeps its order.
@@ -101,14 +105,14 @@ impl CommitStats {
 
 pub(crate) type Reply = oneshot::Sender<Result<Recorded, StateFault>>;
 
-/// Records that are written together, and who wants to know.
+/// Records that are written together, and whom to answer.
 #[derive(Debug)]
 pub(crate) struct Commit {
     pub(crate) records: Records,
     pub(crate) reply: Reply,
 }
 
-/// One record is the rule; several are a batch that shares its proof.
+/// Usually one record; several are a batch with one proof.
 #[derive(Debug)]
 pub(crate) enum Records {
     One(Record),
@@ -119,6 +123,11 @@ pub(crate) enum Records {
 const LEDGER: &str = "the ledger thread";
 
 impl Records {
+    /// The dead letters among them.
+    pub(crate) fn letters(&self) -> impl Iterator<Item = &DeadLetter> {
+        self.as_slice().iter().filter_map(Record::letter)
+    }
+
     fn as_slice(&self) -> &[Record] {
         match self {
             Self::One(record) => std::slice::from_ref(record),
@@ -141,26 +150,31 @@ impl LedgerThread {
     }
 }
 
-/// What the ledger thread is started with, beside the store.
-pub(crate) struct Start {
+/// What the ledger thread needs beside the store.
+pub(crate) struct LedgerSetup {
     pub(crate) options: CommitOptions,
     /// How long one commit may take.
     pub(crate) limit: Duration,
     pub(crate) stats: Arc<CommitStats>,
-    pub(crate) pulse: Pulse,
+    pub(crate) ledger_status: LedgerStatus,
     pub(crate) journal: Arc<Journal>,
+    /// Where the changes of partitions go, too.
+    pub(crate) following: Option<Following>,
 }
 
-/// How long the ledger is gone through before anything is delivered: time for about a million entries. What is missing in
-/// it can cost a repeat, and no delivery, so a start need not wait for a larger one.
+/// How long the log outside is waited for once nobody is left who could record anything.
+const LEAVE_MAX: Duration = Duration::from_secs(10);
+
+/// How long the ledger is scanned before anything is delivered: enough for about a million entries. A missing entry
+/// can cost a repeat but no delivery, so a start need not wait for a larger ledger.
 const VERIFY_MAX: Duration = Duration::from_secs(1);
 
-/// How many of its entries are read between two looks at the clock.
+/// How many of its entries are read between two checks of the time.
 const VERIFY_STEP: usize = 1_024;
 
 pub(crate) fn start(
     store: Store,
-    Start { options, limit, stats, pulse, journal }: Start,
+    LedgerSetup { options, limit, stats, ledger_status, journal, following }: LedgerSetup,
 ) -> Result<(mpsc::Sender<Commit>, LedgerThread), StateFault> {
     let syncer = store.syncer()?;
     let path = store.path.clone();
@@ -168,27 +182,46 @@ pub(crate) fn start(
     let runtime = runtime.map_err(|error| io_fault(&path, &error))?;
     let (inbox, commits) = mpsc::channel(options.inbox_max);
     let started = Instant::now();
-    // What is not gone through by then is gone through beside the deliveries.
-    store.buckets.unknown().learn(VERIFY_STEP, || started.elapsed() < VERIFY_MAX)?;
-    let learner = Learner::start(&store, pulse.clone()).map_err(|error| io_fault(&path, &error))?;
-    let watchdog =
-        Watchdog::start(store.clone(), pulse.clone(), limit).map_err(|error| io_fault(&path, &error))?;
+    // The rest is scanned while deliveries run.
+    store.buckets.unscanned().scan(VERIFY_STEP, || started.elapsed() < VERIFY_MAX)?;
+    let warmup =
+        FilterWarmup::start(&store, ledger_status.clone()).map_err(|error| io_fault(&path, &error))?;
+    let watchdog = Watchdog::start(store.clone(), ledger_status.clone(), limit)
+        .map_err(|error| io_fault(&path, &error))?;
     let body = move || {
         // Outlives the writer, so that the database is still open when a fault has ended it.
         let kept = store.clone();
-        let writer = Writer { store, syncer, stats, pulse: pulse.clone(), journal };
+        let ledger_status_of = ledger_status.clone();
+        let writer = Writer { store, syncer, stats, ledger_status: ledger_status_of, journal, following };
         let ended = panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(run(commits, writer, options))));
         let ended = ended.unwrap_or_else(|payload| Err(StateFault::panicked(LEDGER, &*payload)));
         if let Err(fault) = &ended {
             kept.never_close();
             tracing::error!(%fault, "the ledger cannot write: nothing more is settled");
-            pulse.fail(fault.clone());
+            ledger_status.fail(fault.clone());
         }
-        drop((learner, watchdog));
+        drop((warmup, watchdog));
         ended
     };
     let thread = thread::Builder::new().name("ledger".to_owned()).spawn(body);
     Ok((inbox, LedgerThread(thread.map_err(|error| io_fault(&path, &error))?)))
+}
+
+/// The same work as a future, for a caller that runs everything on one thread: without the filter warm-up and the
+/// watchdog.
+pub(crate) fn start_inline(
+    store: Store,
+    LedgerSetup { options, stats, ledger_status, journal, following, .. }: LedgerSetup,
+) -> Result<(mpsc::Sender<Commit>, impl Future<Output = Result<(), StateFault>> + Send + use<>), StateFault> {
+    let syncer = store.syncer()?;
+    let (inbox, commits) = mpsc::channel(options.inbox_max);
+    store.buckets.unscanned().scan(VERIFY_STEP, || true)?;
+    let writer = Writer { store, syncer, stats, ledger_status: ledger_status.clone(), journal, following };
+    let work = async move {
+        let ended = run(commits, writer, options).await;
+        ended.inspect_err(|fault| ledger_status.fail(fault.clone()))
+    };
+    Ok((inbox, work))
 }
 
 async fn run(
@@ -197,41 +230,66 @@ async fn run(
     options: CommitOptions,
 ) -> Result<(), StateFault> {
     let mut batch = Vec::with_capacity(options.commit_max);
-    while collect(&mut commits, &mut batch, options).await {
-        if let Err(fault) = writer.commit(&mut batch) {
-            // First, so that nobody closes the database who is told of the fault.
-            writer.store.never_close();
-            writer.pulse.fail(fault.clone());
-            for commit in batch.drain(..) {
-                // A caller that has gone away needs no answer.
-                let _gone = commit.reply.send(Err(fault.clone()));
+    let mut appends = Appends::new(writer.following.clone());
+    let ended = loop {
+        tokio::select! {
+            biased;
+            answered = appends.step(), if !appends.is_empty() => {
+                if let Err(fault) = answered {
+                    break Err(fault);
+                }
             }
-            return Err(fault);
+            more = collect(&mut commits, &mut batch, options), if !appends.is_full() => {
+                if !more {
+                    break Ok(());
+                }
+                match writer.commit(&batch).await {
+                    Ok(changes) => appends.take(&mut batch, changes),
+                    Err(fault) => break Err(fault),
+                }
+            }
         }
+    };
+    if let Err(fault) = ended {
+        // First, so that nobody who learns of the fault closes the database.
+        writer.store.never_close();
+        writer.ledger_status.fail(fault.clone());
+        answer(batch, &Err(fault.clone()));
+        appends.fail(&fault);
+        return Err(fault);
     }
+    let rest = async {
+        while !appends.is_empty() {
+            appends.step().await?;
+        }
+        Ok(())
+    };
+    // Nobody waits for an answer any more, and a log that is away must not keep the process.
+    tokio::time::timeout(LEAVE_MAX, rest).await.unwrap_or(Ok(()))?;
     writer.finish()
 }
 
-/// How often a commit that waits for company counts it: a timer's own grain.
-const LOOK_EVERY: Duration = Duration::from_millis(1);
+/// How often a waiting commit counts its messages: a timer's own granularity.
+const LINGER_POLL: Duration = Duration::from_millis(1);
 
-/// Fills `batch` with one commit's worth; false once every sender is gone. Between the first record and the end of the
-/// linger nothing is received: each record would wake this thread, which costs both sides a system call.
+/// Fills `batch` for one commit; false once every sender is gone. May be dropped at any time: what has been received stays
+/// in `batch`. Between the first record and the end of the linger
+/// nothing is received: each record would wake this thread, which costs both sides a system call.
 async fn collect(
     commits: &mut mpsc::Receiver<Commit>,
     batch: &mut Vec<Commit>,
     options: CommitOptions,
 ) -> bool {
-    if commits.recv_many(batch, options.commit_max).await == 0 {
+    if batch.is_empty() && commits.recv_many(batch, options.commit_max).await == 0 {
         return false;
     }
     let deadline = Instant::now() + options.linger;
-    // Nobody is left to wait for if all senders are gone.
+    // If all senders are gone no more can come.
     while batch.len() + commits.len() < options.commit_max
         && !commits.is_closed()
         && Instant::now() < deadline
     {
-        tokio::time::sleep_until(deadline.min(Instant::now() + LOOK_EVERY)).await;
+        tokio::time::sleep_until(deadline.min(Instant::now() + LINGER_POLL)).await;
     }
     while batch.len() < options.commit_max
         && let Ok(commit) = commits.try_recv()
@@ -241,55 +299,64 @@ async fn collect(
     true
 }
 
+/// Lets simulated time pass; a real flush takes real time.
+async fn wait(latency: Option<Duration>) {
+    if let Some(latency) = latency {
+        tokio::time::sleep(latency).await;
+    }
+}
+
 struct Writer {
     store: Store,
     syncer: Syncer,
     stats: Arc<CommitStats>,
-    pulse: Pulse,
+    ledger_status: LedgerStatus,
     journal: Arc<Journal>,
+    following: Option<Following>,
 }
 
 impl Writer {
-    /// Writes the batch, flushes once, and answers everyone in it. On a fault the batch is left for the caller.
-    fn commit(&mut self, batch: &mut Vec<Commit>) -> Result<(), StateFault> {
-        // What has gone wrong elsewhere, such as in a panic of the store's own threads, is nothing to go on after.
-        if let Some(fault) = self.pulse.fault() {
+    /// Writes the batch and flushes once; gives what the log outside must know of it before anyone is answered.
+    async fn commit(&mut self, batch: &[Commit]) -> Result<Changes, StateFault> {
+        // After a fault elsewhere, such as a panic of one of the store's own threads, nothing more is written.
+        if let Some(fault) = self.ledger_status.fault() {
             return Err(fault);
         }
         let started = Instant::now();
-        let now = self.store.clock().lived();
-        self.pulse.turn_to(Doing::Expire);
+        let now = self.store.clock().monotonic();
+        self.ledger_status.set(Activity::Expire);
         self.store.buckets.rotate(&self.store.db, now)?;
         self.store.intake.trim(&self.store.db, now)?;
-        self.pulse.turn_to(Doing::Commit);
+        self.ledger_status.set(Activity::Commit);
         let all = batch.iter().flat_map(|commit| commit.records.as_slice());
         let touched = self.store.touched(all)?;
-        self.store.seal().begin(touched)?;
+        self.store.commit_marker().begin(touched)?;
         self.store.keep_time()?;
+        let mut changes = Changes::of(self.following.as_ref(), self.store.clock());
         let mut records = 0;
-        for commit in batch.iter() {
+        for commit in batch {
             let these = commit.records.as_slice();
-            these.iter().try_for_each(|record| record.write(&self.store, now))?;
+            these.iter().try_for_each(|record| record.write(&self.store, now, &mut changes))?;
             records += these.len() as u64;
         }
         self.store.close()?;
+        // Half of the simulated time passes before the flush, half between the flush and the answers.
+        let latency = self.store.db.simulated_latency().map(|latency| latency / 2);
+        wait(latency).await;
         self.flush()?;
-        self.store.seal().finish().map_err(|error| io_fault(&self.store.path, &error))?;
+        wait(latency).await;
+        self.store.commit_marker().finish().map_err(|error| io_fault(&self.store.path, &error))?;
         self.store.intake.flushed();
         self.store.dead.flushed();
-        // Before the answers, so that whoever has one finds its record counted.
+        // Before the answers, so that a caller with a proof finds its record counted.
         self.stats.commits.fetch_add(1, Ordering::Relaxed);
         self.stats.records.fetch_add(records, Ordering::Relaxed);
         let busy = started.elapsed();
         self.stats.latency.note(busy);
         let busy = u64::try_from(busy.as_micros()).unwrap_or(u64::MAX);
         self.stats.busy_micros.fetch_add(busy, Ordering::Relaxed);
-        self.pulse.turn_to(Doing::Nothing);
-        for commit in batch.drain(..) {
-            // A caller that has gone away (a delivery abandoned at shutdown) needs no proof.
-            let _gone = commit.reply.send(Ok(Recorded(())));
-        }
-        Ok(())
+        self.ledger_status.set(Activity::Idle);
+        Ok(changes)
     }
 
     fn flush(&mut self) -> Result<(), StateFault> {
@@ -298,12 +365,12 @@ impl Writer {
     }
 
     fn finish(mut self) -> Result<(), StateFault> {
-        self.pulse.turn_to(Doing::Commit);
+        self.ledger_status.set(Activity::Commit);
         self.store.keep_time()?;
         self.flush()?;
-        // Behind the outcomes: what they settle is no longer in it.
+        // After the outcomes, which release their slots.
         self.journal.close()?;
-        self.pulse.turn_to(Doing::Nothing);
+        self.ledger_status.set(Activity::Idle);
         Ok(())
     }
 }
@@ -351,6 +418,6 @@ mod tests {
         };
         let (more, ()) = tokio::join!(collect(&mut commits, &mut batch, OPTIONS), later);
         assert!(more && batch.len() == 4 && commits.len() == 1);
-        assert!(started.elapsed() <= Duration::from_secs(5) + LOOK_EVERY);
+        assert!(started.elapsed() <= Duration::from_secs(5) + LINGER_POLL);
     }
 }

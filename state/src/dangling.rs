@@ -1,5 +1,6 @@
-//! Ledger entries that say that an event waits on disk, and the delivery is not there: a restart or a second reading of
-//! the source would take the event for one that is taken care of. No order of writes leaves one; damage does.
+//! Finds ledger entries that say an event waits on disk although its delivery is not there. Such an event would never
+//! be delivered: a restart would take it for one that is waiting. No order of writes leaves such an entry; damage
+//! does.
 
 use rustc_hash::FxHashSet;
 
@@ -11,15 +12,15 @@ use crate::{
 
 /// A delivery that should wait on disk and does not.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Missing {
+pub struct MissingDelivery {
     /// The broker it is for.
     pub broker: String,
     /// The id of its event.
     pub event_id: String,
 }
 
-/// All of them, by reading the whole spill and the whole ledger. Holds about 100 bytes for each delivery that waits.
-pub(crate) fn dangling(store: &Store) -> Result<Vec<Missing>, StateFault> {
+/// All of them. Reads the whole spill and the whole ledger, and holds about 100 bytes for each delivery that waits.
+pub(crate) fn dangling(store: &Store) -> Result<Vec<MissingDelivery>, StateFault> {
     let mut waiting = FxHashSet::default();
     for delivery in store.spill.all() {
         let delivery = delivery?;
@@ -31,7 +32,7 @@ pub(crate) fn dangling(store: &Store) -> Result<Vec<Missing>, StateFault> {
         let key = LedgerKey::from_bytes(&key);
         if LedgerEntry::from_bytes(&value)?.outcome == Outcome::Spilled && !waiting.contains(&key) {
             let (event_id, broker) = key.parts();
-            missing.push(Missing { broker, event_id });
+            missing.push(MissingDelivery { broker, event_id });
         }
     }
     Ok(missing)

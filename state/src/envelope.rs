@@ -1,10 +1,10 @@
-//! The envelope around every stored value: a checksum over the tree's name, the key and the value, so that a value that
-//! has changed, or stands under another's key or in another's tree, is found when it is read.
+//! The envelope around every stored value: a checksum over the tree's name, the key and the value. It reveals a value
+//! that has changed, or that stands under another key or in another tree.
 //!
 //! A large value stands in parts ([`crate::parts`]); its head has the checksum over the whole.
 //!
-//! A value that an earlier release wrote has no envelope: it begins with its own version byte, which neither [`SEALED`] nor
-//! [`PARTED`] is one of, and is given back as it is.
+//! A value from an earlier release has no envelope: it begins with its own version byte, which is neither [`SEALED`]
+//! nor [`PARTED`], and is returned as it is.
 
 use crate::fault::StateFault;
 
@@ -14,10 +14,10 @@ const SEALED: u8 = 0xC5;
 /// The first byte of the head of a value in parts; four bytes of CRC-32 and eight of the value's length follow.
 const PARTED: u8 = 0xC6;
 
-/// How many bytes stand before the value.
+/// How many bytes precede the value.
 const HEAD: usize = 5;
 
-/// How many bytes tell a value in parts from another under the same key: its checksum and its length.
+/// How many bytes identify a value in parts among others under the same key: its checksum and its length.
 pub(crate) const NAME: usize = 12;
 
 /// `value` in its envelope.
@@ -35,23 +35,23 @@ pub(crate) fn head(tree: &str, key: &[u8], value: &[u8]) -> Vec<u8> {
     [&[PARTED][..], &checksum, &(value.len() as u64).to_le_bytes()].concat()
 }
 
-/// What tells a value in parts from another under the same key; none if it does not stand in parts.
+/// What identifies a value in parts among others under the same key; none if it is not in parts.
 pub(crate) fn name(stored: &[u8]) -> Option<&[u8]> {
     stored.strip_prefix(&[PARTED]).filter(|name| name.len() == NAME)
 }
 
-/// The length of a value in parts; none if it does not stand in parts.
+/// The length of a value in parts; none if it is not in parts.
 pub(crate) fn parted_len(stored: &[u8]) -> Option<u64> {
     let (_, len) = name(stored)?.split_at(NAME - 8);
     len.try_into().ok().map(u64::from_le_bytes)
 }
 
-/// The bytes that a value takes in its envelope, wherever it stands.
+/// The bytes that a value takes in its envelope, in parts or not.
 pub(crate) fn size(stored: &[u8]) -> u64 {
     parted_len(stored).map_or(stored.len() as u64, |len| (HEAD as u64).saturating_add(len))
 }
 
-/// Compares the value that was put together from its parts with its head.
+/// Compares a value that was joined from its parts with its head.
 ///
 /// # Errors
 /// [`StateFault::Undecodable`] if it is not what was stored.
@@ -68,7 +68,7 @@ pub(crate) fn check_whole(
     }
 }
 
-/// Where in the stored bytes the value begins.
+/// The index at which the value begins in the stored bytes.
 ///
 /// # Errors
 /// [`StateFault::Undecodable`] if the checksum says that these bytes were never stored under this key.
@@ -84,13 +84,12 @@ pub(crate) fn open(tree: &'static str, key: &[u8], stored: &[u8]) -> Result<usiz
 
 fn changed(tree: &'static str, key: &[u8], expected: u32, found: u32) -> StateFault {
     let key = key.escape_ascii();
-    let detail =
-        format!("the value under \"{key}\" has checksum {expected:08x}, and {found:08x} was kept of it");
+    let detail = format!("the value under \"{key}\" has checksum {expected:08x}, but {found:08x} was stored");
     StateFault::Undecodable { tree, detail }
 }
 
-/// What tells this entry of a tree from every other that may stand in its place: two entries share one by accident with
-/// a chance of about 2^-32 for each pair. A tree's digest is the sum of its entries'.
+/// Identifies an entry of a tree and its content: two entries share a fingerprint by accident with a chance of about
+/// 2^-32 for each pair. A tree's digest is the sum of its entries'.
 pub(crate) fn fingerprint(tree: &str, key: &[u8], stored: &[u8]) -> u64 {
     let value = kept_checksum(stored).unwrap_or_else(|| checksum(tree, key, stored));
     mix(u64::from(crc32fast::hash(key)) << 32 | u64::from(value))
@@ -108,7 +107,7 @@ fn kept_checksum(stored: &[u8]) -> Option<u32> {
 
 fn checksum(tree: &str, key: &[u8], value: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    // With its length, so that a byte that moves from the key to the value is a difference.
+    // With its length, so that a byte moved from the key to the value changes the checksum.
     hasher.update(&(key.len() as u64).to_le_bytes());
     hasher.update(tree.as_bytes());
     hasher.update(key);

@@ -1,4 +1,4 @@
-//! A shipment event as it is kept: what was read from it, where it stood, and its bytes exactly as they came.
+//! A shipment event: its fields, its position, and its original bytes.
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
-//! What can go wrong with the state directory: each fault names the thing, the value and the way out.
+//! Faults of the state directory. Each names the thing, the value and the way out.
 
-use std::{any::Any, io, path::PathBuf, time::Duration};
+use std::{any::Any, io, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::task::JoinError;
 
@@ -82,6 +82,12 @@ pub enum StateFault {
         thread: String,
         /// What it said.
         detail: String,
+    },
+    /// The log to which the state of partitions also goes has failed.
+    #[error("the log of partition states failed: {detail}")]
+    PartitionLog {
+        /// What went wrong, and the way out.
+        detail: Arc<str>,
     },
     /// The ledger thread has ended, after an earlier fault that was reported.
     #[error("the ledger is closed: an earlier fault ended it, or the line is stopping")]

@@ -56,9 +56,9 @@ fn a_failed_write_of_a_large_record_is_a_fault_and_nobody_waits_for_the_database
         let told = block_on(ledger.record(large())).unwrap_err();
         let after = block_on(ledger.record(Record::DrainHorizon("acme".into(), 1))).unwrap_err();
         assert!(ledger.is_closed());
-        let pulse = ledger.pulse().clone();
+        let ledger_status = ledger.status().clone();
         drop(ledger);
-        assert!(pulse.fault().is_some());
+        assert!(ledger_status.fault().is_some());
         (told, after, thread.join().unwrap_err())
     });
     for fault in [told, after, joined] {
@@ -84,7 +84,7 @@ fn a_fault_that_was_noted_elsewhere_ends_the_ledger_too() {
     let path = dir.path().to_owned();
     let told = within(move || {
         let (ledger, thread) = open(&path, Ledger::COMMIT_TIMEOUT);
-        ledger.pulse().fail(StateFault::panicked("thread sled-io-1", &"broken"));
+        ledger.status().fail(StateFault::panicked("thread sled-io-1", &"broken"));
         let told = block_on(ledger.record(Record::DrainHorizon("acme".into(), 1))).unwrap_err();
         drop(ledger);
         assert!(thread.join().is_err());

@@ -1,15 +1,14 @@
-//! How long things took: durations enter one by one, counts by fixed bounds leave. Two atomic additions for each, no
-//! allocation, no lock.
+//! Counts durations by fixed upper bounds. Adding one costs two atomic additions: no allocation, no lock.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
-/// How many bounds a scale has.
+/// How many upper bounds a histogram has.
 pub const BUCKETS: usize = 16;
 
-/// The upper bounds of a histogram's buckets, each inclusive, and the unit they are in. Longer ones are in the count
+/// The upper bounds of a histogram's buckets, each inclusive, and their unit. Longer durations are in the total count
 /// alone.
 #[derive(Debug)]
 struct Scale {
@@ -40,24 +39,24 @@ const STEP: Scale = Scale {
 #[derive(Debug)]
 pub struct Histogram {
     scale: &'static Scale,
-    /// One for each bound, and one for what is longer.
+    /// One for each bound, and one for longer durations.
     buckets: [AtomicU64; BUCKETS + 1],
     sum: AtomicU64,
 }
 
-/// What a histogram held at one moment; each number is exact, together they may be a few apart.
+/// A reading of a histogram. Each number is exact; read under load they may differ by a few.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Latency {
-    /// How many were at most as long as each bound, in seconds.
+    /// How many durations were at most each bound, in seconds.
     pub at_most: [(f64, u64); BUCKETS],
-    /// How many there were.
+    /// The number of durations.
     pub count: u64,
-    /// All together, in seconds.
+    /// Their sum, in seconds.
     pub sum: f64,
 }
 
 impl Histogram {
-    /// For single steps: 5 µs to a minute, noted in microseconds.
+    /// For single steps: 5 µs to a minute, in microseconds.
     #[must_use]
     pub fn of_steps() -> Self {
         Self::new(&STEP)
@@ -80,7 +79,7 @@ impl Histogram {
         self.sum.fetch_add(units, Ordering::Relaxed);
     }
 
-    /// What it holds.
+    /// Its counts now.
     #[must_use]
     pub fn read(&self) -> Latency {
         let seconds = |units: u64| units as f64 / self.scale.per_second as f64;
@@ -96,7 +95,7 @@ impl Histogram {
     }
 }
 
-/// For whole deliveries: 5 ms to a day, noted in milliseconds.
+/// For whole deliveries: 5 ms to a day, in milliseconds.
 impl Default for Histogram {
     fn default() -> Self {
         Self::new(&DELIVERY)

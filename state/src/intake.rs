@@ -1,7 +1,7 @@
-//! The intake: a producer's posts enter within bounds and are proven durable; a source reads them back in order.
+//! The embedded intake: accepts producers' posts within bounds, makes them durable, and lets a source read them back
+//! in order.
 //!
-//! Posts share the ledger thread's group commits with everything else that is recorded, so concurrent producers share
-//! one flush.
+//! Posts share the ledger thread's group commits with all other records, so concurrent producers share one flush.
 
 use std::ops::Range;
 
@@ -11,27 +11,27 @@ use tokio::sync::watch;
 use crate::{
     commit::Records,
     fault::StateFault,
-    intake_log::{IntakePost, IntakeRecord, Keep},
+    intake_log::{IntakePost, IntakeRecord, Retention},
     intake_place::IntakePlace,
     ledger::Ledger,
     record::Record,
 };
 
-/// How much the intake log holds.
+/// The bounds of the intake log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IntakeOptions {
-    /// The most records that may be accepted and not settled.
+    /// The most records that may be accepted but not settled.
     pub backlog_max: u64,
-    /// The most bytes these may have, 64 for each included; also the most bytes that are kept of settled ones.
+    /// The most bytes of them, plus 64 for each; also the most bytes of settled records that are kept.
     pub backlog_bytes_max: u64,
     /// How long settled records are kept, in milliseconds.
     pub retention: u64,
 }
 
-/// Why a post was not accepted; nothing of it is kept.
+/// Why a post was not accepted. Nothing of it is stored.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum IntakeRefusal {
-    /// The backlog has no room for it.
+    /// The backlog is full.
     #[error("{records} records of {bytes} bytes wait to be settled; post again later")]
     Full {
         /// Records accepted and not settled.
@@ -39,7 +39,7 @@ pub enum IntakeRefusal {
         /// Their bytes.
         bytes: u64,
     },
-    /// It alone is more than the backlog may be.
+    /// The post alone exceeds the backlog's bound.
     #[error("one post is more than the whole backlog may be; post it in parts")]
     NeverFits,
     /// The state failed; the line is stopping.
@@ -55,18 +55,21 @@ pub struct EmbeddedLog {
 }
 
 impl EmbeddedLog {
-    /// The name under which the log's positions and its checkpoint are kept.
+    /// The source name of the log's positions and its checkpoint.
     pub const SOURCE: &'static str = "intake";
 
     /// The intake log of `ledger`'s store. From here on settled records are removed as `options` say.
     #[must_use]
     pub fn new(ledger: &Ledger, options: IntakeOptions) -> Self {
-        ledger.store().intake.keep(Keep { millis: options.retention, bytes: options.backlog_bytes_max });
+        ledger
+            .store()
+            .intake
+            .set_retention(Retention { millis: options.retention, bytes: options.backlog_bytes_max });
         Self { ledger: ledger.clone(), options }
     }
 
-    /// Accepts `records` as one post: all of them or none. They take their places when this is called; the offsets come
-    /// once they are durable. Dropping the answer changes nothing.
+    /// Accepts `records` as one post: all of them or none. Their places are assigned when this is called; the offsets
+    /// are returned once they are durable. Dropping the future changes nothing.
     ///
     /// # Errors
     /// [`IntakeRefusal::Full`] if the backlog has no room, [`IntakeRefusal::NeverFits`] if an empty one would not have
@@ -76,7 +79,7 @@ impl EmbeddedLog {
         records: Vec<Bytes>,
     ) -> Result<impl Future<Output = Result<Range<u64>, StateFault>> + Send + use<>, IntakeRefusal> {
         let store = self.ledger.store();
-        // Held while sending, so that places are written in their order.
+        // Held while sending, so that posts are written in the order of their places.
         let mut ends = store.intake.ends.lock();
         let first = ends.next;
         let next = records.iter().fold(first, |place, record| place.after(record.len()));
@@ -92,17 +95,17 @@ impl EmbeddedLog {
             let (records, bytes) = (first.offset - ends.settled.offset, first.bytes - ends.settled.bytes);
             return Err(IntakeRefusal::Full { records, bytes });
         }
-        let post = IntakePost { first, at: store.clock().lived(), records };
+        let post = IntakePost { first, at: store.clock().monotonic(), records };
         let proof = self.ledger.submit(Records::One(Record::Accepted(post)))?;
         ends.next = next;
-        let pulse = self.ledger.pulse().clone();
+        let ledger_status = self.ledger.status().clone();
         Ok(async move {
-            let _proof = proof.await.map_err(|_| pulse.fault().unwrap_or(StateFault::Closed))??;
+            let _proof = proof.await.map_err(|_| ledger_status.fault().unwrap_or(StateFault::Closed))??;
             Ok(first.offset..next.offset)
         })
     }
 
-    /// Whether the backlog is below both of its bounds: whether a small post would be accepted.
+    /// Whether the backlog is below both of its bounds, so that a small post would be accepted.
     #[must_use]
     pub fn has_room(&self) -> bool {
         let ends = *self.ledger.store().intake.ends.lock();
@@ -110,7 +113,7 @@ impl EmbeddedLog {
             && ends.next.bytes.saturating_sub(ends.settled.bytes) < self.options.backlog_bytes_max
     }
 
-    /// The place of the first record that is not settled, as far as is on record.
+    /// The place of the first unsettled record, by the stored checkpoint.
     #[must_use]
     pub fn settled(&self) -> IntakePlace {
         self.ledger.store().intake.ends.lock().settled
@@ -122,8 +125,8 @@ impl EmbeddedLog {
         self.ledger.store().intake.durable.subscribe()
     }
 
-    /// Durable records from offset `from` on, in order, until they have `bytes_max` bytes or more; none if there are
-    /// none yet. Reads from disk: not for a thread that must not wait.
+    /// Durable records from offset `from` on, in order, until they have `bytes_max` bytes or more; empty if there are
+    /// none yet. Reads from disk: not for a thread that must not block.
     ///
     /// # Errors
     /// A fault of the store; [`StateFault::Damaged`] if a record is missing.

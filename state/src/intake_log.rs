@@ -1,13 +1,13 @@
-//! The intake log: records a producer handed over enter in posts, and are read back by offset until they are settled.
-//! It stands between a producer that wants to be rid of its records now and a line that takes them at its own pace.
+//! The log of accepted posts. It lets a producer hand over its records at once while the line reads them at its own
+//! pace.
 //!
-//! Guarantees: offsets are contiguous, also across restarts; a post is there as a whole or not at all, because what a
-//! crash left of one is cut off when the store is opened, before any reader sees it; only what is flushed is read.
-//! Nothing is removed that is not settled by a checkpoint that was flushed before.
+//! Guarantees: offsets are contiguous, also across restarts. A post is there as a whole or not at all: what a crash
+//! left of one is cut off when the store is opened, before any reader sees it. Only flushed records are read. A
+//! record is removed only after a checkpoint behind it was flushed.
 //!
-//! Keys are offsets in big-endian order, so time-ordered, in one tree per segment (16 MiB or an hour): whole trees are
-//! dropped, which frees millions of keys a second where deleting them one by one would free 63,000. The newest segment
-//! is never dropped, so the next offset can always be told from it. Only the ledger thread writes.
+//! Keys are offsets in big-endian order, in one tree per segment (16 MiB or an hour). Whole trees are dropped, which
+//! frees millions of keys a second; deleting them one by one would free 63,000. The newest segment is never dropped,
+//! because the next offset is found from it. Only the ledger thread writes.
 
 use std::{
     path::Path,
@@ -27,24 +27,25 @@ use crate::{
     clock::UnixMillis,
     codec,
     fault::StateFault,
-    guard::{guarded, guarded_items},
     intake_place::IntakePlace,
     parts::{self, Parts},
+    storage::{Database, IVec, Tree, guarded, guarded_items},
 };
 
 const TREE: &str = "intake";
 const PREFIX: &str = "intake-";
 
-/// When a segment is full, in bytes: large enough that there are few trees, small enough that little is kept too long.
+/// The size at which a segment is full, in bytes: large enough that there are few trees, small enough that little is
+/// kept too long.
 const SEGMENT_BYTES: u64 = 16 << 20;
 
-/// When a segment is full, in milliseconds: with few records, an hour's are kept together.
+/// The age at which a segment is full, in milliseconds; for logs with few records.
 const SEGMENT_MILLIS: u64 = 3_600_000;
 
 /// How many bytes are read at a time when the log is verified.
 const STEP_BYTES: u64 = 4 << 20;
 
-/// A record of the intake log, as it is read back.
+/// A record of the intake log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IntakeRecord {
     /// Its offset.
@@ -57,7 +58,7 @@ pub struct IntakeRecord {
     pub body: Bytes,
 }
 
-/// One post on its way to the log. Only [`EmbeddedLog`](crate::EmbeddedLog) makes one, with a place nobody else has.
+/// A post to be written. Only [`EmbeddedLog`](crate::EmbeddedLog) makes one, with unique places.
 #[derive(Clone, Debug)]
 pub struct IntakePost {
     pub(crate) first: IntakePlace,
@@ -71,7 +72,7 @@ struct Stored<Body> {
     at: UnixMillis,
     /// How many records of the same post follow.
     left: u32,
-    /// The place's bytes, so that the backlog can be told without visiting it.
+    /// The bytes before it, so that the backlog is known without reading it.
     begin: u64,
     body: Body,
 }
@@ -81,12 +82,12 @@ struct Segment {
     start: IntakePlace,
     /// When its first record was accepted; never, if a crash came before it.
     first_at: UnixMillis,
-    tree: sled::Tree,
-    /// Where its large records stand.
+    tree: Tree,
+    /// Its large records.
     parts: Parts,
 }
 
-/// The places that move: behind the last record promised a place, and behind the last settled one.
+/// The place behind the last record with an assigned place, and the place behind the last settled one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ends {
     pub(crate) next: IntakePlace,
@@ -103,23 +104,23 @@ pub(crate) struct IntakeLog {
     written: AtomicU64,
     /// The offset behind the last record flushed.
     pub(crate) durable: watch::Sender<u64>,
-    keep: Mutex<Keep>,
-    /// The end as it was last kept with the seal.
+    keep: Mutex<Retention>,
+    /// The end when it was last stored with the commit marks.
     kept_end: AtomicU64,
 }
 
-/// How long settled records are kept, and how much of them at most; nothing is removed before this is known.
+/// How long settled records are kept, and how many bytes of them. Nothing is removed before this is set.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Keep {
+pub(crate) struct Retention {
     pub(crate) millis: u64,
     pub(crate) bytes: u64,
 }
 
 impl IntakeLog {
     /// Opens the trees there are, none in a store that has never had a producer, and cuts off a post that a crash left
-    /// incomplete. `settled` is the log's checkpoint, `kept_end` the end as it was last kept with the seal.
+    /// incomplete. `settled` is the log's checkpoint, `kept_end` the end as it was last kept with the commit marks.
     pub(crate) fn open(
-        db: &sled::Db,
+        db: &Database,
         path: &Arc<Path>,
         settled: Option<&Checkpoint>,
         kept_end: u64,
@@ -162,12 +163,12 @@ impl IntakeLog {
             ends: Mutex::new(Ends { next, settled }),
             written: AtomicU64::new(next.offset),
             durable: watch::Sender::new(next.offset),
-            keep: Mutex::new(Keep { millis: u64::MAX, bytes: u64::MAX }),
+            keep: Mutex::new(Retention { millis: u64::MAX, bytes: u64::MAX }),
             kept_end: AtomicU64::new(kept_end),
         })
     }
 
-    /// Reads what is not settled.
+    /// Reads every unsettled record.
     ///
     /// # Errors
     /// [`StateFault::Damaged`] or [`StateFault::Undecodable`] for the first record that is missing or has changed.
@@ -179,24 +180,24 @@ impl IntakeLog {
         Ok(())
     }
 
-    /// Removes what a crash has left of large records that were being written.
+    /// Removes parts of large records whose write a crash has interrupted.
     pub(crate) fn sweep(&self) -> Result<(), StateFault> {
         self.segments.read().iter().try_for_each(|segment| segment.parts.sweep())
     }
 
-    /// The end, if it has moved since it was last taken.
+    /// The end, if it has moved since the last call.
     pub(crate) fn take_changed(&self) -> Option<u64> {
         let end = self.written.load(Relaxed);
         (self.kept_end.swap(end, Relaxed) != end).then_some(end)
     }
 
-    /// From now on settled records are removed.
-    pub(crate) fn keep(&self, keep: Keep) {
+    /// Sets the retention; from now on settled records are removed.
+    pub(crate) fn set_retention(&self, keep: Retention) {
         *self.keep.lock() = keep;
     }
 
     /// Writes a post; the ledger thread's alone.
-    pub(crate) fn write(&self, db: &sled::Db, post: &IntakePost) -> Result<(), StateFault> {
+    pub(crate) fn write(&self, db: &Database, post: &IntakePost) -> Result<(), StateFault> {
         let (tree, parts) = self.segment_for(db, post)?;
         let mut place = post.first;
         let mut left = u32::try_from(post.records.len()).unwrap_or(u32::MAX);
@@ -213,7 +214,7 @@ impl IntakeLog {
     }
 
     /// The newest segment, or a new one if that is full. A post never spans two.
-    fn segment_for(&self, db: &sled::Db, post: &IntakePost) -> Result<(sled::Tree, Parts), StateFault> {
+    fn segment_for(&self, db: &Database, post: &IntakePost) -> Result<(Tree, Parts), StateFault> {
         let segments = self.segments.read().clone();
         let has_room = |newest: &&Segment| {
             newest.start.offset == post.first.offset
@@ -232,13 +233,13 @@ impl IntakeLog {
         Ok((tree, parts))
     }
 
-    /// Lets readers see what has been flushed; the ledger thread's alone.
+    /// Shows readers what has been flushed. Only the ledger thread calls this.
     pub(crate) fn flushed(&self) {
         let written = self.written.load(Relaxed);
         self.durable.send_if_modified(|durable| std::mem::replace(durable, written) != written);
     }
 
-    /// Notes how far the log's checkpoint has come.
+    /// Follows the log's checkpoint.
     pub(crate) fn settle(&self, checkpoint: &Checkpoint) -> Result<(), StateFault> {
         let place = IntakePlace::try_from(checkpoint)?;
         let mut ends = self.ends.lock();
@@ -246,9 +247,9 @@ impl IntakeLog {
         Ok(())
     }
 
-    /// Drops the segments whose every record is settled, and older than is to be kept or more than is to be kept.
-    /// Called before a commit, so that what it goes by was flushed by the one before.
-    pub(crate) fn trim(&self, db: &sled::Db, now: UnixMillis) -> Result<(), StateFault> {
+    /// Drops segments whose every record is settled and beyond the retention in time or bytes. Called before a
+    /// commit, so that the checkpoint it relies on was flushed by the one before.
+    pub(crate) fn trim(&self, db: &Database, now: UnixMillis) -> Result<(), StateFault> {
         let segments = self.segments.read().clone();
         let (keep, settled) = (*self.keep.lock(), self.ends.lock().settled);
         let is_done = |pair: &&[Segment]| {
@@ -307,8 +308,9 @@ impl IntakeLog {
     }
 }
 
-/// sled recovers a beginning of what was written, so only the last post can be cut, and only at its end.
-fn cut_incomplete(tree: &sled::Tree, parts: &Parts, path: &Path) -> Result<(), StateFault> {
+/// Removes an incomplete post. sled recovers a prefix of what was written, so only the last post can be cut, and only
+/// at its end.
+fn cut_incomplete(tree: &Tree, parts: &Parts, path: &Path) -> Result<(), StateFault> {
     let mut cut = 0;
     while let Some((key, value)) = guarded(path, || tree.last())? {
         if codec::decode::<Stored<Vec<u8>>>(TREE, &parts.whole(&key, &value)?)?.left == 0 {
@@ -327,8 +329,8 @@ fn cut_incomplete(tree: &sled::Tree, parts: &Parts, path: &Path) -> Result<(), S
     Ok(())
 }
 
-/// Drops the parts of segments that are dropped already: a crash can come in between.
-fn drop_left_parts(db: &sled::Db, path: &Path) -> Result<(), StateFault> {
+/// Drops parts of segments that are gone: a crash can come between dropping the two.
+fn drop_left_parts(db: &Database, path: &Path) -> Result<(), StateFault> {
     let names = db.tree_names();
     let left = names.iter().filter(|name| {
         let of = name.strip_suffix(parts::SUFFIX.as_bytes());
@@ -337,15 +339,15 @@ fn drop_left_parts(db: &sled::Db, path: &Path) -> Result<(), StateFault> {
     left.into_iter().try_for_each(|name| guarded(path, || db.drop_tree(name)).map(drop))
 }
 
-fn end(parts: &Parts, item: Option<(sled::IVec, sled::IVec)>) -> Result<Option<IntakeRecord>, StateFault> {
+fn end(parts: &Parts, item: Option<(IVec, IVec)>) -> Result<Option<IntakeRecord>, StateFault> {
     item.map(|item| decode(parts, item)).transpose()
 }
 
-fn decode(parts: &Parts, (key, value): (sled::IVec, sled::IVec)) -> Result<IntakeRecord, StateFault> {
+fn decode(parts: &Parts, (key, value): (IVec, IVec)) -> Result<IntakeRecord, StateFault> {
     decode_bare(&key, &parts.whole(&key, &value)?)
 }
 
-/// The offset at which the segment of this tree begins; none if it is no segment.
+/// The offset at which the segment of this tree begins; none if the tree is no segment.
 pub(crate) fn segment_start(tree: &[u8]) -> Option<u64> {
     std::str::from_utf8(tree).ok()?.strip_prefix(PREFIX)?.parse().ok()
 }
@@ -360,7 +362,7 @@ pub(crate) fn decode_bare(key: &[u8], value: &[u8]) -> Result<IntakeRecord, Stat
 }
 
 impl IntakeRecord {
-    /// The place where it stands.
+    /// The place of the record.
     pub(crate) fn place(&self) -> IntakePlace {
         IntakePlace { offset: self.offset, bytes: self.begin() }
     }

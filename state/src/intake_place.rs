@@ -1,9 +1,9 @@
-//! A place in the intake log: how many records are before it, and how many bytes; it travels in the log's checkpoint,
-//! so that a start knows the backlog without visiting it.
+//! A place in the intake log: how many records and how many bytes are before it. The log's checkpoint carries both,
+//! so that a start knows the backlog without reading it.
 
 use crate::{checkpoint::Checkpoint, fault::StateFault};
 
-/// What a record takes beside its bytes, about: key, header and its part of the store's pages.
+/// About what a record takes beside its bytes: key, header and its share of the store's pages.
 const RECORD_COST: u64 = 64;
 
 const VERSION: u8 = 1;

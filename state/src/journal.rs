@@ -1,13 +1,13 @@
-//! The attempts journal: which deliveries may be on the wire, or may have been taken without that being on record.
-//! The key of a delivery enters before its first attempt goes out; what is in the file when the process has ended is
-//! what the next run may repeat.
+//! The attempts journal: the keys of deliveries that may be on the wire, or may have been taken by the receiver
+//! without a recorded outcome. A key is written before its first attempt is sent; what the file holds when the
+//! process has ended is what the next run may repeat.
 //!
-//! Guarantees: a slot is not used again before the outcome of its delivery is durable, or nothing can have arrived.
+//! Guarantee: a slot is reused only after the outcome of its delivery is durable, or when nothing can have arrived.
 //!
-//! A write costs one `pwrite` and no sync: what is in the page cache outlives the process, `kill -9` included. It does not
-//! outlive the machine; then the horizons say what may repeat (see `doubt.rs`).
+//! A write costs one `pwrite` and no sync: the page cache survives the end of the process, `kill -9` included. It
+//! does not survive the machine; after that the horizons say what may repeat ([`crate::in_doubt`]).
 
-use std::{fs::File, os::unix::fs::FileExt, path::Path, sync::Arc};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
@@ -15,49 +15,50 @@ use crate::{
     fault::StateFault,
     journal_file::{self, SLOT},
     outcome::LedgerKey,
+    storage::{ByteFile, Directory},
     store::io_fault,
 };
 
-/// So many slots are added when none is free, each of them written empty first: what stands between two that are in use
-/// is never a slot that was not written.
+/// How many slots are added when none is free. Each is first written empty, so that no slot before one in use was
+/// never written.
 const ADDED: u32 = 64;
 
 /// The journal of a running process.
 #[derive(Debug)]
 pub(crate) struct Journal {
-    file: File,
-    dir: Arc<Path>,
+    file: ByteFile,
+    dir: Directory,
     slots: Mutex<Slots>,
     max: u32,
 }
 
 #[derive(Debug, Default)]
 struct Slots {
-    /// Given up and not in use again, the last one at the end: the file stays as small as the most in use at once.
+    /// Free slots, the last released at the end: the file stays as small as the most slots in use at once.
     free: Vec<u32>,
-    /// How many there are.
+    /// The number of slots.
     count: u32,
     closed: bool,
 }
 
-/// A delivery's place in the journal. It stays taken until it is given up, also when this is dropped.
+/// A delivery's slot in the journal. It stays in use until it is released, even when this is dropped.
 #[derive(Debug)]
-#[must_use = "a mark that is dropped keeps its place until the process ends"]
+#[must_use = "a mark that is dropped keeps its slot until the process ends"]
 pub struct Mark {
     journal: Arc<Journal>,
     slot: u32,
 }
 
 impl Journal {
-    /// Begins a journal in the state directory `dir`, in the place of an earlier one, which has been read. At most `max`
-    /// deliveries are in it at a time.
-    pub(crate) fn begin(dir: &Arc<Path>, max: usize) -> Result<Self, StateFault> {
+    /// Begins a new journal of at most `max` deliveries in the state directory, replacing an earlier one, which must
+    /// have been read.
+    pub(crate) fn begin(dir: &Directory, max: usize) -> Result<Self, StateFault> {
         let file = journal_file::replace(dir, false, &[])?;
         let max = u32::try_from(max).unwrap_or(u32::MAX);
         Ok(Self { file, dir: dir.clone(), slots: Mutex::default(), max })
     }
 
-    /// Notes that a first attempt of `key` goes out; call before it does.
+    /// Writes `key`. Call before its first attempt is sent.
     pub(crate) fn mark(self: &Arc<Self>, key: &LedgerKey) -> Result<Mark, StateFault> {
         let slot = {
             let mut slots = self.slots.lock();
@@ -73,12 +74,12 @@ impl Journal {
         Ok(Mark { journal: self.clone(), slot })
     }
 
-    /// Adds slots, as far as there may be more.
+    /// Adds slots, up to the bound.
     fn add(&self, slots: &mut Slots) -> Result<(), StateFault> {
         let added = slots.count..(slots.count + ADDED).min(self.max);
         let bytes: Vec<u8> = added.clone().flat_map(journal_file::empty).collect();
         self.write(added.start, &bytes)?;
-        self.write_at(0, &journal_file::header(false, added.end))?;
+        self.write_at(0, &journal_file::header(false, self.dir.boot_id(), added.end))?;
         slots.count = added.end;
         slots.free.extend(added.rev());
         Ok(())
@@ -90,13 +91,13 @@ impl Journal {
         slots.count as usize - slots.free.len()
     }
 
-    /// Ends it in good order: what it holds is on the disk, and nothing is marked any more.
+    /// Closes the journal: its content is synced, and no further key is accepted.
     pub(crate) fn close(&self) -> Result<(), StateFault> {
         let mut slots = self.slots.lock();
         slots.closed = true;
         let mut bytes = vec![0; slots.count as usize * SLOT];
         let read = self.file.read_exact_at(&mut bytes, SLOT as u64);
-        read.map_err(|error| io_fault(&self.dir.join(journal_file::NAME), &error))?;
+        read.map_err(|error| io_fault(&self.dir.path().join(journal_file::NAME), &error))?;
         for free in &slots.free {
             let at = *free as usize * SLOT;
             bytes[at..at + SLOT].copy_from_slice(&journal_file::empty(*free));
@@ -110,12 +111,12 @@ impl Journal {
 
     fn write_at(&self, at: u64, bytes: &[u8]) -> Result<(), StateFault> {
         let written = self.file.write_all_at(bytes, at);
-        written.map_err(|error| io_fault(&self.dir.join(journal_file::NAME), &error))
+        written.map_err(|error| io_fault(&self.dir.path().join(journal_file::NAME), &error))
     }
 }
 
 impl Mark {
-    /// Gives the place up: the outcome is on record, durably, so what stands in the place says nothing any more.
+    /// Releases the slot: the outcome is durable, so the slot's content no longer matters.
     pub fn release(self) {
         let mut slots = self.journal.slots.lock();
         if !slots.closed {
@@ -123,11 +124,11 @@ impl Mark {
         }
     }
 
-    /// Empties the place and gives it up: nothing has arrived, or what is on disk of the delivery says that it may have.
+    /// Empties and releases the slot: nothing has arrived, or the delivery on disk says that it may have.
     pub fn clear(self) {
         if let Err(fault) = self.journal.write(self.slot, &journal_file::empty(self.slot)) {
-            // It stays in the journal, and is counted once too often by the next run.
-            tracing::warn!(%fault, "a place in the attempts journal cannot be emptied");
+            // The key stays in the journal, and the next run counts one possible repeat too many.
+            tracing::warn!(%fault, "a slot of the attempts journal cannot be emptied");
             return;
         }
         self.release();
@@ -136,11 +137,13 @@ impl Mark {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::journal_file::{Contents, Found, Named};
 
     fn journal(dir: &Path, max: usize) -> Arc<Journal> {
-        Arc::new(Journal::begin(&Arc::from(dir), max).unwrap())
+        Arc::new(Journal::begin(&Directory::at(Arc::from(dir)), max).unwrap())
     }
 
     fn key(event: &str) -> LedgerKey {
@@ -148,7 +151,7 @@ mod tests {
     }
 
     fn found(dir: &Path) -> Contents {
-        match journal_file::read(dir).unwrap() {
+        match journal_file::read(&Directory::at(Arc::from(dir))).unwrap() {
             Found::Whole(contents) => contents,
             other => panic!("{other:?}"),
         }

@@ -1,47 +1,42 @@
-//! The bytes of the attempts journal: keys of deliveries enter and stand in slots, and leave again after a restart, or
-//! the file is called damaged.
+//! The file layout of the attempts journal: reads and writes slots of keys, and reports a damaged file.
 //!
-//! Layout: a header and then slots, all of [`SLOT`] bytes. Each has a checksum over its content and its number, an empty
-//! one too, and the header says how many there are at least, so that a torn, misplaced, wiped or missing one is noticed.
-//! A file gets its name only when it is whole.
+//! Layout: a header and then slots, all of [`SLOT`] bytes. Each slot has a checksum over its content and its number,
+//! also when it is empty, and the header has the least number of slots, so that a torn, misplaced, wiped or missing
+//! slot is noticed. A file gets its name only when it is complete.
 
-use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::Path,
+use std::io;
+
+use crate::{
+    event::BodyDigest,
+    fault::StateFault,
+    outcome::LedgerKey,
+    storage::{BootId, ByteFile, Directory},
+    store::io_fault,
 };
 
-use crate::{event::BodyDigest, fault::StateFault, outcome::LedgerKey, store::io_fault};
-
-/// Bytes of a slot: a divisor of the page's, so that none stands on two pages.
+/// Bytes of a slot: a divisor of the page size, so that no slot spans two pages.
 pub(crate) const SLOT: usize = 128;
-/// What the file is called in the state directory.
+/// The file's name in the state directory.
 pub(crate) const NAME: &str = "attempts";
-/// What it is called until it is whole.
+/// Its name until it is complete.
 const PARTIAL: &str = "attempts.new";
 const MAGIC: &[u8; 16] = b"LOADLINE-ATTEMPT";
 /// The layout this version writes and reads.
 const VERSION: u8 = 1;
-/// Where the header says how many slots there are at least.
+/// The offset in the header of the least number of slots.
 const COUNT_AT: usize = MAGIC.len() + 2 + 16;
-/// Behind the magic: version, whether it was closed, boot id, count; then the checksum.
+/// The header's length before its checksum: magic, version, whether it was closed, boot id, count.
 const HEADER: usize = COUNT_AT + 4;
 /// Before a key: checksum and length.
 const KEY_AT: usize = 5;
-/// The longest key that is kept as it is, in bytes.
+/// The longest key that is stored whole, in bytes.
 const KEY_MAX: usize = SLOT - KEY_AT;
-/// Stands for a length where the key is too long and its digest is kept.
+/// The length byte of a slot that holds the digest of a key too long for it.
 const DIGEST: u8 = u8::MAX;
 /// The most bytes that are read: as many slots as deliveries can be in memory, twice.
 const FILE_MAX: u64 = 512 << 20;
-/// Which start of the machine this is. A page that was written and not synced outlives the process, not the machine.
-const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
-/// A start of the machine.
-pub(crate) type BootId = [u8; 16];
-
-/// Whose attempt may be on the wire.
+/// What a slot names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Named {
     /// The bytes of its ledger key.
@@ -50,35 +45,28 @@ pub(crate) enum Named {
     Digest([u8; 16]),
 }
 
-/// What the state directory has for a journal.
+/// The journal found in the state directory.
 #[derive(Debug)]
 pub(crate) enum Found {
     /// No file.
     Absent,
-    /// A file that is what was written.
+    /// A valid file.
     Whole(Contents),
-    /// Something else, and what is wrong with it.
+    /// A damaged file, and what is wrong with it.
     Damaged(&'static str),
 }
 
-/// What a journal says.
+/// The content of a journal.
 #[derive(Debug)]
 pub(crate) struct Contents {
     /// Whether its process closed it, synced to the disk.
     pub(crate) closed: bool,
-    /// The start of the machine in which it was written; none if it could not be told.
+    /// The boot in which it was written; none if the system did not say.
     pub(crate) boot: Option<BootId>,
     pub(crate) slots: Vec<Named>,
 }
 
-/// This start of the machine; none where the system does not tell.
-pub(crate) fn boot_id() -> Option<BootId> {
-    let text = fs::read_to_string(BOOT_ID).ok()?;
-    let digits: String = text.trim().chars().filter(|c| *c != '-').collect();
-    u128::from_str_radix(&digits, 16).ok().filter(|id| *id != 0).map(u128::to_be_bytes)
-}
-
-/// The name under which a key is remembered where its bytes are not kept.
+/// The digest that stands for a key whose bytes are not stored.
 pub(crate) fn digest(key: &[u8]) -> [u8; 16] {
     BodyDigest::of(key).to_bytes()
 }
@@ -95,7 +83,7 @@ pub(crate) fn slot(number: u32, key: &LedgerKey) -> [u8; SLOT] {
     let mut slot = [0; SLOT];
     let (key, digest) = (key.as_bytes(), (key.as_bytes().len() > KEY_MAX).then(|| digest(key.as_bytes())));
     let (length, bytes) = match &digest {
-        // Fits by the comparison above.
+        // Fits: compared above.
         None => (u8::try_from(key.len()).unwrap_or(DIGEST), key),
         Some(digest) => (DIGEST, &digest[..]),
     };
@@ -115,7 +103,7 @@ pub(crate) fn empty(number: u32) -> [u8; SLOT] {
     slot
 }
 
-/// The name in slot `number`; `Ok(None)` if it is empty, an error if it is not what was written.
+/// The name in slot `number`; `Ok(None)` if it is empty, an error if its checksum is wrong.
 fn named(number: u32, slot: &[u8]) -> Result<Option<Named>, ()> {
     let length = slot.get(KEY_AT - 1).copied().ok_or(())?;
     let bytes = if length == DIGEST { 16 } else { usize::from(length) };
@@ -135,13 +123,13 @@ fn named(number: u32, slot: &[u8]) -> Result<Option<Named>, ()> {
     .map(Some)
 }
 
-/// The header of a file of at least `count` slots.
-pub(crate) fn header(closed: bool, count: u32) -> [u8; SLOT] {
+/// The header of a file of at least `count` slots, written in boot `boot`.
+pub(crate) fn header(closed: bool, boot: Option<BootId>, count: u32) -> [u8; SLOT] {
     let mut header = [0; SLOT];
     header[..MAGIC.len()].copy_from_slice(MAGIC);
     header[MAGIC.len()] = VERSION;
     header[MAGIC.len() + 1] = u8::from(closed);
-    header[MAGIC.len() + 2..COUNT_AT].copy_from_slice(&boot_id().unwrap_or_default());
+    header[MAGIC.len() + 2..COUNT_AT].copy_from_slice(&boot.unwrap_or_default());
     header[COUNT_AT..HEADER].copy_from_slice(&count.to_be_bytes());
     let sum = checksum(u32::MAX, &header[..HEADER]);
     header[HEADER..HEADER + sum.len()].copy_from_slice(&sum);
@@ -149,15 +137,12 @@ pub(crate) fn header(closed: bool, count: u32) -> [u8; SLOT] {
 }
 
 /// Reads the journal in the state directory `dir`.
-pub(crate) fn read(dir: &Path) -> Result<Found, StateFault> {
-    let path = dir.join(NAME);
-    let mut bytes = Vec::new();
-    let read = File::open(&path).and_then(|file| file.take(FILE_MAX + 1).read_to_end(&mut bytes));
-    match read {
+pub(crate) fn read(dir: &Directory) -> Result<Found, StateFault> {
+    let bytes = match dir.read(NAME, FILE_MAX + 1) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Absent),
-        Err(error) => return Err(io_fault(&path, &error)),
-        Ok(_) => {}
-    }
+        Err(error) => return Err(io_fault(&dir.path().join(NAME), &error)),
+        Ok(bytes) => bytes,
+    };
     Ok(contents(&bytes).map_or_else(Found::Damaged, Found::Whole))
 }
 
@@ -189,32 +174,28 @@ fn contents(bytes: &[u8]) -> Result<Contents, &'static str> {
     })
 }
 
-/// Puts a journal with these slots in the place of the one in `dir`, on the disk when this returns; gives it, open.
-pub(crate) fn replace(dir: &Path, closed: bool, slots: &[u8]) -> Result<File, StateFault> {
-    let (partial, path) = (dir.join(PARTIAL), dir.join(NAME));
-    let write = || {
-        let options =
-            || OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).to_owned();
-        let mut file = options().open(&partial)?;
-        file.write_all(&header(closed, u32::try_from(slots.len() / SLOT).unwrap_or(u32::MAX)))?;
-        file.write_all(slots)?;
-        file.sync_all()?;
-        fs::rename(&partial, &path)?;
-        File::open(dir)?.sync_all()?;
-        Ok(file)
-    };
-    write().map_err(|error| io_fault(&path, &error))
+/// Replaces the journal in `dir` by one with these slots, synced when this returns; returns the open file.
+pub(crate) fn replace(dir: &Directory, closed: bool, slots: &[u8]) -> Result<ByteFile, StateFault> {
+    let count = u32::try_from(slots.len() / SLOT).unwrap_or(u32::MAX);
+    let bytes = [&header(closed, dir.boot_id(), count), slots].concat();
+    dir.replace(NAME, PARTIAL, &bytes).map_err(|error| io_fault(&dir.path().join(NAME), &error))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, path::Path, sync::Arc};
+
     use proptest::prelude::*;
 
     use super::*;
 
+    fn at(dir: &Path) -> Directory {
+        Directory::at(Arc::from(dir))
+    }
+
     fn written(slots: &[u8]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
-        drop(replace(dir.path(), true, slots).unwrap());
+        drop(replace(&at(dir.path()), true, slots).unwrap());
         dir
     }
 
@@ -222,7 +203,7 @@ mod tests {
         let mut bytes = fs::read(dir.join(NAME)).unwrap();
         change(&mut bytes);
         fs::write(dir.join(NAME), bytes).unwrap();
-        read(dir).unwrap()
+        read(&at(dir)).unwrap()
     }
 
     #[test]
@@ -230,8 +211,8 @@ mod tests {
         let (first, second) = (LedgerKey::new("acme", "e1"), LedgerKey::new("acme", "e2"));
         let slots = [slot(0, &first), slot(1, &second)].concat();
         let dir = written(&slots);
-        let Found::Whole(whole) = read(dir.path()).unwrap() else { panic!("it is whole") };
-        assert_eq!((whole.closed, whole.boot, whole.slots.len()), (true, boot_id(), 2));
+        let Found::Whole(whole) = read(&at(dir.path())).unwrap() else { panic!("it is whole") };
+        assert_eq!((whole.closed, whole.boot, whole.slots.len()), (true, at(dir.path()).boot_id(), 2));
         for at in [3, MAGIC.len() + 1, MAGIC.len() + 5, SLOT + 2, SLOT + KEY_AT, 2 * SLOT + KEY_AT + 1] {
             let dir = written(&slots);
             let found = damage(dir.path(), |bytes| bytes[at] ^= 1);

@@ -1,4 +1,5 @@
-//! What the ledger knows of one (broker, event): its outcome, and the digest that tells a duplicate from a conflict.
+//! A ledger entry and its key: the outcome of one event at one broker, and the digest that distinguishes a duplicate
+//! from a conflict.
 
 use std::sync::Arc;
 
@@ -6,7 +7,7 @@ use bincode::{Decode, Encode};
 
 use crate::{clock::UnixMillis, codec, event::BodyDigest, fault::StateFault};
 
-/// What became of an event at a broker.
+/// The outcome of an event at a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub enum Outcome {
     /// The broker took it.
@@ -31,7 +32,7 @@ pub struct LedgerEntry {
 }
 
 impl LedgerEntry {
-    /// The entry as it is kept, without its key.
+    /// The stored form, without its key.
     ///
     /// # Errors
     /// [`StateFault::Undecodable`], which no entry can cause.
@@ -39,7 +40,7 @@ impl LedgerEntry {
         codec::encode("ledger", self)
     }
 
-    /// The entry that [`to_bytes`](Self::to_bytes) has made bytes of.
+    /// Decodes what [`to_bytes`](Self::to_bytes) has encoded.
     ///
     /// # Errors
     /// [`StateFault::Undecodable`]: an unknown version, a cut value, or bytes left over.
@@ -48,7 +49,7 @@ impl LedgerEntry {
     }
 }
 
-/// What the ledger is asked by: one event at one broker.
+/// The key of the ledger: one event at one broker.
 ///
 /// The bytes are the event id, a zero byte and the broker's name. The event id comes first so that the deliveries of
 /// one event, and of events whose ids grow with time, are neighbours in the tree: that is the cheap order. A broker's

@@ -1,47 +1,49 @@
-//! Large values in parts: what is longer than [`PART`] stands in a tree of its own, in parts, and under its key only its
-//! head ([`envelope::head`]).
+//! Stores a large value in parts: a value longer than [`PART`] stands in a tree of its own, in parts, and under its
+//! key stands only its head ([`envelope::head`]).
 //!
-//! sled counts a page whose entries are long by the length of a pointer, and looks at what it holds only after some
-//! thousand reads and writes: of long values its cache would keep all. Of parts it keeps what `state.cache` allows and some
-//! ten MiB.
+//! sled counts a page with long entries by the length of a pointer, and looks at what it holds only after some
+//! thousand reads and writes: its cache would keep all long values. Of parts it keeps what `state.cache` allows and
+//! some ten MiB.
 //!
-//! A part's key is its value's key, then the checksum and the length of the whole value, then its number: a value that
-//! replaces another shares no part with it. Parts are written before their head and removed after it, so a head whose
-//! parts are not all there is damage, and parts without a head are what a crash has left: [`Parts::sweep`] removes them.
+//! A part's key is its value's key, then the checksum and the length of the whole value, then its number: a value
+//! that replaces another shares no part with it. Parts are written before their head and removed after it. So a head
+//! with a missing part is damage, and parts without a head are left by a crash: [`Parts::sweep`] removes them.
 
 use std::{borrow::Cow, path::Path, sync::Arc};
 
-use sled::IVec;
+use crate::{
+    envelope,
+    fault::StateFault,
+    storage::{Database, IVec, Tree, guarded},
+};
 
-use crate::{envelope, fault::StateFault, guard::guarded};
-
-/// The longest value that stands under its key, and the length of a part. With 17 entries of this length a page is still
-/// far from the 128 KiB from which on sled counts it by its pointer.
+/// The longest value stored under its own key, and the length of a part. With 17 entries of this length a page is
+/// still far from the 128 KiB above which sled counts it by its pointer.
 pub(crate) const PART: usize = 4_096;
 
-/// What the name of a tree's parts ends with.
+/// The suffix of the name of a tree's parts.
 pub(crate) const SUFFIX: &str = "-parts";
 
 /// The bytes of a part's number.
 const NUMBER: usize = 4;
 
-/// How often a page is read that was read once, so that sled's cache takes notice of it.
+/// How often a page is read again, so that sled's cache accounts for it.
 const TOUCHES: usize = 8;
 
 /// The large values of one tree. Only the ledger thread writes; anyone may read.
 #[derive(Clone)]
 pub(crate) struct Parts {
-    heads: sled::Tree,
-    parts: sled::Tree,
+    heads: Tree,
+    parts: Tree,
     name: &'static str,
     path: Arc<Path>,
 }
 
 impl Parts {
-    /// Those of the tree `heads`, which is called `name` in errors and checksums.
+    /// The parts of the tree `heads`; `name` is its name in errors and checksums.
     pub(crate) fn open(
-        db: &sled::Db,
-        heads: &sled::Tree,
+        db: &Database,
+        heads: &Tree,
         name: &'static str,
         path: &Arc<Path>,
     ) -> Result<Self, StateFault> {
@@ -55,7 +57,7 @@ impl Parts {
         self.parts.name()
     }
 
-    /// What is to stand under `key` for `value`; its parts are written, if it is large.
+    /// The bytes to store under `key` for `value`. Writes its parts if it is large.
     pub(crate) fn seal(&self, key: &[u8], value: &[u8]) -> Result<Vec<u8>, StateFault> {
         if value.len() <= PART {
             return Ok(envelope::seal(self.name, key, value));
@@ -69,7 +71,7 @@ impl Parts {
         Ok(head)
     }
 
-    /// The value of which `stored` stands, or stood a moment ago, under `key`; none if it is gone.
+    /// The value of `stored`, which was read under `key`; none if it has been removed since.
     pub(crate) fn open_value<'s>(
         &self,
         key: &[u8],
@@ -78,7 +80,7 @@ impl Parts {
         if let Ok(value) = self.whole(key, stored) {
             return Ok(Some(value));
         }
-        // Parts are removed while they are read: only what still stands there after it was read is damaged.
+        // Parts may be removed while they are read: it is damage only if `stored` is still there afterwards.
         let mut now = self.stored(key)?;
         while let Some(before) = now {
             let fault = match self.whole(key, &before) {
@@ -97,7 +99,7 @@ impl Parts {
         guarded(&self.path, || self.heads.get(key))
     }
 
-    /// The value of which `stored` stands under `key`, or whose parts have not been removed yet.
+    /// The value of `stored` under `key`, while its parts are not removed.
     ///
     /// # Errors
     /// [`StateFault::Undecodable`] if a part is missing, or anything has changed.
@@ -124,7 +126,7 @@ impl Parts {
         StateFault::Undecodable { tree: self.name, detail }
     }
 
-    /// Removes the parts of a value of which `stored` has stood under `key`, and stands there no longer.
+    /// Removes the parts of the value of `stored`, which was removed from `key`.
     pub(crate) fn remove(&self, key: &[u8], stored: &[u8]) -> Result<(), StateFault> {
         let Some(len) = envelope::parted_len(stored) else { return Ok(()) };
         let mut part_key = part_key(key, stored);
@@ -135,7 +137,7 @@ impl Parts {
         Ok(())
     }
 
-    /// Removes the parts that a crash has left without a head; visits one part of each value.
+    /// Removes parts that a crash has left without a head; reads one part of each value.
     pub(crate) fn sweep(&self) -> Result<(), StateFault> {
         let (mut from, mut removed) = (Vec::new(), 0_u64);
         while let Some((found, _)) = self.first_from(&from)? {
@@ -160,10 +162,10 @@ impl Parts {
     }
 
     fn first_from(&self, from: &[u8]) -> Result<Option<(IVec, IVec)>, StateFault> {
-        guarded(&self.path, || self.parts.range(from..).next().transpose())
+        guarded(&self.path, || self.parts.range::<&[u8]>(from..).next().transpose())
     }
 
-    /// Whether the value whose parts' keys begin so has its head.
+    /// Whether the value with this part key prefix has its head.
     fn has_head(&self, value: &[u8]) -> Result<bool, StateFault> {
         let Some(at) = value.len().checked_sub(envelope::NAME) else { return Ok(false) };
         let (key, name) = value.split_at(at);
@@ -171,7 +173,7 @@ impl Parts {
     }
 }
 
-/// How many parts a value of this length has; a length that no value has comes to more than are there.
+/// How many parts a value of this length has. For a damaged length that is more than there are.
 fn count(len: u64) -> u32 {
     u32::try_from(len.div_ceil(PART as u64)).unwrap_or(u32::MAX)
 }

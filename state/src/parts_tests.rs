@@ -128,8 +128,9 @@ fn a_part_that_is_damaged_or_missing_is_found_when_the_directory_is_opened_and_b
         let fault = open(&state).unwrap_err().to_string();
         assert!(fault.contains("a value in spill cannot be read"), "{fault}");
         let saved = open(&dir.path().join("saved")).unwrap();
-        let survey = Survey::salvage(&state, &dir.path().join("scratch"), &saved).unwrap();
-        assert!(!survey.is_whole() && survey.damage[0].contains("a value in spill"), "{:?}", survey.damage);
+        let check =
+            StateCheck::salvage(&state, &dir.path().join("scratch"), Durability::Process, &saved).unwrap();
+        assert!(!check.is_whole() && check.damage[0].contains("a value in spill"), "{:?}", check.damage);
         assert_eq!(saved.spill().read(&"a".into(), ALL, 9).unwrap(), [large(2, 50_000)]);
     }
 }
@@ -143,8 +144,9 @@ fn a_whole_directory_with_large_values_is_whole_by_a_check_too() {
     store.put_all(&[spilled(&large(1, 50_000)), dead]).unwrap();
     drop(store);
     let saved = open(&dir.path().join("saved")).unwrap();
-    let survey = Survey::salvage(&state, &dir.path().join("scratch"), &saved).unwrap();
-    assert!(survey.is_whole(), "{:?} {:?}", survey.damage, survey.missing);
+    let check =
+        StateCheck::salvage(&state, &dir.path().join("scratch"), Durability::Process, &saved).unwrap();
+    assert!(check.is_whole(), "{:?} {:?}", check.damage, check.missing);
     assert_eq!(saved.spill().read(&"a".into(), ALL, 9).unwrap(), [large(1, 50_000)]);
     assert_eq!(saved.dead_letters().iter().next().unwrap().unwrap(), letter(1, 9_000));
 }

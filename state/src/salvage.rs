@@ -1,10 +1,10 @@
-//! Writes what was whole in a damaged directory to a new one, a commit's worth at a time, through the same records that a
-//! run writes. Without a new directory it does nothing.
+//! Writes the undamaged entries of a damaged directory to a new one, one commit at a time, as the records that a run
+//! writes. Without a new directory it does nothing.
 
 use bytes::Bytes;
 
 use crate::{
-    dead::DeadLetter,
+    dead_letter::DeadLetter,
     fault::StateFault,
     intake_log::{IntakePost, IntakeRecord},
     intake_place::IntakePlace,
@@ -14,11 +14,12 @@ use crate::{
     store::Store,
 };
 
-/// The most entries of one commit, and the most bytes of deliveries and letters.
+/// The most entries of one commit.
 const COMMIT_MAX: usize = 4_096;
+/// The most bytes of deliveries and letters in one commit.
 const BYTES_MAX: usize = 8 << 20;
 
-/// What is on its way to the new directory.
+/// The entries of the next commit to the new directory.
 #[derive(Debug)]
 pub(crate) struct Salvage<'t> {
     to: Option<&'t Store>,
@@ -26,7 +27,7 @@ pub(crate) struct Salvage<'t> {
     entries: Vec<(LedgerKey, LedgerEntry)>,
     bare: Vec<(&'static str, Vec<u8>, Vec<u8>)>,
     bytes: usize,
-    /// Where the next posted record stands: those behind one that is lost move up.
+    /// The place of the next posted record: records behind a lost one move up.
     next: Option<IntakePlace>,
     /// The first fault of the new directory.
     fault: Option<StateFault>,
@@ -71,7 +72,7 @@ impl<'t> Salvage<'t> {
         self.write_if_full();
     }
 
-    /// An entry of `sources`, `brokers` or `unresolved`, which stands there as it stood here.
+    /// An entry of `sources`, `brokers` or `unresolved`, which is copied unchanged.
     pub(crate) fn bare(&mut self, tree: &'static str, key: &[u8], value: &[u8]) {
         if self.to.is_some() {
             self.bare.push((tree, key.to_vec(), value.to_vec()));
@@ -119,10 +120,10 @@ impl<'t> Salvage<'t> {
         })
     }
 
-    /// Writes what is left.
+    /// Writes the rest.
     ///
     /// # Errors
-    /// The first fault of the new directory, behind which nothing was written.
+    /// The first fault of the new directory, after which nothing was written.
     pub(crate) fn finish(mut self) -> Result<(), StateFault> {
         let written = self.write();
         self.fault.map_or(written, Err)

@@ -1,37 +1,38 @@
-//! How far each source has been settled (its checkpoint), how far it may have been read (its horizon), up to where it may
-//! have been sent by a run of which no more is known (its doubt), and, if it was ever moved, who has it.
+//! What is stored of each source: how far it has been settled (checkpoint), how far it may have been read (horizon),
+//! up to where an earlier run may have sent it without a more exact trace (doubt), its files, and which directory
+//! owns it if it was moved.
 
 use std::ops::Range;
 
-use bincode::{Decode, Encode};
-
 use crate::{
     checkpoint::{Checkpoint, Horizon},
-    custody::Custody,
+    codec::Layout,
     fault::StateFault,
-    files::{FileLoss, FileRecord, MetFile, SourceFiles},
-    table::{Change, Table},
+    ownership::Ownership,
+    source_files::{FileLoss, FileRecord, KnownFile, SourceFiles},
+    storage::Change,
+    table::Table,
 };
 
-/// How many files that were left behind the checkpoint are remembered: more than a directory of rotated files has.
-const MET_MAX: usize = 512;
-/// How many losses are remembered.
-const LOST_MAX: usize = 32;
+/// How many files before the checkpoint are stored: more than a directory of rotated files has.
+const KNOWN_FILES_MAX: usize = 512;
+/// How many losses are stored.
+const LOSSES_MAX: usize = 32;
 
-/// The checkpoints and horizons of all sources.
+/// The stored state of all sources.
 #[derive(Clone, Debug)]
 pub struct Sources(Table);
 
 impl Sources {
     pub(crate) fn new(table: Table) -> Self {
-        Self(table.accounted(|_| &[]))
+        Self(table.with_digests(|_| &[]))
     }
 
     pub(crate) fn table(&self) -> &Table {
         &self.0
     }
 
-    /// Where `source` resumes; none if it has never been settled anywhere.
+    /// Where `source` resumes; none if nothing of it was ever settled.
     ///
     /// # Errors
     /// A fault of the store.
@@ -39,7 +40,7 @@ impl Sources {
         self.0.get(&key(b'c', source))
     }
 
-    /// Every source that has ever been settled somewhere, and where it resumes.
+    /// Every source with a checkpoint, and the checkpoint.
     ///
     /// # Errors
     /// A fault of the store.
@@ -62,8 +63,7 @@ impl Sources {
         self.0.get(&key(b'h', source))
     }
 
-    /// Up to where `source` may have been sent by a run that left nothing more exact behind; none once a run has got past
-    /// it.
+    /// Up to where an earlier run without a usable journal may have sent `source`; none once a run has passed it.
     ///
     /// # Errors
     /// A fault of the store.
@@ -82,19 +82,19 @@ impl Sources {
             .collect()
     }
 
-    /// Who has `source`, if it was ever moved. Ask before reading it.
+    /// Who owns `source`, if it was ever moved. Check before reading it.
     ///
     /// # Errors
     /// A fault of the store.
-    pub fn custody(&self, source: &str) -> Result<Option<Custody>, StateFault> {
+    pub fn ownership(&self, source: &str) -> Result<Option<Ownership>, StateFault> {
         self.0.get(&key(b'm', source))
     }
 
-    /// Every source that was ever moved, and who has it.
+    /// Every source that was ever moved, and its owner.
     ///
     /// # Errors
     /// A fault of the store.
-    pub fn custodies(&self) -> Result<Vec<(String, Custody)>, StateFault> {
+    pub fn ownerships(&self) -> Result<Vec<(String, Ownership)>, StateFault> {
         let moved = self.0.range(vec![b'm']..vec![b'n']);
         moved
             .map(|item| {
@@ -104,7 +104,24 @@ impl Sources {
             .collect()
     }
 
-    /// What is on record of the files of `source`.
+    /// Every source all of whose waiting deliveries are in a log outside: what is on disk of them is a copy.
+    pub(crate) fn followed(&self) -> Result<Vec<String>, StateFault> {
+        let followed = self.0.range(vec![b'o']..vec![b'p']);
+        followed
+            .map(|item| {
+                let (key, value) = item?;
+                self.0.decode::<bool>(&key, &value)?;
+                Ok(String::from_utf8_lossy(&key[1..]).into_owned())
+            })
+            .collect()
+    }
+
+    /// Whether `source` is one of those.
+    pub(crate) fn is_followed(&self, source: &str) -> Result<bool, StateFault> {
+        Ok(self.0.get::<bool>(&key(b'o', source))?.is_some())
+    }
+
+    /// What is stored of the files of `source`.
     ///
     /// # Errors
     /// A fault of the store.
@@ -116,7 +133,7 @@ impl Sources {
         })
     }
 
-    /// What was lost of the files of `source` before it was read, the last of it.
+    /// The last losses of the files of `source`.
     ///
     /// # Errors
     /// A fault of the store.
@@ -124,7 +141,7 @@ impl Sources {
         self.all(of(b'l', source))
     }
 
-    fn all<T: Decode<()>>(&self, keys: Range<Vec<u8>>) -> Result<Vec<T>, StateFault> {
+    fn all<T: Layout>(&self, keys: Range<Vec<u8>>) -> Result<Vec<T>, StateFault> {
         let found = self.0.range(keys).map(|item| {
             let (key, value) = item?;
             self.0.decode(&key, &value)
@@ -132,58 +149,64 @@ impl Sources {
         found.collect()
     }
 
-    /// What of this need not be remembered any more: files long before the checkpoint, and old losses.
+    /// What can be forgotten: files long before the checkpoint, and old losses.
     ///
     /// # Errors
     /// A fault of the store.
     pub fn forgettable(&self, source: &str) -> Result<Vec<FileRecord>, StateFault> {
         let settled = self.checkpoint(source)?.map_or(0, |checkpoint| checkpoint.epoch);
-        let met: Vec<MetFile> = self.all(numbered(b'f', source, &[0])..numbered(b'f', source, &[settled]))?;
+        let met: Vec<KnownFile> =
+            self.all(numbered(b'f', source, &[0])..numbered(b'f', source, &[settled]))?;
         let lost = self.losses(source)?;
-        let met =
-            met[..met.len().saturating_sub(MET_MAX)].iter().map(|met| FileRecord::MetForgotten(met.epoch));
-        let lost = &lost[..lost.len().saturating_sub(LOST_MAX)];
-        Ok(met.chain(lost.iter().map(|loss| FileRecord::LostForgotten(loss.epoch, loss.from))).collect())
+        let met = met[..met.len().saturating_sub(KNOWN_FILES_MAX)]
+            .iter()
+            .map(|met| FileRecord::ForgetKnown(met.epoch));
+        let lost = &lost[..lost.len().saturating_sub(LOSSES_MAX)];
+        Ok(met.chain(lost.iter().map(|loss| FileRecord::ForgetLost(loss.epoch, loss.from))).collect())
     }
 
     pub(crate) fn put_file(&self, source: &str, file: &FileRecord) -> Result<(), StateFault> {
         let key = file_key(source, file);
         match file {
-            FileRecord::Home(home) => self.0.put(&key, home),
-            FileRecord::Met(met) => self.0.put(&key, met),
+            FileRecord::Directory(home) => self.0.put(&key, home),
+            FileRecord::Known(met) => self.0.put(&key, met),
             FileRecord::Lost(loss) => self.0.put(&key, loss),
-            FileRecord::MetForgotten(_) | FileRecord::LostForgotten(..) => self.0.remove(&key),
+            FileRecord::ForgetKnown(_) | FileRecord::ForgetLost(..) => self.0.remove(&key),
         }
     }
 
-    pub(crate) fn put_custody(&self, source: &str, custody: &Custody) -> Result<(), StateFault> {
-        self.0.put(&key(b'm', source), custody)
+    pub(crate) fn put_followed(&self, source: &str, followed: bool) -> Result<(), StateFault> {
+        if followed { self.0.put(&key(b'o', source), &true) } else { self.0.remove(&key(b'o', source)) }
     }
 
-    /// In one: `source` is in other hands, and cannot be resumed here.
-    pub(crate) fn give_away(&self, source: &str, custody: &Custody) -> Result<(), StateFault> {
-        let moved = self.put_of(key(b'm', source), custody)?;
+    pub(crate) fn put_ownership(&self, source: &str, ownership: &Ownership) -> Result<(), StateFault> {
+        self.0.put(&key(b'm', source), ownership)
+    }
+
+    /// In one write: `source` is owned elsewhere, and cannot be resumed here.
+    pub(crate) fn give_away(&self, source: &str, ownership: &Ownership) -> Result<(), StateFault> {
+        let moved = self.put_of(key(b'm', source), ownership)?;
         let gone = |kind| (key(kind, source), None);
         self.0.apply(&[moved, gone(b'c'), gone(b'h'), gone(b'u')])
     }
 
-    /// In one: `source` is in these hands, and is resumed here.
+    /// In one write: `source` is owned here, and is resumed here.
     pub(crate) fn take_in(
         &self,
         source: &str,
-        custody: &Custody,
+        ownership: &Ownership,
         checkpoint: &Checkpoint,
         doubt: Option<&Horizon>,
     ) -> Result<(), StateFault> {
         let mut changes =
-            vec![self.put_of(key(b'm', source), custody)?, self.put_of(key(b'c', source), checkpoint)?];
+            vec![self.put_of(key(b'm', source), ownership)?, self.put_of(key(b'c', source), checkpoint)?];
         if let Some(doubt) = doubt {
             changes.push(self.put_of(key(b'u', source), doubt)?);
         }
         self.0.apply(&changes)
     }
 
-    fn put_of<T: Encode>(&self, key: Vec<u8>, value: &T) -> Result<Change, StateFault> {
+    fn put_of<T: Layout>(&self, key: Vec<u8>, value: &T) -> Result<Change, StateFault> {
         let value = self.0.encode(&key, value)?;
         Ok((key, Some(value)))
     }
@@ -209,7 +232,7 @@ impl Sources {
     }
 }
 
-/// The key of something of a source that there are several of. No name of a file has the zero that stands between.
+/// The key of a numbered entry of a source. No source name has the zero byte that separates the parts.
 fn numbered(kind: u8, source: &str, numbers: &[u64]) -> Vec<u8> {
     let mut key = key(kind, source);
     key.push(0);
@@ -217,20 +240,20 @@ fn numbered(kind: u8, source: &str, numbers: &[u64]) -> Vec<u8> {
     key
 }
 
-/// Where something of a source's files stands.
+/// The key of an entry of a source's files.
 pub(crate) fn file_key(source: &str, file: &FileRecord) -> Vec<u8> {
     match file {
-        FileRecord::Home(_) => key(b'g', source),
-        FileRecord::Met(MetFile { epoch, .. }) | FileRecord::MetForgotten(epoch) => {
+        FileRecord::Directory(_) => key(b'g', source),
+        FileRecord::Known(KnownFile { epoch, .. }) | FileRecord::ForgetKnown(epoch) => {
             numbered(b'f', source, &[*epoch])
         }
-        FileRecord::Lost(FileLoss { epoch, from, .. }) | FileRecord::LostForgotten(epoch, from) => {
+        FileRecord::Lost(FileLoss { epoch, from, .. }) | FileRecord::ForgetLost(epoch, from) => {
             numbered(b'l', source, &[*epoch, *from])
         }
     }
 }
 
-/// All such keys of a source.
+/// The range of a source's numbered keys of this kind.
 fn of(kind: u8, source: &str) -> Range<Vec<u8>> {
     let mut end = key(kind, source);
     end.push(1);
@@ -245,18 +268,20 @@ pub(crate) fn key(kind: u8, source: &str) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Durability, FileLoss, FileRecord, Home, MetFile, Record, Store, checkpoint::Checkpoint};
+    use crate::{
+        Durability, FileLoss, FileRecord, KnownFile, Record, SourceDirectory, Store, checkpoint::Checkpoint,
+    };
 
     #[test]
     fn files_are_kept_by_their_epochs_and_what_is_not_settled_is_never_forgettable() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), crate::tests::options(Durability::Process)).unwrap();
-        let met = |epoch| MetFile { epoch, mark: vec![7; 35], len: None };
+        let met = |epoch| KnownFile { epoch, mark: vec![7; 35], len: None };
         let put = |record| store.put_all(&[Record::File("file:e".into(), record)]).unwrap();
-        put(FileRecord::Home(Home { directory: 9, before: vec![vec![1, 2]] }));
-        (0..600).for_each(|epoch| put(FileRecord::Met(met(epoch))));
-        put(FileRecord::Met(MetFile { len: Some(12), ..met(3) }));
-        let other = Record::File("file:e2".into(), FileRecord::Met(met(0)));
+        put(FileRecord::Directory(SourceDirectory { directory: 9, before: vec![vec![1, 2]] }));
+        (0..600).for_each(|epoch| put(FileRecord::Known(met(epoch))));
+        put(FileRecord::Known(KnownFile { len: Some(12), ..met(3) }));
+        let other = Record::File("file:e2".into(), FileRecord::Known(met(0)));
         store.put_all(&[other]).unwrap();
 
         assert_eq!(store.sources().forgettable("file:e").unwrap(), []);
@@ -269,14 +294,17 @@ mod tests {
         let forget = || store.sources().forgettable("file:e").unwrap().into_iter().for_each(put);
         forget();
         let epochs: Vec<_> = store.sources().files("file:e").unwrap().met;
-        assert_eq!((epochs[0].epoch, epochs.len()), (590 - super::MET_MAX as u64, super::MET_MAX + 10));
+        assert_eq!(
+            (epochs[0].epoch, epochs.len()),
+            (590 - super::KNOWN_FILES_MAX as u64, super::KNOWN_FILES_MAX + 10)
+        );
 
         let loss = |epoch| FileLoss { epoch, from: 5, at: 1, what: "gone".to_owned() };
         (0..40).for_each(|epoch| put(FileRecord::Lost(loss(epoch))));
         put(FileRecord::Lost(loss(39)));
         forget();
         let lost = store.sources().files("file:e").unwrap().lost;
-        assert_eq!((lost.len(), lost[0].epoch), (super::LOST_MAX, 8));
+        assert_eq!((lost.len(), lost[0].epoch), (super::LOSSES_MAX, 8));
         assert_eq!(store.sources().checkpoints().unwrap().len(), 1);
     }
 }

@@ -1,7 +1,7 @@
-//! The deliveries that wait on disk: one queue per broker, in arrival order, read back in the same order.
+//! The deliveries that wait on disk: one queue per broker, in log order, read back in the same order.
 //!
-//! Keys are the broker's name, a zero byte and the delivery's number in big-endian order, so that a range scan is the
-//! queue. Writing and removing is the ledger thread's alone; anyone may read.
+//! A key is the broker's name, a zero byte and the delivery's number in big-endian order, so that a range scan is the
+//! queue. Only the ledger thread writes and removes; anyone may read.
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
@@ -14,7 +14,8 @@ use crate::{
     codec, envelope,
     event::{BodyDigest, Event},
     fault::StateFault,
-    position::Position,
+    position::StoredPosition,
+    record::SpillRef,
     spilled::{SpillSeq, SpilledDelivery},
     table::Table,
     trace_parent::TraceParent,
@@ -26,12 +27,12 @@ const TREE: &str = "spill";
 #[derive(Clone, Debug)]
 pub struct Spill(Table);
 
-/// How much one broker has waiting on disk.
+/// What waits on disk for one broker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SpillUsage {
     /// Deliveries waiting.
     pub deliveries: u64,
-    /// Their bytes as stored, without the store's own overhead.
+    /// Their stored bytes, without the database's overhead.
     pub bytes: u64,
     /// The number the next delivery of this broker gets.
     pub next_seq: SpillSeq,
@@ -40,10 +41,13 @@ pub struct SpillUsage {
 /// The version byte of [`Traced`].
 const TRACED: u8 = 2;
 
-/// A delivery on disk whose event has no place in a trace: the first layout, and still the one such deliveries have.
+/// The version byte of [`Indexed`].
+const INDEXED: u8 = 3;
+
+/// A delivery whose event has no place in a trace: the first layout, still used for such deliveries.
 #[derive(Encode, Decode)]
 struct Stored {
-    position: Position,
+    position: StoredPosition,
     event_id: Arc<str>,
     load_id: Arc<str>,
     status: Arc<str>,
@@ -57,12 +61,15 @@ struct Stored {
     body: Vec<u8>,
 }
 
-/// One whose event has a place in a trace.
+/// A delivery whose event has a place in a trace.
 type Traced = (Stored, TraceParent);
+
+/// A delivery whose event is one of several of its record.
+type Indexed = (Stored, Option<TraceParent>, u32);
 
 impl Spill {
     pub(crate) fn new(table: Table) -> Self {
-        Self(table.accounted(broker_part))
+        Self(table.with_digests(broker_part))
     }
 
     pub(crate) fn table(&self) -> &Table {
@@ -88,10 +95,19 @@ impl Spill {
             .collect()
     }
 
-    /// Every delivery, by broker and in its order, read one at a time.
+    /// Every delivery, by broker and number, read one at a time.
     pub(crate) fn all(&self) -> impl Iterator<Item = Result<SpilledDelivery, StateFault>> + use<'_> {
+        self.all_after(None)
+    }
+
+    /// Those of them behind this one.
+    pub(crate) fn all_after(
+        &self,
+        after: Option<&SpillRef>,
+    ) -> impl Iterator<Item = Result<SpilledDelivery, StateFault>> + use<'_> {
         let mut last: Arc<str> = Arc::from("");
-        self.0.range(..).filter_map(move |item| {
+        let from = after.map_or(Vec::new(), |(broker, seq)| key(broker, seq.saturating_add(1)));
+        self.0.range(from..).filter_map(move |item| {
             let decoded = item.and_then(|(key, value)| {
                 let (broker, _) = split_key(&key)?;
                 if *broker != *last {
@@ -115,7 +131,7 @@ impl Spill {
         })
     }
 
-    /// What waits, per broker; visits every delivery, so it is for the start and for tools.
+    /// What waits for each broker. Reads every delivery: for starts and tools only.
     ///
     /// # Errors
     /// A fault of the store.
@@ -136,7 +152,7 @@ impl Spill {
         Ok(usage)
     }
 
-    /// What waits for `broker`; visits every delivery of it.
+    /// What waits for `broker`. Reads each of its deliveries.
     ///
     /// # Errors
     /// A fault of the store.
@@ -152,7 +168,7 @@ impl Spill {
         Ok(usage)
     }
 
-    /// The bytes `delivery` would take, near enough to keep a bound by; its history is not counted.
+    /// About the bytes `delivery` would take, without its history; exact enough for a bound.
     #[must_use]
     pub fn cost(delivery: &SpilledDelivery) -> u64 {
         Self::cost_of(&delivery.event)
@@ -170,37 +186,19 @@ impl Spill {
         self.0.put_encoded(&key(&delivery.broker, delivery.seq), &self.encode(delivery)?)
     }
 
-    /// A delivery as it is kept, without its broker and its number.
+    /// The stored form of a delivery, without its broker and its number.
     ///
     /// # Errors
-    /// As for [`LedgerEntry::to_bytes`](crate::LedgerEntry::to_bytes).
+    /// As for [`SpilledDelivery::to_bytes`].
     pub fn encode(&self, delivery: &SpilledDelivery) -> Result<Vec<u8>, StateFault> {
-        let event = &delivery.event;
-        let stored = Stored {
-            position: event.position.clone(),
-            event_id: event.event_id.clone(),
-            load_id: event.load_id.clone(),
-            status: event.status.clone(),
-            occurred_at: event.occurred_at,
-            sequence: event.sequence,
-            read_at: event.read_at,
-            digest: event.digest,
-            history: delivery.history.clone(),
-            not_before: delivery.not_before,
-            may_repeat: delivery.may_repeat,
-            body: event.body.to_vec(),
-        };
-        match event.traceparent {
-            None => codec::encode(TREE, &stored),
-            Some(traceparent) => codec::encode_as::<Traced>(TRACED, TREE, &(stored, traceparent)),
-        }
+        delivery.to_bytes()
     }
 
     pub(crate) fn remove(&self, broker: &str, seq: SpillSeq) -> Result<(), StateFault> {
         self.0.remove(&key(broker, seq))
     }
 
-    /// The delivery of which `value` was found under `key`; none if it has been removed since.
+    /// The delivery of `value`, which was read under `key`; none if it has been removed since.
     fn decode_item(
         &self,
         broker: &Arc<str>,
@@ -218,24 +216,68 @@ impl Spill {
         self.decode(&Arc::from(broker), seq, value)
     }
 
-    /// The delivery that [`encode`](Self::encode) has made bytes of, for this broker and with this number.
+    /// Decodes what [`encode`](Self::encode) has encoded, for this broker and with this number.
     ///
     /// # Errors
-    /// [`StateFault::Undecodable`]: an unknown version, a cut value, or bytes left over.
+    /// As for [`SpilledDelivery::from_bytes`].
     pub fn decode(
         &self,
         broker: &Arc<str>,
         seq: SpillSeq,
         value: &[u8],
     ) -> Result<SpilledDelivery, StateFault> {
-        let (stored, traceparent) = if codec::version_of(value) == Some(TRACED) {
-            let (stored, traceparent): Traced = codec::decode_as(TRACED, TREE, value)?;
-            (stored, Some(traceparent))
-        } else {
-            (codec::decode(TREE, value)?, None)
+        SpilledDelivery::from_bytes(broker, seq, value)
+    }
+}
+
+impl SpilledDelivery {
+    /// The stored form, without the broker and the number.
+    ///
+    /// # Errors
+    /// [`StateFault::Undecodable`], which no delivery can cause.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, StateFault> {
+        let event = &self.event;
+        let stored = Stored {
+            position: event.position.stored(),
+            event_id: event.event_id.clone(),
+            load_id: event.load_id.clone(),
+            status: event.status.clone(),
+            occurred_at: event.occurred_at,
+            sequence: event.sequence,
+            read_at: event.read_at,
+            digest: event.digest,
+            history: self.history.clone(),
+            not_before: self.not_before,
+            may_repeat: self.may_repeat,
+            body: event.body.to_vec(),
+        };
+        match (event.position.index, event.traceparent) {
+            (None, None) => codec::encode(TREE, &stored),
+            (None, Some(traceparent)) => codec::encode_as::<Traced>(TRACED, TREE, &(stored, traceparent)),
+            (Some(index), traceparent) => {
+                codec::encode_as::<Indexed>(INDEXED, TREE, &(stored, traceparent, index))
+            }
+        }
+    }
+
+    /// Decodes what [`to_bytes`](Self::to_bytes) has encoded, for this broker and with this number.
+    ///
+    /// # Errors
+    /// [`StateFault::Undecodable`]: an unknown version, a cut value, or bytes left over.
+    pub fn from_bytes(broker: &Arc<str>, seq: SpillSeq, value: &[u8]) -> Result<Self, StateFault> {
+        let (stored, traceparent, index) = match codec::version_of(value) {
+            Some(TRACED) => {
+                let (stored, traceparent): Traced = codec::decode_as(TRACED, TREE, value)?;
+                (stored, Some(traceparent), None)
+            }
+            Some(INDEXED) => {
+                let (stored, traceparent, index): Indexed = codec::decode_as(INDEXED, TREE, value)?;
+                (stored, traceparent, Some(index))
+            }
+            _ => (codec::decode(TREE, value)?, None, None),
         };
         let event = Event {
-            position: stored.position,
+            position: stored.position.with_index(index),
             event_id: stored.event_id,
             load_id: stored.load_id,
             status: stored.status,
@@ -246,7 +288,7 @@ impl Spill {
             body: Bytes::from(stored.body),
             digest: stored.digest,
         };
-        Ok(SpilledDelivery {
+        Ok(Self {
             broker: broker.clone(),
             seq,
             event,
@@ -265,7 +307,7 @@ pub(crate) fn key(broker: &str, seq: SpillSeq) -> Vec<u8> {
     key
 }
 
-/// The part of a key that says whose delivery it is.
+/// The broker's part of a key.
 fn broker_part(key: &[u8]) -> &[u8] {
     &key[..key.len().saturating_sub(9)]
 }

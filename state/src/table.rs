@@ -1,23 +1,17 @@
-//! A sled tree that knows its name and its directory: every value stands in its [`envelope`], every error and every panic
-//! leaves as a [`StateFault`], large bodies stand in [`Parts`], what is written is accounted for in its [`Tallies`] if it has some, and nothing prints the
-//! tree's contents.
+//! A sled tree with what every value in it needs: an [`envelope`], [`Parts`] for large bodies, [`TreeDigests`] where
+//! entries are accounted for. Errors and panics become a [`StateFault`], and `Debug` never prints contents.
 
 use std::{borrow::Cow, fmt, ops::RangeBounds, path::Path, sync::Arc};
 
-use bincode::{Decode, Encode};
-use sled::IVec;
-
 use crate::{
-    codec, envelope,
+    codec::Layout,
+    envelope,
     fault::StateFault,
-    guard::{guarded, guarded_items},
     parts::Parts,
-    survey::each,
-    tally::{Groups, Tallies},
+    readable_entries::for_each_readable,
+    storage::{Change, Database, IVec, Tree, guarded, guarded_items},
+    tree_digest::{Groups, TreeDigests},
 };
-
-/// A key, and the value that is to stand there in its envelope; none if nothing is to.
-pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
 
 /// The trees whose values hold bodies.
 const BODIES: [&str; 2] = ["spill", "dead"];
@@ -25,25 +19,25 @@ const BODIES: [&str; 2] = ["spill", "dead"];
 /// One named tree of the store.
 #[derive(Clone)]
 pub(crate) struct Table {
-    tree: sled::Tree,
-    /// Where its large values stand; none if it has none.
+    tree: Tree,
+    /// Its large values; none if it has no bodies.
     parts: Option<Parts>,
     name: &'static str,
     path: Arc<Path>,
-    tallies: Option<Arc<Tallies>>,
+    digests: Option<Arc<TreeDigests>>,
 }
 
 impl Table {
-    /// Opens the tree `name`, creating it if need be; `path` is the state directory, for errors.
-    pub(crate) fn open(db: &sled::Db, name: &'static str, path: &Arc<Path>) -> Result<Self, StateFault> {
+    /// Opens the tree `name`, and creates it if it does not exist; `path` is the state directory, for errors.
+    pub(crate) fn open(db: &Database, name: &'static str, path: &Arc<Path>) -> Result<Self, StateFault> {
         let tree = guarded(path, || db.open_tree(name))?;
         let parts = BODIES.contains(&name).then(|| Parts::open(db, &tree, name, path)).transpose()?;
-        Ok(Self { tree, parts, name, path: path.clone(), tallies: None })
+        Ok(Self { tree, parts, name, path: path.clone(), digests: None })
     }
 
-    /// The same, with every entry accounted for, by the group that `group` finds in its key.
-    pub(crate) fn accounted(self, group: fn(&[u8]) -> &[u8]) -> Self {
-        Self { tallies: Some(Arc::new(Tallies::new(group))), ..self }
+    /// This table with digests: every entry is accounted for, in the group that `group` finds in its key.
+    pub(crate) fn with_digests(self, group: fn(&[u8]) -> &[u8]) -> Self {
+        Self { digests: Some(Arc::new(TreeDigests::new(group))), ..self }
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -55,39 +49,38 @@ impl Table {
         self.parts.as_ref().unwrap()
     }
 
-    /// What has been written since it was opened, if that is accounted for.
-    pub(crate) fn tallies(&self) -> Option<&Tallies> {
-        self.tallies.as_deref()
+    /// Its digests, if it has any.
+    pub(crate) fn digests(&self) -> Option<&TreeDigests> {
+        self.digests.as_deref()
     }
 
-    pub(crate) fn get<T: Decode<()>>(&self, key: &[u8]) -> Result<Option<T>, StateFault> {
+    pub(crate) fn get<T: Layout>(&self, key: &[u8]) -> Result<Option<T>, StateFault> {
         let value = guarded(&self.path, || self.tree.get(key))?;
         value.map_or(Ok(None), |value| self.decode_found(key, &value))
     }
 
-    /// What tells the entry under `key` from others; none if there is none.
+    /// The fingerprint of the entry under `key`, if there is one.
     pub(crate) fn fingerprint(&self, key: &[u8]) -> Result<Option<u64>, StateFault> {
         let value = guarded(&self.path, || self.tree.get(key))?;
         Ok(value.map(|value| envelope::fingerprint(self.name, key, &value)))
     }
 
-    pub(crate) fn put<T: Encode>(&self, key: &[u8], value: &T) -> Result<(), StateFault> {
-        self.put_encoded(key, &codec::encode(self.name, value)?)
+    pub(crate) fn put<T: Layout>(&self, key: &[u8], value: &T) -> Result<(), StateFault> {
+        self.put_encoded(key, &value.to_layout(self.name)?)
     }
 
-    /// Puts a value that is encoded already under `key`.
+    /// Puts an encoded value under `key`.
     pub(crate) fn put_encoded(&self, key: &[u8], value: &[u8]) -> Result<(), StateFault> {
         let (old, new) = self.swap(key, value)?;
         self.discard(key, old.as_deref(), Some(&new))
     }
 
-    /// Puts a value without an envelope, for what releases from before there were envelopes have to read.
-    pub(crate) fn put_bare<T: Encode>(&self, key: &[u8], value: &T) -> Result<(), StateFault> {
-        self.insert(key, &codec::encode(self.name, value)?.into()).map(drop)
+    /// Puts a value without an envelope, for values that releases without envelopes must read.
+    pub(crate) fn put_bare<T: Layout>(&self, key: &[u8], value: &T) -> Result<(), StateFault> {
+        self.insert(key, &value.to_layout(self.name)?.into()).map(drop)
     }
 
-    /// Puts a value that is encoded already; gives what is stored under `key` no longer, whose parts are still there, and
-    /// what is stored now.
+    /// Puts an encoded value; returns the replaced stored bytes, whose parts are still there, and the new ones.
     fn swap(&self, key: &[u8], value: &[u8]) -> Result<(Option<IVec>, IVec), StateFault> {
         let stored = match &self.parts {
             Some(parts) => parts.seal(key, value)?,
@@ -97,7 +90,7 @@ impl Table {
         Ok((self.insert(key, &stored)?, stored))
     }
 
-    /// Removes the parts of what stood under `key` until `new` took its place.
+    /// Removes the parts of `old`, which `new` has replaced under `key`.
     fn discard(&self, key: &[u8], old: Option<&[u8]>, new: Option<&[u8]>) -> Result<(), StateFault> {
         match (&self.parts, old) {
             (Some(parts), Some(old)) if Some(old) != new => parts.remove(key, old),
@@ -112,42 +105,30 @@ impl Table {
     }
 
     fn note(&self, key: &[u8], old: Option<&[u8]>, new: Option<&[u8]>) {
-        if let Some(tallies) = &self.tallies {
-            tallies.note(self.name, key, old, new);
+        if let Some(digests) = &self.digests {
+            digests.note(self.name, key, old, new);
         }
     }
 
-    /// Puts or removes what stands under several keys, in one: after a crash all of them are changed, or none. Only for
-    /// trees without bodies.
+    /// Applies several changes atomically, with values in their envelopes. Only for trees without bodies.
     pub(crate) fn apply(&self, changes: &[Change]) -> Result<(), StateFault> {
-        let mut batch = sled::Batch::default();
-        let mut before = Vec::with_capacity(changes.len());
-        for (key, value) in changes {
-            before.push(guarded(&self.path, || self.tree.get(key))?);
-            match value {
-                Some(value) => batch.insert(key.as_slice(), value.as_slice()),
-                None => batch.remove(key.as_slice()),
-            }
-        }
-        guarded(&self.path, || self.tree.apply_batch(batch))?;
+        let before = changes.iter().map(|(key, _)| guarded(&self.path, || self.tree.get(key)));
+        let before = before.collect::<Result<Vec<_>, _>>()?;
+        guarded(&self.path, || self.tree.apply(changes))?;
         for ((key, value), before) in changes.iter().zip(before) {
             self.note(key, before.as_deref(), value.as_deref());
         }
         Ok(())
     }
 
-    /// `value` as it stands under `key` in this tree.
-    pub(crate) fn encode<T: Encode>(&self, key: &[u8], value: &T) -> Result<Vec<u8>, StateFault> {
-        Ok(envelope::seal(self.name, key, &codec::encode(self.name, value)?))
+    /// The stored bytes of `value` under `key`.
+    pub(crate) fn encode<T: Layout>(&self, key: &[u8], value: &T) -> Result<Vec<u8>, StateFault> {
+        Ok(envelope::seal(self.name, key, &value.to_layout(self.name)?))
     }
 
-    /// Puts `value` under `key` and gives what stood there before; none if that cannot be read, for it is gone now.
-    pub(crate) fn replace<T: Encode + Decode<()>>(
-        &self,
-        key: &[u8],
-        value: &T,
-    ) -> Result<Option<T>, StateFault> {
-        let (old, new) = self.swap(key, &codec::encode(self.name, value)?)?;
+    /// Puts `value` under `key` and returns the replaced value; none if that could not be decoded.
+    pub(crate) fn replace<T: Layout>(&self, key: &[u8], value: &T) -> Result<Option<T>, StateFault> {
+        let (old, new) = self.swap(key, &value.to_layout(self.name)?)?;
         let before = old.as_ref().and_then(|old| self.decode(key, old).ok());
         self.discard(key, old.as_deref(), Some(&new))?;
         Ok(before)
@@ -159,13 +140,13 @@ impl Table {
         self.discard(key, old.as_deref(), None)
     }
 
-    /// Removes what a crash has left of values that were being written.
+    /// Removes parts of values whose write a crash has interrupted.
     pub(crate) fn sweep(&self) -> Result<(), StateFault> {
         self.parts.as_ref().map_or(Ok(()), Parts::sweep)
     }
 
-    /// Keys and what is stored under them, in key order, read one at a time; for [`decode`](Self::decode),
-    /// [`bare`](Self::bare) and [`envelope::size`].
+    /// Keys and stored bytes in key order, read one at a time; for [`decode`](Self::decode), [`bare`](Self::bare) and
+    /// [`envelope::size`].
     pub(crate) fn range<R: RangeBounds<Vec<u8>>>(
         &self,
         keys: R,
@@ -173,22 +154,18 @@ impl Table {
         guarded_items(&self.path, self.tree.range(keys))
     }
 
-    /// The value of which `stored` stands under `key`; for trees without bodies, or while nothing is removed.
-    pub(crate) fn decode<T: Decode<()>>(&self, key: &[u8], stored: &[u8]) -> Result<T, StateFault> {
-        codec::decode(self.name, &self.whole(key, stored)?)
+    /// The value of `stored` under `key`; for trees without bodies, or while nothing is removed.
+    pub(crate) fn decode<T: Layout>(&self, key: &[u8], stored: &[u8]) -> Result<T, StateFault> {
+        T::from_layout(self.name, &self.whole(key, stored)?)
     }
 
-    /// The value of which `stored` was found under `key`; none if it stands in parts and has been removed since.
-    pub(crate) fn decode_found<T: Decode<()>>(
-        &self,
-        key: &[u8],
-        stored: &[u8],
-    ) -> Result<Option<T>, StateFault> {
+    /// The value of `stored`, which was read under `key`; none if it is in parts and has been removed since.
+    pub(crate) fn decode_found<T: Layout>(&self, key: &[u8], stored: &[u8]) -> Result<Option<T>, StateFault> {
         let bare = self.bare(key, stored)?;
-        bare.map(|bare| codec::decode(self.name, &bare)).transpose()
+        bare.map(|bare| T::from_layout(self.name, &bare)).transpose()
     }
 
-    /// The same without its envelope, as [`codec`] has encoded it.
+    /// As [`decode_found`](Self::decode_found), still encoded by [`codec`].
     pub(crate) fn bare<'s>(&self, key: &[u8], stored: &'s [u8]) -> Result<Option<Cow<'s, [u8]>>, StateFault> {
         match &self.parts {
             Some(parts) => parts.open_value(key, stored),
@@ -196,7 +173,7 @@ impl Table {
         }
     }
 
-    /// The same while nothing is removed.
+    /// As [`bare`](Self::bare), while nothing is removed.
     fn whole<'s>(&self, key: &[u8], stored: &'s [u8]) -> Result<Cow<'s, [u8]>, StateFault> {
         match &self.parts {
             Some(parts) => parts.whole(key, stored),
@@ -204,17 +181,17 @@ impl Table {
         }
     }
 
-    /// How many entries there are; visits every one.
+    /// The number of entries; reads every one.
     pub(crate) fn len(&self) -> usize {
         self.range(..).filter(Result::is_ok).count()
     }
 
-    /// Gives every entry that can be read to `on`, without its envelope; gives what could not be read, or used.
+    /// Calls `on` with every entry that can be read, without its envelope. Returns the faults of reading and of `on`.
     pub(crate) fn each(&self, on: impl FnMut(&[u8], &[u8]) -> Result<(), StateFault>) -> Vec<StateFault> {
-        each(&self.path, &self.tree, (self.name, self.parts.as_ref()), on)
+        for_each_readable(&self.path, &self.tree, (self.name, self.parts.as_ref()), on)
     }
 
-    /// What is there, by group; reads every value and checks it against its checksum. Without groups, all is one.
+    /// The digest of each group, found by reading every value and verifying its checksum.
     ///
     /// # Errors
     /// A fault of the store, or [`StateFault::Undecodable`] for the first value that has changed.
@@ -223,7 +200,7 @@ impl Table {
         for item in self.range(..) {
             let (key, stored) = item?;
             self.bare(&key, &stored)?;
-            let group = self.tallies.as_ref().map_or(&[][..], |tallies| tallies.group_of(&key));
+            let group = self.digests.as_ref().map_or(&[][..], |digests| digests.group_of(&key));
             if !found.contains_key(group) {
                 found.insert(group.into(), Default::default());
             }

@@ -176,7 +176,7 @@ fn a_store_of_a_newer_version_is_refused_and_left_alone() {
     drop(store);
     for _ in 0..2 {
         let fault = Store::open(dir.path(), options(Durability::Process)).unwrap_err();
-        assert!(matches!(fault, StateFault::TooNew { found: 9, known: 5, .. }), "{fault}");
+        assert!(matches!(fault, StateFault::TooNew { found: 9, known: 6, .. }), "{fault}");
     }
 }
 
@@ -195,7 +195,7 @@ fn a_store_of_the_first_format_is_taken_over_and_an_older_version_would_refuse_i
     assert_eq!(format(&store, Some(1)), 1);
     drop(store);
     let store = Store::open(dir.path(), options(Durability::Process)).unwrap();
-    assert_eq!(format(&store, None), 5);
+    assert_eq!(format(&store, None), 6);
     assert!(store.look_up(&LedgerKey::new("acme", "e1")).unwrap().is_some());
 }
 
@@ -397,4 +397,29 @@ async fn a_place_in_a_trace_survives_on_disk() {
     }
     let store = Store::open(directory.path(), options(Durability::Process)).unwrap();
     assert_eq!(store.spill().read(&Arc::from("a"), 0..8, 9).unwrap(), [traced]);
+}
+
+#[tokio::test]
+async fn what_is_forgotten_without_an_outcome_is_known_at_once_and_after_reopening_until_it_has_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, thread) = open(dir.path());
+    let key = LedgerKey::new("acme", "e1");
+    let forgotten = ledger.forget(vec![key.clone()]);
+    let claim = ledger.claim(key.clone()).await;
+    assert!(claim.is_unresolved() && claim.count_once() && !claim.count_once());
+    forgotten.await.unwrap();
+    assert!(!claim.count_once(), "that it is on record makes no other repeat of it");
+    drop(claim);
+    ledger.forget(vec![key.clone()]).await.unwrap();
+    let claim = ledger.claim(key.clone()).await;
+    assert!(claim.count_once(), "it was sent and forgotten again");
+    drop((claim, ledger));
+    thread.join().unwrap();
+    let (ledger, thread) = open(dir.path());
+    assert!(ledger.claim(key.clone()).await.is_unresolved());
+    let _proof = ledger.record(delivered("acme", "e1", None)).await.unwrap();
+    assert!(!ledger.claim(key.clone()).await.is_unresolved());
+    drop(ledger);
+    thread.join().unwrap();
+    assert!(!open(dir.path()).0.store().is_unresolved(&key));
 }

@@ -1,12 +1,12 @@
-//! Text that comes from outside (ids, names, the words of files and receivers), made fit to be printed: it stays on its
-//! line, steers no terminal, and cannot pass for something else.
+//! Makes text from outside (ids, names, messages of files and receivers) safe to print: it stays on its line,
+//! controls no terminal, and cannot imitate other output.
 
 use std::fmt::{self, Write};
 
 /// Whether a character must not be printed as it is: it controls a terminal, ends a line, turns the direction of what
 /// follows, or cannot be seen.
 #[must_use]
-pub fn is_unfit(c: char) -> bool {
+pub fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}'
@@ -17,14 +17,14 @@ pub fn is_unfit(c: char) -> bool {
             | '\u{e0000}'..='\u{e007f}')
 }
 
-/// A text as one word of a line: as it is if it is one, in quotes with escapes if it is not.
+/// A text as one word of a line: unchanged if it is one, otherwise in quotes with escapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Word<'t>(pub &'t str);
 
 impl fmt::Display for Word<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(text) = self;
-        let splits = |c: char| c.is_whitespace() || matches!(c, '"' | '\\' | '=') || is_unfit(c);
+        let splits = |c: char| c.is_whitespace() || matches!(c, '"' | '\\' | '=') || is_unprintable(c);
         if !text.is_empty() && !text.contains(splits) {
             return f.write_str(text);
         }
@@ -39,13 +39,13 @@ impl fmt::Display for Word<'_> {
     }
 }
 
-/// A text whose unfit characters are escaped; spaces and quotes stay.
+/// A text whose unprintable characters are escaped; spaces and quotes stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fit<'t>(pub &'t str);
+pub struct Escaped<'t>(pub &'t str);
 
-impl fmt::Display for Fit<'_> {
+impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.0.contains(is_unfit) {
+        if !self.0.contains(is_unprintable) {
             return f.write_str(self.0);
         }
         self.0.chars().try_for_each(|c| write_fit(f, c))
@@ -55,7 +55,7 @@ impl fmt::Display for Fit<'_> {
 fn write_fit(f: &mut fmt::Formatter<'_>, c: char) -> fmt::Result {
     match c {
         '\n' | '\r' | '\t' => write!(f, "{}", c.escape_default()),
-        c if is_unfit(c) => write!(f, "{}", c.escape_unicode()),
+        c if is_unprintable(c) => write!(f, "{}", c.escape_unicode()),
         c => f.write_char(c),
     }
 }
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn fit_text_keeps_its_spaces_and_quotes() {
-        assert_eq!(Fit("a \"b\"").to_string(), "a \"b\"");
-        assert_eq!(Fit("a \"b\"\r\n\u{9b}").to_string(), "a \"b\"\\r\\n\\u{9b}");
+        assert_eq!(Escaped("a \"b\"").to_string(), "a \"b\"");
+        assert_eq!(Escaped("a \"b\"\r\n\u{9b}").to_string(), "a \"b\"\\r\\n\\u{9b}");
     }
 }

@@ -1,5 +1,4 @@
-//! An event's place in a distributed trace: the text of a `traceparent` enters, its parts leave, or nothing if it is
-//! malformed; the text that goes on to a receiver leaves.
+//! Parses and prints a `traceparent`: an event's place in a distributed trace. A malformed one is ignored.
 //!
 //! W3C Trace Context, level 1, section 3.2: <https://www.w3.org/TR/trace-context-1/#traceparent-header>.
 
@@ -12,7 +11,7 @@ const TEXT_LEN: usize = 55;
 /// The one flag that level 1 knows.
 const SAMPLED: u8 = 1;
 
-/// A trace, the span in it that comes before, and whether the trace is recorded.
+/// A trace id, the parent span's id, and whether the trace is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct TraceParent {
     trace_id: [u8; 16],
@@ -21,15 +20,15 @@ pub struct TraceParent {
 }
 
 impl TraceParent {
-    /// These parts; none if one of the ids is all zeros, which the specification forbids.
+    /// Makes one; none if one of the ids is all zeros, which the specification forbids.
     #[must_use]
     pub fn new(trace_id: [u8; 16], parent_id: [u8; 8], sampled: bool) -> Option<Self> {
         let is_valid = trace_id != [0; 16] && parent_id != [0; 8];
         is_valid.then_some(Self { trace_id, parent_id, sampled })
     }
 
-    /// What `text` says; none if it is malformed. Of a version later than 00 the parts of version 00 are taken, as
-    /// section 3.2.4 says; flags that level 1 does not know are dropped, as section 3.2.2.5 says.
+    /// Parses `text`; none if it is malformed. Of a version later than 00 the parts of version 00 are used (section
+    /// 3.2.4); flags unknown to level 1 are dropped (section 3.2.2.5).
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
@@ -47,19 +46,19 @@ impl TraceParent {
         Self::new(hex(bytes.get(3..35)?)?, hex(bytes.get(36..52)?)?, flags & SAMPLED != 0)
     }
 
-    /// The trace.
+    /// The trace's id.
     #[must_use]
     pub fn trace_id(&self) -> [u8; 16] {
         self.trace_id
     }
 
-    /// The span that comes before.
+    /// The parent span's id.
     #[must_use]
     pub fn parent_id(&self) -> [u8; 8] {
         self.parent_id
     }
 
-    /// Whether whoever began the trace records it.
+    /// Whether the trace is recorded.
     #[must_use]
     pub fn is_sampled(&self) -> bool {
         self.sampled

@@ -1,8 +1,8 @@
-//! Deliveries that an earlier run may have sent and whose outcome is not on record: their keys enter when the state
-//! directory is opened, and leave with the outcome. Until then every run, however many come in between, knows that the
-//! next attempt may repeat one that was taken.
+//! Deliveries that may have been sent and that have no recorded outcome: by an earlier run, which are added when the state
+//! directory is opened; or by this one, which has forgotten them because their partition was taken away. They are removed
+//! with their outcome. Until then every run knows that the next attempt may be a repeat.
 //!
-//! Only digests of keys are kept: as many as deliveries were under way at a crash, and hardly ever more.
+//! Only digests of keys are kept: as many as deliveries were under way at a crash.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 
 use crate::{clock::UnixMillis, fault::StateFault, journal_file::digest, outcome::LedgerKey, table::Table};
 
-/// The most that are kept; the oldest make room. They take 24 bytes of memory each.
+/// The most that are kept; beyond it the oldest are dropped. Each takes 24 bytes of memory.
 const UNRESOLVED_MAX: usize = 1 << 20;
 
 pub(crate) const TREE: &str = "unresolved";
@@ -23,9 +23,9 @@ pub(crate) type KeyDigest = [u8; 16];
 #[derive(Debug)]
 pub(crate) struct Unresolved {
     table: Table,
-    /// Each with whether this run has counted it.
+    /// Digest, and whether this run has counted it.
     known: Mutex<FxHashMap<KeyDigest, bool>>,
-    /// How many, so that the usual question, asked of none, costs no lock.
+    /// The number of digests, so that a look-up costs no lock while there are none, the usual case.
     count: AtomicUsize,
 }
 
@@ -52,7 +52,7 @@ impl Unresolved {
         !self.is_empty() && self.known.lock().contains_key(&digest(key.as_bytes()))
     }
 
-    /// Whether it may, and nobody has asked this of it in this run.
+    /// As [`contains`](Self::contains), true once per run: for counting.
     pub(crate) fn count_once(&self, key: &LedgerKey) -> bool {
         if self.is_empty() {
             return false;
@@ -61,12 +61,12 @@ impl Unresolved {
         known.get_mut(&digest(key.as_bytes())).is_some_and(|counted| !std::mem::replace(counted, true))
     }
 
-    /// Every digest there is.
+    /// All digests.
     pub(crate) fn digests(&self) -> Vec<KeyDigest> {
         self.known.lock().keys().copied().collect()
     }
 
-    /// Adds these; within a commit.
+    /// Adds these digests, within a commit.
     pub(crate) fn add(&self, digests: &[KeyDigest], now: UnixMillis) -> Result<(), StateFault> {
         let mut known = self.known.lock();
         for digest in digests {
@@ -81,7 +81,26 @@ impl Unresolved {
         Ok(())
     }
 
-    /// The outcome of `key` is on record; within the same commit, behind it.
+    /// Knows at once, before that is [written](Self::write), that this run may have sent `key`, to be counted again.
+    pub(crate) fn note(&self, key: &LedgerKey) {
+        let mut known = self.known.lock();
+        known.insert(digest(key.as_bytes()), false);
+        self.count.store(known.len(), Ordering::Release);
+    }
+
+    /// Puts on record, within a commit, that `key` may have been sent.
+    pub(crate) fn write(&self, key: &LedgerKey, now: UnixMillis) -> Result<(), StateFault> {
+        let (digest, mut known) = (digest(key.as_bytes()), self.known.lock());
+        let _counted = *known.entry(digest).or_insert(false);
+        self.table.put(&digest, &now)?;
+        if known.len() > UNRESOLVED_MAX {
+            self.forget_oldest(&mut known)?;
+        }
+        self.count.store(known.len(), Ordering::Release);
+        Ok(())
+    }
+
+    /// Removes `key`, in the commit that records its outcome and after it.
     pub(crate) fn settle(&self, key: &LedgerKey) -> Result<(), StateFault> {
         if self.is_empty() {
             return Ok(());

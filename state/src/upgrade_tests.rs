@@ -56,5 +56,5 @@ fn an_earlier_release_can_read_that_it_is_too_old() {
     let dir = earlier();
     let store = open(dir.path());
     let format = store.db.open_tree("meta").unwrap().get("format").unwrap().unwrap();
-    assert_eq!(codec::decode::<u32>("meta", &format).unwrap(), 5);
+    assert_eq!(codec::decode::<u32>("meta", &format).unwrap(), 6);
 }

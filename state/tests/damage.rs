@@ -32,7 +32,7 @@ fn delivery(broker: &str, seq: SpillSeq, dice: &mut Xoshiro256PlusPlus) -> Spill
         "x".repeat(dice.random_range(200..900))
     ));
     let event = Event {
-        position: Position::new(Arc::from("file:events.ndjson"), 0, seq * 700),
+        position: Position::new(Arc::from(SOURCE), 0, seq * 700),
         event_id: Arc::from(id),
         load_id: Arc::from(format!("L-{}", seq % 50)),
         status: Arc::from("matched"),
@@ -76,6 +76,17 @@ fn delivered(of: &SpilledDelivery, spilled: bool) -> Record {
     }
 }
 
+/// The source of all of it.
+const SOURCE: &str = "file:events.ndjson";
+
+/// How many commits wrote it.
+const COMMITS: u64 = 100;
+
+/// Up to where the source was settled with this commit.
+fn offset_of(commit: u64) -> u64 {
+    commit * 12 * 700
+}
+
 /// What waits: the bodies by broker and event id.
 type Owed = BTreeMap<(String, String), Bytes>;
 
@@ -83,7 +94,7 @@ type Owed = BTreeMap<(String, String), Bytes>;
 /// among them 600 from disk, and 120 letters stand.
 fn used(dir: &Path, dice: &mut Xoshiro256PlusPlus) -> Owed {
     let mut owed = Owed::new();
-    for round in 0..20 {
+    for round in 0..COMMITS / 5 {
         // Opened and closed now and then, so that there are snapshots.
         let store = Store::open(dir, options(Durability::Process)).unwrap();
         for step in 0..5_u64 {
@@ -103,8 +114,8 @@ fn used(dir: &Path, dice: &mut Xoshiro256PlusPlus) -> Owed {
                 }
             }
             records.push(letter(&delivery(BROKERS[0], 100_000 + first, dice)));
-            let checkpoint = Checkpoint { epoch: 0, offset: first * 700, mark: vec![7; 32] };
-            records.push(Record::Checkpoint(Arc::from("file:events.ndjson"), checkpoint));
+            let checkpoint = Checkpoint { epoch: 0, offset: offset_of(round * 5 + step), mark: vec![7; 32] };
+            records.push(Record::Checkpoint(Arc::from(SOURCE), checkpoint));
             store.put_all(&records).unwrap();
         }
     }
@@ -227,27 +238,31 @@ fn fate(dir: &Path, scratch: &Path, owed: &Owed, how: &str) -> Fate {
     };
     assert!(fault.contains("loadline state repair"), "{how}: {fault}");
     let new = Store::open(&scratch.join("new"), options(Durability::Process)).unwrap();
-    let survey = Survey::salvage(&untouched, &scratch.join("copy"), &new).unwrap();
-    assert!(!survey.is_whole(), "{how}: refused with {fault}, and nothing is said to be damaged");
-    if !survey.readable {
-        println!("{how}: {:?}", survey.damage);
+    let check = StateCheck::salvage(&untouched, &scratch.join("copy"), Durability::Power, &new).unwrap();
+    assert!(!check.is_whole(), "{how}: refused with {fault}, and nothing is said to be damaged");
+    if !check.readable {
+        println!("{how}: {:?}", check.damage);
         return Fate::Unreadable;
     }
     let saved = waiting(&new).unwrap();
     let missing: BTreeSet<_> =
-        survey.missing.into_iter().map(|missing| (missing.broker, missing.event_id)).collect();
-    let lost_commits = survey.damage.iter().any(|damage| damage.contains("its last commit is"));
+        check.missing.into_iter().map(|missing| (missing.broker, missing.event_id)).collect();
+    let lost = ["its last commit is", "its end is not there"];
+    let lost_commits = check.damage.iter().any(|damage| lost.iter().any(|lost| damage.contains(lost)));
+    // What was written last of a commit is its checkpoint.
+    let checkpoint = new.sources().checkpoint(SOURCE).unwrap().map_or(0, |checkpoint| checkpoint.offset);
+    let given_again = lost_commits && checkpoint < offset_of(COMMITS - 1);
     for (key, body) in owed {
         // Of lost commits the checkpoint is lost as well: the source gives their events again.
         // Where the ledger is damaged as well, the broker and how many are named.
         let of = format!("wait for {}", key.0);
         let unknown = "deliveries that wait cannot be read";
-        let counted = survey.damage.iter().any(|damage| damage.contains(&of) || damage.contains(unknown));
-        let named = missing.contains(key) || counted || lost_commits;
+        let counted = check.damage.iter().any(|damage| damage.contains(&of) || damage.contains(unknown));
+        let named = missing.contains(key) || counted || given_again;
         assert!(
             saved.get(key) == Some(body) || named,
             "{how}: {key:?} is neither saved nor named: {:?}",
-            survey.damage
+            check.damage
         );
     }
     drop(new);

@@ -28,7 +28,7 @@ async fn a_commit_that_does_not_come_to_its_end_is_a_fault_and_nobody_waits_for_
     assert!(matches!(store.put_all(&[large()]), Err(StateFault::Io { .. })));
     let told = ledger.record(Record::DrainHorizon("acme".into(), 1));
     let fault = tokio::select! {
-        fault = ledger.pulse().failed() => fault,
+        fault = ledger.status().failed() => fault,
         told = told => panic!("the flush was to hang: {told:?}"),
         () = tokio::time::sleep(Duration::from_secs(120)) => panic!("nobody has noticed"),
     };

@@ -1,4 +1,4 @@
-//! The program under test: the path of a `loadline` that is as new as its source leaves.
+//! The program under test: the path of a `loadline` that is as new as its source.
 //!
 //! Cargo names a binary only to tests of its own package, so it is looked for where Cargo has put this test: in
 //! `TARGET/PROFILE/deps`, the binary is in `TARGET/PROFILE`. Cargo is asked to build it first, once per test process,

@@ -1,5 +1,5 @@
-//! A real browser, if the machine has one: a page and a script enter, what the script found in the page leaves. The page
-//! is shown in frames of given widths, because a browser's own window cannot be as narrow as a phone.
+//! A real browser, if the machine has one, which runs a script in a page. The page is shown in frames of given widths,
+//! because a browser's own window cannot be as narrow as a phone.
 
 use std::{env, fs, path::PathBuf, process::Stdio};
 

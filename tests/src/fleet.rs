@@ -1,13 +1,13 @@
-//! Brokers' TMSs on real sockets: signed posts enter, what was taken leaves in the order in which it was taken, with
-//! its time. A post whose signature the `standardwebhooks` crate does not accept is never taken.
+//! Brokers' TMSs on real sockets, which keep what they took in the order in which they took it, with its time. A post whose
+//! signature the `standardwebhooks` crate does not accept is never taken.
 
 use std::{net::TcpStream, sync::Arc};
 
 use bytes::Bytes;
-use parking_lot::{Condvar, Mutex, MutexGuard};
-use pipeline::receive::{
+use lab::receiver::{
     Availability, Behaviour, Control, Counts, Keys, Limits, Receiver, Recorder, Running, Taken,
 };
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::runtime::{PATIENCE, now, runtime, until};
@@ -35,17 +35,17 @@ pub struct Tms {
     running: Running,
     secret: String,
     keys: Keys,
-    diary: Arc<Diary>,
+    log: Arc<ArrivalLog>,
 }
 
 /// What one receiver has taken.
 #[derive(Debug, Default)]
-struct Diary {
+struct ArrivalLog {
     arrivals: Mutex<Vec<Arrival>>,
     more: Condvar,
 }
 
-impl Recorder for Diary {
+impl Recorder for ArrivalLog {
     fn taken(&self, taken: &Taken<'_>) {
         let arrival =
             Arrival { at: now(), webhook_id: taken.webhook_id.to_owned(), body: taken.body.clone() };
@@ -102,16 +102,16 @@ impl Tms {
         // 32 letters of base64 are 24 bytes, the least the specification allows.
         let secret = format!("whsec_{index:A>32}");
         let keys = if checked { Keys::new([&secret]).expect("a good secret") } else { Keys::unchecked() };
-        let diary = Arc::new(Diary::default());
+        let log = Arc::new(ArrivalLog::default());
         let _context = runtime().enter();
         let limits = Limits { ids_max: 1, ..Limits::default() };
         let running = Receiver::bind(([127, 0, 0, 1], 0).into(), Behaviour::default(), keys.clone())
             .expect("a free port")
             .with_limits(limits)
-            .with_recorder(diary.clone())
+            .with_recorder(log.clone())
             .with_seed(index as u64)
             .spawn();
-        Self { running, secret, keys, diary }
+        Self { running, secret, keys, log }
     }
 
     /// Where it is posted to.
@@ -157,13 +157,13 @@ impl Tms {
     /// How much it has taken, repeats included.
     #[must_use]
     pub fn taken(&self) -> usize {
-        self.diary.arrivals.lock().len()
+        self.log.arrivals.lock().len()
     }
 
     /// What it has taken so far, in order.
     #[must_use]
     pub fn arrivals(&self) -> Vec<Arrival> {
-        self.diary.arrivals.lock().clone()
+        self.log.arrivals.lock().clone()
     }
 
     /// Waits until it has taken `count`, repeats included.
@@ -172,12 +172,12 @@ impl Tms {
     /// After [`PATIENCE`].
     pub fn wait_for(&self, count: usize) {
         let end = now() + PATIENCE;
-        let mut arrivals: MutexGuard<'_, Vec<Arrival>> = self.diary.arrivals.lock();
+        let mut arrivals: MutexGuard<'_, Vec<Arrival>> = self.log.arrivals.lock();
         while arrivals.len() < count {
             let left = end.saturating_duration_since(now());
             let taken = arrivals.len();
             assert!(!left.is_zero(), "waited {PATIENCE:?} in vain for {count} arrivals: {taken} came");
-            let _timeout = self.diary.more.wait_for(&mut arrivals, left);
+            let _timeout = self.log.more.wait_for(&mut arrivals, left);
         }
     }
 

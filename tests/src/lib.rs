@@ -8,28 +8,33 @@
 // A harness fails as a test fails: by panicking, with the words a person needs.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod address;
+mod asking_tms;
+mod authority;
 mod binary;
 mod browser;
-mod events;
 mod fleet;
+mod kafka;
 mod oracle;
-mod peer;
-mod picky;
 mod process;
 mod producer;
+mod rule_receiver;
 mod runtime;
 mod site;
 mod summary;
 
+pub use address::{silent_address, unreachable_address};
+pub use asking_tms::{AskingTms, Reply, Request};
+pub use authority::{Authority, Signed};
 pub use binary::loadline;
 pub use browser::Browser;
-pub use events::{Events, ShipmentEvent, lines};
 pub use fleet::{Arrival, Fleet, Tms};
-pub use oracle::{Given, Oracle, Wants};
-pub use peer::{Peer, Post};
-pub use picky::{Answer, Picky};
+pub use kafka::{KafkaCluster, KafkaRecord, KafkaTopic, Listener, Transaction};
+pub use lab::traffic::{Events, ShipmentEvent, lines};
+pub use oracle::{DeliveryCounts, Oracle, Wants};
 pub use process::{Ended, Loadline};
-pub use producer::{Producer, Told, beside};
+pub use producer::{PostReply, Producer, beside};
+pub use rule_receiver::{FixedReceiver, Post, RuleReceiver};
 pub use runtime::{PATIENCE, now, pause, skipped, until};
 pub use site::Site;
 pub use summary::{DeadLetter, PossibleRepeats, Summary};

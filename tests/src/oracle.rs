@@ -1,12 +1,20 @@
-//! The oracle: all events and what each broker wants enter; who must have been given what leaves, computed without any
-//! of Loadline's code, and the judgement of what really came.
+//! The lab's oracle for a scenario: from all events and what each broker wants it knows who must have been given what, and
+//! judges what really came. None of it is Loadline's code.
 //!
-//! Guaranteed, if [`Oracle::judge`] returns: everything that came is one of the broker's own events with its bytes
+//! If [`Oracle::judge`] returns, everything that came is one of the broker's own events with its bytes
 //! unchanged; an event has one `webhook-id`, and an id one event; the first arrivals of each load are in log order.
 
-use std::collections::{HashMap, HashSet};
+use std::{collections::HashMap, sync::Arc};
 
-use bytes::Bytes;
+use lab::{
+    BodyDigest,
+    oracle::{
+        Answer, BrokerEvidence, EventIndex, Evidence, Kind, Observation, ReceiverLog, Terms, Violation,
+        examine, index_events,
+    },
+    traffic::{SimEvent, Traffic, TrafficLog, wanted_by},
+};
+use stages::{LoadFilter, Subscription};
 
 use crate::{Arrival, Fleet, ShipmentEvent};
 
@@ -22,15 +30,14 @@ pub struct Wants {
 /// Who must be given what.
 #[derive(Debug)]
 pub struct Oracle {
-    /// Every event's place in the log and its load, by its bytes.
-    places: HashMap<Bytes, (usize, String)>,
-    /// For each broker the places of its events.
-    expected: Vec<HashSet<usize>>,
+    traffic: Traffic,
+    index: EventIndex,
+    brokers: usize,
 }
 
-/// What one broker was given.
+/// How many events one broker was given, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Given {
+pub struct DeliveryCounts {
     /// Its events that have come.
     pub events: usize,
     /// Its events that have not.
@@ -39,8 +46,8 @@ pub struct Given {
     pub repeats: usize,
     /// The most of these that one load had.
     pub repeats_of_a_load: usize,
-    /// Arrivals of events after a later one of their load had come: a TMS that takes repeats would have gone back.
-    pub backward: usize,
+    /// Repeats that came after a later event of their load: a TMS that takes repeats would have gone back.
+    pub out_of_order: usize,
 }
 
 impl Wants {
@@ -63,41 +70,47 @@ impl Wants {
         self
     }
 
-    fn takes(&self, event: &ShipmentEvent) -> bool {
-        self.prefix.is_none_or(|prefix| event.load_id.starts_with(prefix))
-            && self.statuses.as_ref().is_none_or(|statuses| statuses.contains(&event.status))
+    /// The same as a subscription.
+    #[must_use]
+    pub fn subscription(&self) -> Subscription {
+        let statuses = self.statuses.as_ref();
+        Subscription {
+            statuses: statuses.map(|all| all.iter().map(|&status| Arc::from(status)).collect()),
+            loads: self
+                .prefix
+                .map_or(LoadFilter::All, |prefix| LoadFilter::Prefixes(vec![prefix.to_owned()])),
+            ..Subscription::default()
+        }
     }
 }
 
 impl Oracle {
-    /// An oracle for the events of a log and the brokers' wishes, in the brokers' order. An event that is in the log
+    /// An oracle for the events of a log and what each broker wants, in the brokers' order. An event that is in the log
     /// again counts where it stood first.
     #[must_use]
     pub fn new(log: &[ShipmentEvent], wants: &[Wants]) -> Self {
-        let mut places = HashMap::new();
-        let mut expected = vec![HashSet::new(); wants.len()];
-        for (place, event) in log.iter().enumerate() {
-            if places.contains_key(&event.body) {
-                continue;
-            }
-            places.insert(event.body.clone(), (place, event.load_id.clone()));
-            for (broker, _) in wants.iter().enumerate().filter(|(_, wants)| wants.takes(event)) {
-                expected[broker].insert(place);
-            }
+        let subscriptions: Vec<_> = wants.iter().map(Wants::subscription).collect();
+        let mut traffic = TrafficLog::default();
+        for event in log {
+            let wanted_by = wanted_by(&subscriptions, &event.load_id, event.status);
+            let load = event.load_id.as_str().into();
+            traffic.append(0, SimEvent::new(event.event_id.clone(), load, event.body.clone(), wanted_by));
         }
-        Self { places, expected }
+        let traffic = traffic.finish();
+        let index = index_events(&traffic);
+        Self { traffic, index, brokers: wants.len() }
     }
 
     /// How many events broker `index` must be given.
     #[must_use]
     pub fn expected(&self, index: usize) -> usize {
-        self.expected[index].len()
+        self.traffic.events.iter().filter(|event| is_wanted(event, index)).count()
     }
 
     /// How many deliveries that makes over all brokers.
     #[must_use]
     pub fn deliveries(&self) -> usize {
-        self.expected.iter().map(HashSet::len).sum()
+        (0..self.brokers).map(|index| self.expected(index)).sum()
     }
 
     /// Judges what has come to broker `index`.
@@ -105,42 +118,57 @@ impl Oracle {
     /// # Panics
     /// If something came that must not have, or not so; the message says what.
     #[must_use]
-    pub fn judge(&self, index: usize, arrivals: &[Arrival]) -> Given {
-        let expected = &self.expected[index];
-        let mut ids: HashMap<&str, usize> = HashMap::new();
-        let mut came: HashMap<usize, &str> = HashMap::new();
-        let mut last: HashMap<&str, usize> = HashMap::new();
+    pub fn judge(&self, index: usize, arrivals: &[Arrival]) -> DeliveryCounts {
+        let terms = Terms { listed_per_kind: usize::MAX, ..Terms::default() };
+        let (violations, judgement) = examine(&self.evidence(index, arrivals), &terms);
+        let count = |number: u64| usize::try_from(number).expect("a count");
+        let mut given =
+            DeliveryCounts { events: count(judgement.figures.delivered), ..DeliveryCounts::default() };
         let mut repeats: HashMap<&str, usize> = HashMap::new();
-        let mut backward = 0;
-        for arrival in arrivals {
-            let Some((place, load)) = self.places.get(&arrival.body) else {
-                panic!("broker {index} was given what is not in the log: {:?}", arrival.body);
-            };
-            assert!(expected.contains(place), "broker {index} does not want {:?}", arrival.body);
-            let id = arrival.webhook_id.as_str();
-            let owner = *ids.entry(id).or_insert(*place);
-            assert_eq!(owner, *place, "broker {index}: two events have the webhook-id {id}");
-            let latest = last.entry(load).or_insert(*place);
-            match came.insert(*place, id) {
-                Some(before) => {
-                    assert_eq!(before, id, "broker {index}: the event at {place} has two webhook-ids");
+        for violation in &violations {
+            match violation {
+                Violation::Lost { .. } => given.missing += 1,
+                Violation::Duplicate { event, .. } => {
+                    given.repeats += 1;
+                    let load = &self.traffic.events[*event as usize].load_id;
                     *repeats.entry(load).or_default() += 1;
-                    backward += usize::from(*place < *latest);
                 }
-                None => assert!(
-                    *place >= *latest,
-                    "broker {index}, load {load}: the event at {place} first came after that at {latest}"
-                ),
+                Violation::OutOfOrder { repeat: true, .. } => given.out_of_order += 1,
+                // A log without events is for scenarios in which nothing may come.
+                _ if violation.kind() == Kind::Vacuous => {}
+                _ => {
+                    let event = violation.event().map(|event| &self.traffic.events[event as usize].id);
+                    panic!("broker {index}, event {event:?}: {violation} (times are numbers of arrivals)");
+                }
             }
-            *latest = (*latest).max(*place);
         }
-        Given {
-            events: came.len(),
-            missing: expected.len() - came.len(),
-            repeats: repeats.values().sum(),
-            repeats_of_a_load: repeats.into_values().max().unwrap_or(0),
-            backward,
+        given.repeats_of_a_load = repeats.into_values().max().unwrap_or(0);
+        given
+    }
+
+    /// The evidence against one broker's deliveries: a sender that was told of everything, and a quota nobody reaches.
+    /// The times are the numbers of the arrivals.
+    fn evidence(&self, index: usize, arrivals: &[Arrival]) -> Evidence {
+        let mut traffic = self.traffic.clone();
+        for event in &mut traffic.events {
+            event.wanted_by = if is_wanted(event, index) { Box::new([0]) } else { Box::new([]) };
         }
+        let observation = |(at_ms, arrival): (u64, &Arrival)| Observation {
+            at_ms,
+            event: self.index.get(&BodyDigest::of(&arrival.body)).copied(),
+            webhook_id: Some(Arc::from(arrival.webhook_id.as_str())),
+            told: Some(Answer { status: 200, at_ms }),
+        };
+        let taken = (0..).zip(arrivals).map(observation).collect();
+        let broker = BrokerEvidence {
+            id: format!("broker {index}"),
+            rate: 1e9,
+            burst: u32::MAX,
+            timeout_ms: 1_000,
+            well: true,
+            received: ReceiverLog { taken, refused: Vec::new() },
+        };
+        Evidence { brokers: vec![broker], ..Evidence::of_settled(traffic) }
     }
 
     /// Judges what has come to every broker.
@@ -148,7 +176,7 @@ impl Oracle {
     /// # Panics
     /// As [`judge`](Self::judge), or if a post came whose signature was refused.
     #[must_use]
-    pub fn judge_all(&self, fleet: &Fleet) -> Vec<Given> {
+    pub fn judge_all(&self, fleet: &Fleet) -> Vec<DeliveryCounts> {
         let judge = |(index, tms): (usize, &crate::Tms)| {
             let counts = tms.counts();
             assert_eq!(counts.refused_signatures, 0, "broker {index} refused signatures");
@@ -165,7 +193,7 @@ impl Oracle {
     pub fn assert_exactly_once(&self, fleet: &Fleet) {
         for (index, given) in self.judge_all(fleet).into_iter().enumerate() {
             let events = self.expected(index);
-            assert_eq!(given, Given { events, ..Given::default() }, "broker {index}");
+            assert_eq!(given, DeliveryCounts { events, ..DeliveryCounts::default() }, "broker {index}");
         }
     }
 
@@ -174,16 +202,20 @@ impl Oracle {
     /// # Panics
     /// If not, or if a repeat took a load back to where it had been before.
     #[must_use]
-    pub fn assert_nothing_lost(&self, fleet: &Fleet) -> Given {
-        let mut all = Given::default();
+    pub fn assert_nothing_lost(&self, fleet: &Fleet) -> DeliveryCounts {
+        let mut all = DeliveryCounts::default();
         for (index, given) in self.judge_all(fleet).into_iter().enumerate() {
-            assert_eq!((given.missing, given.backward), (0, 0), "broker {index}: missing, backward");
+            assert_eq!((given.missing, given.out_of_order), (0, 0), "broker {index}: missing, out of order");
             all.events += given.events;
             all.repeats += given.repeats;
             all.repeats_of_a_load = all.repeats_of_a_load.max(given.repeats_of_a_load);
         }
         all
     }
+}
+
+fn is_wanted(event: &SimEvent, index: usize) -> bool {
+    event.wanted_by.iter().any(|broker| usize::from(*broker) == index)
 }
 
 #[cfg(test)]
@@ -206,28 +238,28 @@ mod tests {
     fn what_came_once_and_in_order_is_fine() {
         let (first, second, oracle) = two();
         let given = oracle.judge(0, &[arrival(&first), arrival(&second)]);
-        assert_eq!(given, Given { events: 2, ..Given::default() });
+        assert_eq!(given, DeliveryCounts { events: 2, ..DeliveryCounts::default() });
         assert_eq!(oracle.judge(0, &[arrival(&first)]).missing, 1);
     }
 
     #[test]
-    fn a_repeat_is_counted_and_one_that_goes_back_is_marked() {
+    fn a_repeat_is_counted_and_one_that_is_out_of_order_too() {
         let (first, second, oracle) = two();
         let given = oracle.judge(0, &[arrival(&first), arrival(&first), arrival(&second)]);
-        assert_eq!((given.repeats, given.repeats_of_a_load, given.backward), (1, 1, 0));
+        assert_eq!((given.repeats, given.repeats_of_a_load, given.out_of_order), (1, 1, 0));
         let given = oracle.judge(0, &[arrival(&first), arrival(&second), arrival(&first)]);
-        assert_eq!((given.repeats, given.backward), (1, 1));
+        assert_eq!((given.repeats, given.out_of_order), (1, 1));
     }
 
     #[test]
-    #[should_panic(expected = "first came after")]
+    #[should_panic(expected = "out of order: taken")]
     fn a_load_out_of_order_is_noticed() {
         let (first, second, oracle) = two();
         let _given = oracle.judge(0, &[arrival(&second), arrival(&first)]);
     }
 
     #[test]
-    #[should_panic(expected = "not in the log")]
+    #[should_panic(expected = "bytes that were never issued")]
     fn a_changed_byte_is_noticed() {
         let (first, _, oracle) = two();
         let body = [&first.body[..], b" "].concat().into();
@@ -235,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "two webhook-ids")]
+    #[should_panic(expected = "two ids")]
     fn a_repeat_under_another_id_is_noticed() {
         let (first, _, oracle) = two();
         let other = Arrival { webhook_id: "other".to_owned(), ..arrival(&first) };
@@ -243,10 +275,18 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "does not want")]
+    #[should_panic(expected = "does not want it")]
     fn an_event_for_someone_else_is_noticed() {
         let log = Events::new(1, 1).take(1);
         let oracle = Oracle::new(&log, &[Wants::loads("NOT-THIS")]);
         let _given = oracle.judge(0, &[arrival(&log[0])]);
+    }
+
+    #[test]
+    #[should_panic(expected = "shared id")]
+    fn two_events_under_one_id_are_noticed() {
+        let (first, second, oracle) = two();
+        let shared = Arrival { webhook_id: first.event_id.clone(), ..arrival(&second) };
+        let _given = oracle.judge(0, &[arrival(&first), shared]);
     }
 }

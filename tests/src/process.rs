@@ -1,23 +1,12 @@
-//! A `loadline` process: arguments and environment enter, its exit code and everything it said leave. It does not outlive
-//! its scenario, unless the scenario itself is killed.
+//! A `loadline` process, with its exit code and everything it said. It does not outlive its scenario, unless the scenario
+//! itself is killed.
 
-use std::{
-    fmt,
-    net::SocketAddr,
-    process::{Output, Stdio},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, net::SocketAddr};
 
-use parking_lot::Mutex;
-use rustix::process::{Pid, Signal, kill_process};
+use lab::process::{Capture, Process};
+use rustix::process::Signal;
 use serde_json::Value;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt},
-    process::{Child, Command},
-    task::JoinHandle,
-    time,
-};
+use tokio::{process::Command, time};
 
 use crate::{
     runtime::{PATIENCE, runtime, until},
@@ -26,14 +15,9 @@ use crate::{
 
 /// A running process.
 pub struct Loadline {
-    child: Child,
-    stdout: JoinHandle<Vec<u8>>,
-    stderr: JoinHandle<Vec<u8>>,
-    log: Said,
+    process: Process,
+    stdout: Capture,
 }
-
-/// What a process has said so far.
-type Said = Arc<Mutex<Vec<u8>>>;
 
 /// How a process ended.
 pub struct Ended {
@@ -47,18 +31,11 @@ pub struct Ended {
 
 impl Loadline {
     /// Starts `command`, with its output held and with no standard input unless it has been given one.
-    pub(crate) fn start(mut command: Command) -> Self {
+    pub(crate) fn start(command: Command) -> Self {
         let _context = runtime().enter();
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("the process starts");
-        let log = Said::default();
-        let stdout = tokio::spawn(read(child.stdout.take().expect("a pipe"), Said::default()));
-        let stderr = tokio::spawn(read(child.stderr.take().expect("a pipe"), log.clone()));
-        Self { child, stdout, stderr, log }
+        let mut process = Process::start_captured("the process", command).expect("the process starts");
+        let stdout = Capture::of(process.take_lines().expect("a pipe").into_inner());
+        Self { process, stdout }
     }
 
     /// Its process id.
@@ -67,7 +44,9 @@ impl Loadline {
     /// If it has been waited for.
     #[must_use]
     pub fn id(&self) -> u32 {
-        self.child.id().expect("a process that has not been waited for")
+        let id = self.process.pid();
+        assert_ne!(id, 0, "a process that has not been waited for");
+        id
     }
 
     /// Where it listens for posts, once it does.
@@ -87,36 +66,43 @@ impl Loadline {
 
     /// Whether it still runs.
     pub fn runs(&mut self) -> bool {
-        self.child.try_wait().expect("a child").is_none()
+        self.process.runs()
     }
 
     /// Reads its stderr no longer: what it writes there fails from now on, as when a log's collector is gone.
     pub fn stop_reading_its_log(&mut self) {
-        self.stderr.abort();
-        let stderr = std::mem::replace(&mut self.stderr, runtime().spawn(async { Vec::new() }));
-        // Only when the reader is gone is the pipe closed.
-        let _aborted = runtime().block_on(stderr).is_err();
+        runtime().block_on(self.process.captured_log().expect("a captured log").stop());
     }
 
     /// Asks it to end, as a service manager does.
     pub fn terminate(&self) {
-        self.signal(Signal::TERM);
+        self.process.signal(Signal::TERM);
+    }
+
+    /// Stops it where it is: it does nothing, and its connections stay open.
+    pub fn pause(&self) {
+        self.process.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.process.signal(Signal::CONT);
     }
 
     /// Asks it to read its config again, as a service manager does.
     pub fn hang_up(&self) {
-        self.signal(Signal::HUP);
+        self.process.signal(Signal::HUP);
     }
 
     /// What it has written to stderr so far.
     #[must_use]
     pub fn log(&self) -> String {
-        String::from_utf8_lossy(&self.log.lock()).into_owned()
+        self.process.log()
     }
 
     /// Ends it at once, without notice, and waits until it is gone.
     pub fn kill(self) -> Ended {
-        self.signal(Signal::KILL);
+        self.process.signal(Signal::KILL);
         self.wait()
     }
 
@@ -126,45 +112,32 @@ impl Loadline {
     /// After [`PATIENCE`]; the process is killed and what it said is shown.
     #[must_use]
     pub fn wait(mut self) -> Ended {
-        let ended = runtime().block_on(async { time::timeout(PATIENCE, self.child.wait()).await });
-        if ended.is_err() {
-            let said = self.kill_in_vain();
-            panic!("the process did not end within {PATIENCE:?}: {said:?}");
+        match runtime().block_on(self.process.wait(PATIENCE)) {
+            Ok(status) => self.output(status.code()),
+            Err(_) => {
+                self.process.signal(Signal::KILL);
+                panic!("the process did not end within {PATIENCE:?}: {:?}", self.output(None));
+            }
         }
-        let status = ended.expect("checked").expect("a child");
-        self.output(status.code())
     }
 
-    fn kill_in_vain(mut self) -> Ended {
-        self.child.start_kill().expect("a child");
-        self.output(None)
-    }
-
-    fn output(self, code: Option<i32>) -> Ended {
-        let text = |read: JoinHandle<Vec<u8>>| {
-            // A grandchild could hold the pipe for ever.
-            let bytes = runtime().block_on(async { time::timeout(Duration::from_secs(10), read).await });
-            String::from_utf8_lossy(&bytes.expect("the pipe closes").expect("a reader")).into_owned()
+    fn output(mut self, code: Option<i32>) -> Ended {
+        let closed = async {
+            // A grandchild could hold the pipes for ever.
+            let both = async {
+                self.stdout.closed().await;
+                if let Some(log) = self.process.captured_log() {
+                    log.closed().await;
+                }
+            };
+            time::timeout(PATIENCE, both).await
         };
-        Ended { code, stdout: text(self.stdout), stderr: text(self.stderr) }
-    }
-
-    fn signal(&self, signal: Signal) {
-        // It may have ended by itself, just now or as seen by `runs`.
-        let pid = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        let _gone = pid.is_none_or(|pid| kill_process(pid, signal).is_err());
+        runtime().block_on(closed).expect("the pipes close");
+        Ended { code, stdout: self.stdout.text(), stderr: self.process.log() }
     }
 }
 
 impl Ended {
-    pub(crate) fn of(output: &Output) -> Self {
-        Self {
-            code: output.status.code(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
-    }
-
     /// The same, if the exit code is `code`.
     ///
     /// # Panics
@@ -220,15 +193,5 @@ impl fmt::Debug for Ended {
         };
         let Self { code, stdout, stderr } = self;
         write!(f, "exit code {code:?}\n--- stdout\n{}\n--- stderr\n{}\n---", tail(stdout), tail(stderr))
-    }
-}
-
-async fn read(mut pipe: impl AsyncRead + Unpin, said: Said) -> Vec<u8> {
-    let mut block = vec![0; 64 << 10];
-    loop {
-        match pipe.read(&mut block).await.expect("a readable pipe") {
-            0 => return said.lock().clone(),
-            read => said.lock().extend_from_slice(&block[..read]),
-        }
     }
 }

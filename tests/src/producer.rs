@@ -1,4 +1,4 @@
-//! A producer: events enter, are posted to a run with a real HTTP client, and what it was told leaves.
+//! A producer that posts events to a run with a real HTTP client.
 
 use std::{net::SocketAddr, sync::Once};
 
@@ -19,7 +19,7 @@ pub struct Producer {
 /// What a producer was told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct Told {
+pub struct PostReply {
     /// The status.
     #[serde(skip)]
     pub status: u16,
@@ -61,7 +61,7 @@ impl Producer {
     ///
     /// # Panics
     /// If there is no answer.
-    pub fn post_with(&self, headers: &[(&'static str, &str)], body: impl Into<Bytes>) -> Told {
+    pub fn post_with(&self, headers: &[(&'static str, &str)], body: impl Into<Bytes>) -> PostReply {
         runtime().block_on(self.ask(headers, body.into())).expect("an answer")
     }
 
@@ -69,21 +69,21 @@ impl Producer {
     ///
     /// # Panics
     /// If there is no answer.
-    pub fn post(&self, body: impl Into<Bytes>) -> Told {
+    pub fn post(&self, body: impl Into<Bytes>) -> PostReply {
         self.post_with(&[], body)
     }
 
     /// Posts `body` and waits; none if the run ends before it answers.
-    pub fn post_or_not(&self, body: impl Into<Bytes>) -> Option<Told> {
+    pub fn post_or_not(&self, body: impl Into<Bytes>) -> Option<PostReply> {
         runtime().block_on(self.try_post(body))
     }
 
     /// Posts `body`; none if the run ends before it answers.
-    pub async fn try_post(&self, body: impl Into<Bytes>) -> Option<Told> {
+    pub async fn try_post(&self, body: impl Into<Bytes>) -> Option<PostReply> {
         self.ask(&[], body.into()).await.ok()
     }
 
-    async fn ask(&self, headers: &[(&'static str, &str)], body: Bytes) -> reqwest::Result<Told> {
+    async fn ask(&self, headers: &[(&'static str, &str)], body: Bytes) -> reqwest::Result<PostReply> {
         let mut request = self.client.post(&self.url).body(body);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -96,8 +96,8 @@ impl Producer {
         let retry_after = answer.headers().get(header::RETRY_AFTER);
         let retry_after = retry_after.and_then(|after| after.to_str().ok()?.parse().ok());
         let body = answer.bytes().await?;
-        let told: Told = serde_json::from_slice(&body).expect("an answer in JSON");
-        Ok(Told { status, retry_after, ..told })
+        let told: PostReply = serde_json::from_slice(&body).expect("an answer in JSON");
+        Ok(PostReply { status, retry_after, ..told })
     }
 }
 

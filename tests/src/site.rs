@@ -1,21 +1,21 @@
-//! A place where Loadline runs: a directory of its own with a config, a file of events and a state directory, and
-//! commands over it. Gone when it is dropped.
+//! A directory of a scenario's own in which Loadline is run, with its config, a file of events and a state directory, and the
+//! commands over it. It is gone when it is dropped.
 
 use std::{
     fs::{self, File},
     io::Write,
     path::{Path, PathBuf},
-    process::{Output, Stdio},
+    process::Stdio,
 };
 
+use lab::{BrokerTable, RunDir};
 use tempfile::TempDir;
 use tokio::process::Command;
 use toml::{Table, Value};
 
 use crate::{
-    Fleet, ShipmentEvent, Wants, binary, lines,
+    Fleet, KafkaTopic, Listener, ShipmentEvent, Wants, binary, lines,
     process::{Ended, Loadline},
-    runtime::runtime,
     summary::DeadLetter,
 };
 
@@ -23,7 +23,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Site {
     directory: TempDir,
-    config: Table,
+    run_dir: RunDir,
     environment: Vec<(String, String)>,
 }
 
@@ -36,24 +36,24 @@ impl Site {
         site
     }
 
-    /// A site whose brokers are `fleet`'s receivers, each with its wishes, with rates nobody reaches. Brokers are called
+    /// A site whose brokers are `fleet`'s receivers, each with what it wants, with rates nobody reaches. Brokers are called
     /// `broker-0`, `broker-1` and so on. Every other secret comes from the environment, the rest from files.
     ///
     /// # Panics
     /// If it cannot be written.
     #[must_use]
     pub fn without_source(fleet: &Fleet, wants: &[Wants]) -> Self {
-        assert_eq!(fleet.len(), wants.len(), "one wish for each receiver");
+        assert_eq!(fleet.len(), wants.len(), "one for each receiver");
         let directory = tempfile::Builder::new().prefix("loadline-").tempdir().expect("a directory");
-        let mut site = Self { directory, config: Table::new(), environment: Vec::new() };
-        let brokers = (0..fleet.len()).map(|index| site.broker(fleet, index, &wants[index])).collect();
-        site.config.insert("brokers".to_owned(), Value::Array(brokers));
+        let run_dir = RunDir::new(directory.path()).expect("a directory");
+        let mut site = Self { directory, run_dir, environment: Vec::new() };
+        for (index, wants) in wants.iter().enumerate() {
+            site.add_broker(fleet, index, wants);
+        }
         // Generated events carry fixed dates.
         site.set("rules.age_max", "36500d");
         // A machine that stands still for some seconds loses no answers: a scenario that wants them lost says so.
         site.set("delivery.timeout", "2m");
-        site.set("delivery.allow_http", true);
-        site.set("delivery.allow_networks", vec!["127.0.0.0/8"]);
         site
     }
 
@@ -77,6 +77,22 @@ impl Site {
         site
     }
 
+    /// A site whose run reads a topic of Kafka as a member of `group`, from the listener without encryption.
+    #[must_use]
+    pub fn with_kafka(fleet: &Fleet, wants: &[Wants], topic: &KafkaTopic<'_>, group: &str) -> Self {
+        let mut site = Self::without_source(fleet, wants);
+        site.set("source.kind", "kafka");
+        site.set("source.topic", topic.name());
+        site.set("source.group", group);
+        site.bootstrap(&topic.cluster().bootstrap(Listener::Plain));
+        site
+    }
+
+    /// Has its run begin at these Kafka brokers, given with commas between them.
+    pub fn bootstrap(&mut self, brokers: &str) {
+        self.set("source.bootstrap", brokers.split(',').collect::<Vec<_>>());
+    }
+
     /// Puts the events of the file onto the topic.
     #[must_use]
     pub fn produce(&self, timeout: &str) -> Ended {
@@ -98,37 +114,24 @@ impl Site {
         ])
     }
 
-    fn broker(&mut self, fleet: &Fleet, index: usize, wants: &Wants) -> Value {
+    fn add_broker(&mut self, fleet: &Fleet, index: usize, wants: &Wants) {
         let tms = fleet.tms(index);
-        let mut broker = Table::new();
-        broker.insert("id".to_owned(), format!("broker-{index}").into());
-        broker.insert("url".to_owned(), tms.url().into());
-        broker.insert("rate".to_owned(), 1_000_000.into());
-        let reference = if index.is_multiple_of(2) {
+        let secret = if index.is_multiple_of(2) {
             let name = format!("SECRET_OF_BROKER_{index}");
-            self.environment.push((name.clone(), tms.secret().to_owned()));
+            self.environment(&name, tms.secret());
             format!("env:{name}")
         } else {
-            let name = format!("secret-of-broker-{index}");
-            fs::write(self.path(&name), format!("{}\n", tms.secret())).expect("a file");
-            format!("file:{name}")
+            self.run_dir.keep_secret(&format!("secret-of-broker-{index}"), tms.secret()).expect("a file")
         };
-        broker.insert("secrets".to_owned(), vec![reference].into());
-        if let Some(prefix) = wants.prefix {
-            let loads = Table::from_iter([("prefix".to_owned(), Value::from(prefix))]);
-            broker.insert("loads".to_owned(), loads.into());
-        }
-        if let Some(statuses) = &wants.statuses {
-            broker.insert("statuses".to_owned(), statuses.clone().into());
-        }
-        broker.into()
+        let broker = BrokerTable::new(&format!("broker-{index}"), tms.url(), secret)
+            .with("rate", 1_000_000)
+            .subscribed(&wants.subscription());
+        self.run_dir.add_broker(broker);
     }
 
     /// Sets a key of the config, such as `limits.grace`.
     pub fn set(&mut self, key: &str, value: impl Into<Value>) {
-        let (section, name) = key.split_once('.').expect("section.key");
-        let section = self.config.entry(section).or_insert_with(|| Table::new().into());
-        section.as_table_mut().expect("a section").insert(name.to_owned(), value.into());
+        self.run_dir.set(key, value);
     }
 
     /// Sets a variable of the environment of its processes.
@@ -138,35 +141,37 @@ impl Site {
 
     /// Sets a key of a broker.
     pub fn set_broker(&mut self, index: usize, key: &str, value: impl Into<Value>) {
-        let broker = &mut self.config["brokers"][index];
-        broker.as_table_mut().expect("a table").insert(key.to_owned(), value.into());
+        self.run_dir.brokers()[index].insert(key.to_owned(), value.into());
     }
 
     /// Takes a broker out of the config; those behind it move up.
-    pub fn take_broker(&mut self, index: usize) -> Value {
-        self.config["brokers"].as_array_mut().expect("brokers").remove(index)
+    pub fn take_broker(&mut self, index: usize) -> Table {
+        self.run_dir.brokers().remove(index)
     }
 
     /// Puts a broker that was taken out behind the others.
-    pub fn put_broker(&mut self, broker: Value) {
-        self.config["brokers"].as_array_mut().expect("brokers").push(broker);
+    pub fn put_broker(&mut self, broker: Table) {
+        self.run_dir.brokers().push(broker);
     }
 
     /// Writes the config as it is now, for a process that is to read it again.
+    ///
+    /// # Panics
+    /// If it cannot be written.
     pub fn save(&self) {
-        self.write_config();
+        self.run_dir.save().expect("a config file");
     }
 
     /// A path inside the site.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
+        self.run_dir.path(name)
     }
 
     /// The config file.
     #[must_use]
     pub fn config(&self) -> PathBuf {
-        self.path("loadline.toml")
+        self.run_dir.config()
     }
 
     /// The store's log, inside the state directory.
@@ -231,7 +236,7 @@ impl Site {
     /// Starts `loadline run` from a shell, after `before` has been done there.
     #[must_use]
     pub fn run_after(&self, before: &str) -> Loadline {
-        self.write_config();
+        self.save();
         let mut command = Command::new("sh");
         command.args(["-c", &format!(r#"{before}; exec "$0" --json run "$1""#)]);
         command.arg(binary::loadline()).arg(self.config());
@@ -251,15 +256,7 @@ impl Site {
         let config = self.config();
         let mut paths = vec![config.as_path()];
         paths.extend(behind.iter().map(Path::new));
-        Ended::of(&self.output(self.command(arguments, &paths)))
-    }
-
-    fn output(&self, mut command: Command) -> Output {
-        let output = {
-            let _context = runtime().enter();
-            command.kill_on_drop(true).output()
-        };
-        runtime().block_on(output).expect("the process starts")
+        Loadline::start(self.command(arguments, &paths)).wait()
     }
 
     /// Runs a line of shell in the site's directory, with `loadline` where a shell finds it and the config as it is there:
@@ -267,7 +264,7 @@ impl Site {
     #[must_use]
     pub fn shell(&self, line: &str) -> Ended {
         if !self.config().exists() {
-            self.write_config();
+            self.save();
         }
         let mut command = Command::new("sh");
         command.args(["-c", line]);
@@ -276,7 +273,7 @@ impl Site {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let path = std::env::join_paths(std::iter::once(beside).chain(std::env::split_paths(&path)));
         command.env("PATH", path.expect("a path"));
-        Ended::of(&runtime().block_on(async { command.kill_on_drop(true).output().await }).expect("a shell"))
+        Loadline::start(command).wait()
     }
 
     /// The dead letters, as `loadline dead list` gives them.
@@ -291,7 +288,7 @@ impl Site {
     }
 
     fn command(&self, arguments: &[&str], paths: &[&Path]) -> Command {
-        self.write_config();
+        self.save();
         let mut command = Command::new(binary::loadline());
         command.args(arguments).args(paths);
         self.surround(&mut command);
@@ -301,12 +298,5 @@ impl Site {
     fn surround(&self, command: &mut Command) {
         command.current_dir(self.directory.path()).stdin(Stdio::null());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-    }
-
-    fn write_config(&self) {
-        // A process that has just been started may be reading it: it finds the whole old one or the whole new one.
-        let fresh = self.path("loadline.toml.new");
-        fs::write(&fresh, self.config.to_string()).expect("a config file");
-        fs::rename(&fresh, self.config()).expect("a config file");
     }
 }

@@ -126,7 +126,7 @@ fn short(text: &str) -> String {
 
 #[test]
 fn types_lose_their_modules_and_their_parameters() {
-    assert_eq!(short("for struct `pipeline::line::Open<A<b::C>, D>` in"), "for struct `Open` in");
+    assert_eq!(short("for struct `line::Open<A<b::C>, D>` in"), "for struct `Open` in");
     assert_eq!(
         short("`<Retry<Then<Throttle, ...>> as stages::Stage>::In == Delivery`"),
         "`<Retry as Stage>::In == Delivery`"

@@ -6,7 +6,7 @@
 
 use std::io::{self, Write as _};
 
-use pipeline::surge::report::{Report, sample, write_html};
+use lab::report::{Report, sample, write_html};
 use serde::Deserialize;
 use tests::Browser;
 

@@ -13,15 +13,14 @@ use std::{
     time::Duration,
 };
 
-use pipeline::surge::{
-    evidence::Evidence,
-    figures,
-    generate::traffic,
-    live::Quiet,
-    oracle::{self, Kind, Terms},
-    profile::{BrokerProfile, Profile},
-    run::run,
-    system::Which,
+use lab::{
+    BrokerTable, RunDir,
+    oracle::{self, Evidence, Kind, Terms},
+    surge::{figures, live::Quiet, run::run, system::Which},
+    traffic::{
+        generate,
+        profile::{BrokerProfile, Profile},
+    },
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -138,25 +137,23 @@ fn a_pipeline_that_already_runs_is_put_through_a_surge_over_http_and_through_its
     for kind in ["http", "file"] {
         let dir = tempfile::tempdir().unwrap();
         let ports = free_ports(3);
-        let log = dir.path().join("log.ndjson");
+        let mut run_dir = RunDir::new(dir.path()).unwrap();
+        let log = run_dir.path("log.ndjson");
         fs::write(&log, "").unwrap();
-        let source = match kind {
-            "http" => format!("kind = \"http\"\nlisten = \"127.0.0.1:{}\"", ports[0]),
-            _ => "kind = \"file\"\npath = \"log.ndjson\"\nfollow = true\npoll = \"20ms\"".to_owned(),
-        };
-        fs::write(dir.path().join("secret"), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
-        let broker = |id: &str, port: u16| {
-            format!(
-                "[[brokers]]\nid = \"{id}\"\nurl = \"http://127.0.0.1:{port}/hooks\"\nsecrets = [\"file:secret\"]\nrate = 2000\n"
-            )
-        };
-        let config = format!(
-            "[source]\n{source}\n[delivery]\nallow_http = true\nallow_networks = [\"127.0.0.0/8\"]\n{}{}",
-            broker("amber", ports[1]),
-            broker("mine", ports[2])
-        );
-        let path = dir.path().join("loadline.toml");
-        fs::write(&path, config).unwrap();
+        run_dir.set("source.kind", kind);
+        if kind == "http" {
+            run_dir.set("source.listen", format!("127.0.0.1:{}", ports[0]));
+        } else {
+            run_dir.set("source.path", "log.ndjson");
+            run_dir.set("source.follow", true);
+            run_dir.set("source.poll", "20ms");
+        }
+        let secret = run_dir.keep_secret("secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+        for (id, port) in [("amber", ports[1]), ("mine", ports[2])] {
+            let url = format!("http://127.0.0.1:{port}/hooks");
+            run_dir.add_broker(BrokerTable::new(id, url, secret.as_str()).with("rate", 2_000));
+        }
+        let path = run_dir.save().unwrap();
         let mut running = Command::new(loadline())
             .args(["run", "--quiet"])
             .arg(&path)
@@ -238,7 +235,7 @@ fn honest() -> (Profile, Evidence) {
     let taken = RUN.get_or_init(|| {
         let profile = Profile::load("steady").unwrap().lasting(Duration::from_secs(3));
         let wants: Vec<_> = profile.brokers.iter().map(BrokerProfile::subscription).collect();
-        let traffic = traffic(&profile, &wants);
+        let traffic = generate(&profile, &wants);
         let dir = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let ran = runtime.block_on(run(
@@ -285,7 +282,7 @@ fn an_honest_record_is_clean() {
 #[test]
 fn a_delivery_that_is_dropped_is_lost() {
     let mut event = None;
-    let judgement = judged(|evidence| event = evidence.brokers[1].saw.taken.remove(40).event);
+    let judgement = judged(|evidence| event = evidence.brokers[1].received.taken.remove(40).event);
     let (kind, told) = only(&judgement);
     assert_eq!(kind, Kind::Lost);
     let (_, evidence) = honest();
@@ -299,16 +296,16 @@ fn a_delivery_that_is_dropped_is_lost() {
 fn two_deliveries_that_are_swapped_are_out_of_order() {
     let judgement = judged(|evidence| {
         let load = |evidence: &Evidence, place: usize| {
-            let event = evidence.brokers[0].saw.taken[place].event.unwrap();
+            let event = evidence.brokers[0].received.taken[place].event.unwrap();
             evidence.traffic.events[event as usize].load_id.clone()
         };
-        let count = evidence.brokers[0].saw.taken.len();
+        let count = evidence.brokers[0].received.taken.len();
         let pair = (0..count).find_map(|first| {
             let later = (first + 1..count).find(|later| load(evidence, *later) == load(evidence, first))?;
             Some((first, later))
         });
         let (first, later) = pair.expect("two events of one load");
-        let taken = &mut evidence.brokers[0].saw.taken;
+        let taken = &mut evidence.brokers[0].received.taken;
         // The later comes first; each keeps its own time, so that nothing else is wrong.
         let (a, b) = (taken[first].clone(), taken[later].clone());
         taken[first].event = b.event;
@@ -322,7 +319,7 @@ fn two_deliveries_that_are_swapped_are_out_of_order() {
 #[test]
 fn a_delivery_that_is_made_twice_is_doubled() {
     let judgement = judged(|evidence| {
-        let taken = &mut evidence.brokers[0].saw.taken;
+        let taken = &mut evidence.brokers[0].received.taken;
         let again = taken[30].clone();
         taken.insert(31, again);
     });
@@ -331,7 +328,7 @@ fn a_delivery_that_is_made_twice_is_doubled() {
 
 #[test]
 fn a_body_that_is_forged_was_never_issued() {
-    let judgement = judged(|evidence| evidence.brokers[2].saw.taken[5].event = None);
+    let judgement = judged(|evidence| evidence.brokers[2].received.taken[5].event = None);
     assert!(
         judgement.counts.of(Kind::Forged) == 1 && judgement.counts.of(Kind::Lost) == 1,
         "{:?}",
@@ -342,7 +339,7 @@ fn a_body_that_is_forged_was_never_issued() {
 #[test]
 fn a_webhook_id_that_changes_between_two_attempts_is_noticed() {
     let judgement = judged(|evidence| {
-        let taken = &mut evidence.brokers[0].saw.taken;
+        let taken = &mut evidence.brokers[0].received.taken;
         taken[30].told = None;
         let mut again = taken[30].clone();
         again.webhook_id = Some("another".into());

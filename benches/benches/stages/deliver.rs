@@ -16,8 +16,8 @@ use benches::{
 use criterion::{BatchSize, BenchmarkGroup, BenchmarkId, Criterion, Throughput, measurement::WallTime};
 use futures::future::join_all;
 use stages::{
-    Dedupe, Deliver, HttpClients, HttpOptions, Stage,
-    models::{Attempt, LoadFilter, Ordinal},
+    Dedupe, Deliver, HttpClients, HttpOptions, LoadFilter, Stage,
+    models::{Attempt, Ordinal},
 };
 use state::{Clock, Durability};
 use std::time::Duration;
@@ -59,6 +59,7 @@ fn headers(group: &mut BenchmarkGroup<'_, WallTime>) {
 
 fn exchange(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, runtime: &Runtime, receiver: SocketAddr) {
     let options = HttpOptions {
+        connection_age_max: Duration::from_secs(300),
         connect_timeout: Duration::from_secs(1),
         idle_timeout: Duration::from_secs(60),
         idle_per_host_max: AT_ONCE,

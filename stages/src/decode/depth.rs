@@ -1,12 +1,12 @@
-//! How deep a record is nested, told from its bytes alone, before anything is parsed.
-//!
-//! The parser skips what nobody asked for with a stack on the heap and no limit of its own, so the limit is here.
+//! Finds out how deep a record is nested from its bytes, before anything is parsed. The parser skips unread values
+//! with a stack on the heap and no limit of its own, so the limit is here.
 
 /// Whether brackets outside of strings nest more than `max` deep.
 ///
-/// Exact for JSON. For anything else the answer may be wrong beyond the first syntax error, where no parser gets.
+/// Exact for JSON. For other text the answer may be wrong beyond the first syntax error, which no parser passes.
 pub(super) fn exceeds(text: &[u8], max: usize) -> bool {
-    // Most records have fewer brackets than levels allowed; counting them is many times faster than following them.
+    // Most records have fewer brackets than levels allowed, and counting is many times faster than tracking the
+    // depth.
     let opening = text.iter().filter(|&&byte| matches!(byte, b'{' | b'[')).count();
     opening > max && deepest_exceeds(text, max)
 }

@@ -1,12 +1,13 @@
-//! Everything that can be wrong with a record's form, each with its code and its words.
+//! Everything that can be wrong with a record's form, each with its code and its message.
 
-use super::{UNREADABLE_BATCH, time::BadTime, walk::Kind};
+use super::{rfc3339::BadTime, walk::Kind};
+use crate::models::Unreadable;
 
 /// One thing that is wrong with a record.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Problem {
-    #[error("{0}")]
-    UnreadableBatch(Box<str>),
+    #[error("{}", .0.detail())]
+    OfSource(Box<Unreadable>),
     #[error(
         "the record has {full_len} bytes and was cut after {read}: send smaller ones, or raise the limit"
     )]
@@ -27,6 +28,8 @@ pub(super) enum Problem {
     TrailingData(serde_json::Error),
     #[error("a key or a value that is read has no value here: {0}")]
     Unreadable(serde_json::Error),
+    #[error("the record has more than {max} events: send fewer at once, or raise schema.events_max")]
+    TooManyEvents { max: usize },
     #[error("the record is {found}, not an object")]
     NotAnObject { found: Kind },
     #[error("the key {key} occurs more than once in {object}")]
@@ -47,7 +50,7 @@ impl Problem {
     /// The code for dead letters and metrics.
     pub(super) fn cause(&self) -> &'static str {
         match self {
-            Self::UnreadableBatch(_) => UNREADABLE_BATCH,
+            Self::OfSource(unreadable) => unreadable.cause(),
             Self::TooLarge { .. } => "too-large",
             Self::ByteOrderMark => "byte-order-mark",
             Self::NotUtf8 { .. } => "not-utf8",
@@ -56,6 +59,7 @@ impl Problem {
             Self::Empty | Self::NotJson(_) => "not-json",
             Self::TrailingData(_) => "trailing-data",
             Self::Unreadable(_) => "unreadable-value",
+            Self::TooManyEvents { .. } => "too-many-events",
             Self::NotAnObject { .. } => "not-an-object",
             Self::DuplicateKey { .. } => "duplicate-key",
             Self::Missing { .. } => "missing-field",

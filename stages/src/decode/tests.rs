@@ -4,8 +4,8 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use state::Position;
 
+use super::schema::DEPTH_LIMIT;
 use super::*;
-use crate::schema::DEPTH_LIMIT;
 
 const EVENT: &str = r#"{"eventId":"e-1","loadId":"L-7","status":"delivered","occurredAt":"2026-03-01T08:30:00.25+01:00","sequence":18446744073709551615,"stops":[{"n":1},{"n":2}],"weight":1e999}"#;
 
@@ -15,7 +15,15 @@ const CLOUDEVENT: &str = r#"{"data":{"status":"posted","loadId":"L-7","sequence"
 fn record(bytes: impl Into<Bytes>) -> RawRecord {
     let bytes = bytes.into();
     let full_len = bytes.len() as u64;
-    RawRecord { position: Position::new("test".into(), 0, 0), bytes, full_len, read_at: 1, unreadable: None }
+    RawRecord {
+        position: Position::new("test".into(), 0, 0),
+        bytes,
+        full_len,
+        read_at: 1,
+        unreadable: None,
+        id: None,
+        traceparent: None,
+    }
 }
 
 /// Runs the stage on a thread that cannot wait: Decode has nothing to wait for.
@@ -23,7 +31,7 @@ fn decode(schema: Schema, raw: RawRecord) -> Result<ShipmentEvent, Rejection> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     match runtime.block_on(Decode::new(schema).run(raw)) {
         Ok(event) => Ok(event),
-        Err(Exit::Verdict(Verdict::Rejected(rejection))) => Err(rejection),
+        Err(Exit::Verdict(Verdict::Rejected(rejection))) => Err(*rejection),
         Err(other) => panic!("{other:?}"),
     }
 }
@@ -54,7 +62,7 @@ fn a_flat_event_is_read_and_its_bytes_are_kept() {
     let event = flat(EVENT).unwrap();
     assert_eq!(event.raw, record(EVENT));
     assert_eq!((&*event.event_id, &*event.load_id, &*event.status), ("e-1", "L-7", "delivered"));
-    assert_eq!(event.occurred_at, 1_772_350_200_250);
+    assert_eq!(event.occurred_at, Some(1_772_350_200_250));
     assert_eq!(event.sequence, Some(u64::MAX));
 }
 
@@ -81,15 +89,15 @@ fn a_sequence_that_is_none_costs_no_event_its_delivery_and_is_never_rounded_or_w
 #[test]
 fn a_cloudevent_is_read_in_any_order_of_its_members() {
     let event = decode(Schema::cloudevents(), record(CLOUDEVENT)).unwrap();
-    assert_eq!((&*event.event_id, &*event.load_id, &*event.status), ("e-1", "L-7", "posted"));
-    assert_eq!((event.occurred_at, event.sequence), (1_772_353_800_000, Some(3)));
+    assert_eq!((&*event.event_id, &*event.load_id, &*event.status), ("/tms|e-1", "L-7", "posted"));
+    assert_eq!((event.occurred_at, event.sequence), (Some(1_772_353_800_000), Some(3)));
 }
 
 #[test]
 fn a_cloudevent_must_name_its_version() {
     let event = |version| {
         let text = format!(
-            r#"{{"id":"e","time":"2026-03-01T08:30:00Z","data":{{"loadId":"L","status":"s"}}{version}}}"#
+            r#"{{"id":"e","source":"s","time":"2026-03-01T08:30:00Z","data":{{"loadId":"L","status":"s"}}{version}}}"#
         );
         decode(Schema::cloudevents(), record(text)).map_err(|rejection| rejection.cause)
     };
@@ -102,10 +110,11 @@ fn a_cloudevent_must_name_its_version() {
 #[test]
 fn everything_wrong_is_told_at_once_and_what_could_be_read_is_kept() {
     let rejection =
-        refused(r#"{"eventId":17,"loadId":"L-7","occurredAt":"today","sequence":-1}"#, "wrong-type");
-    let told = "/eventId must be a string, not the number 17; /status is missing; \
-        /occurredAt \"today\" is not an RFC 3339 time with an offset, such as 2026-03-01T08:30:00Z";
-    assert_eq!(rejection.detail, told);
+        refused(r#"{"eventId":true,"loadId":"L-7","occurredAt":"today","sequence":-1}"#, "wrong-type");
+    let messages = "/eventId must be a string or a whole number, not a boolean; /status is missing; \
+        /occurredAt \"today\" is no time in a form of ISO 8601, such as 2026-03-01T08:30:00Z, \
+        nor a number of seconds or milliseconds since 1970";
+    assert_eq!(rejection.detail, messages);
     assert_eq!(rejection.stage, StageName::Decode);
     assert_eq!(
         (rejection.event_id, rejection.load_id.as_deref(), rejection.status),
@@ -115,10 +124,10 @@ fn everything_wrong_is_told_at_once_and_what_could_be_read_is_kept() {
 
 #[test]
 fn an_object_on_the_way_that_is_none_is_told_once() {
-    let text = r#"{"specversion":"1.0","id":"e","time":"2026-03-01T08:30:00Z","data":["L"]}"#;
+    let text = r#"{"specversion":"1.0","id":"e","source":"s","time":"2026-03-01T08:30:00Z","data":["L"]}"#;
     let rejection = decode(Schema::cloudevents(), record(text)).unwrap_err();
     assert_eq!(rejection.detail, "/data must be an object, not an array");
-    assert_eq!((rejection.cause, rejection.event_id.as_deref()), ("wrong-type", Some("e")));
+    assert_eq!((rejection.cause, rejection.event_id.as_deref()), ("wrong-type", Some("s|e")));
 }
 
 #[test]
@@ -129,7 +138,7 @@ fn what_is_no_json_object_is_refused() {
     }
     for text in ["null", "true", "1", "-1", "1.5", r#""text""#, "[{}]"] {
         let rejection = refused(text, "not-an-object");
-        assert!(!rejection.detail.contains(';'), "told once: {}", rejection.detail);
+        assert!(!rejection.detail.contains(';'), "reported once: {}", rejection.detail);
     }
     for tail in ["{}", "x", ",", "\u{feff}"] {
         let rejection = refused(&format!("{EVENT}{tail}"), "trailing-data");
@@ -149,6 +158,11 @@ fn what_is_no_text_is_refused_by_name() {
     );
     let utf16: Vec<_> = EVENT.encode_utf16().flat_map(u16::to_le_bytes).collect();
     assert_eq!(decode(Schema::flat(), record(utf16)).unwrap_err().cause, "nul-byte");
+    let framed = decode(Schema::flat(), record(&b"\0\0\0\x01\x02\x0eabc"[..])).unwrap_err();
+    assert_eq!(framed.cause, "schema-registry-frame");
+    assert!(framed.detail.contains("the number 258"), "{}", framed.detail);
+    let utf32: Vec<_> = EVENT.chars().flat_map(|letter| u32::from(letter).to_le_bytes()).collect();
+    assert_eq!(decode(Schema::flat(), record(utf32)).unwrap_err().cause, "nul-byte");
     refused(&EVENT.replace("e-1", "e\0"), "nul-byte");
     refused(&format!("{EVENT}\0"), "nul-byte");
 }
@@ -169,9 +183,13 @@ fn a_cut_record_is_refused_even_if_its_beginning_would_do() {
 fn what_the_source_could_not_read_is_refused_in_its_words_even_if_its_bytes_would_do() {
     let why = "records 7 to 9 of the batch at offsets 5 to 9 cannot be read";
     for full_len in [EVENT.len() as u64, 1 << 30] {
-        let raw = RawRecord { unreadable: Some(why.into()), full_len, ..record(EVENT) };
+        let raw = RawRecord {
+            unreadable: Some(Box::new(Unreadable::Batch(why.into()))),
+            full_len,
+            ..record(EVENT)
+        };
         let rejection = decode(Schema::flat(), raw).unwrap_err();
-        assert_eq!((rejection.cause, rejection.detail.as_str()), (UNREADABLE_BATCH, why));
+        assert_eq!((rejection.cause, rejection.detail.as_str()), ("unreadable-batch", why));
         assert_eq!(rejection.event_id, None, "the bytes are not a record's");
     }
 }
@@ -181,9 +199,9 @@ fn a_key_that_occurs_twice_in_an_object_that_is_read_is_refused() {
     let rejection = refused(r#"{"eventId":"a","loadId":"L","eventId":"b"}"#, "duplicate-key");
     assert_eq!(rejection.event_id, None, "neither value can be trusted");
     assert_eq!(rejection.load_id.as_deref(), Some("L"));
-    let told =
+    let messages =
         "the key \"eventId\" occurs more than once in the record; /status is missing; /occurredAt is missing";
-    assert_eq!(rejection.detail, told);
+    assert_eq!(rejection.detail, messages);
     refused(&EVENT.replace("weight", "stops"), "duplicate-key");
     refused(&EVENT.replace(r#""weight":1e999"#, r#""\u0065ventId":0"#), "duplicate-key");
     assert!(flat(&EVENT.replace(r#"{"n":1}"#, r#"{"n":1,"n":2}"#)).is_ok(), "nobody reads this object");
@@ -194,7 +212,7 @@ fn duplicates_are_found_among_many_keys_and_in_inner_objects() {
     let many: String = (0..5_000).map(|n| format!(r#""k{n}":0,"#)).collect();
     assert!(flat(&format!("{{{many}{}", &EVENT[1..])).is_ok());
     refused(&format!(r#"{{{many}"k2500":1,{}"#, &EVENT[1..]), "duplicate-key");
-    let text = r#"{"specversion":"1.0","id":"e","time":"2026-03-01T08:30:00Z",
+    let text = r#"{"specversion":"1.0","id":"e","source":"s","time":"2026-03-01T08:30:00Z",
         "data":{"loadId":"L","status":"s"},"data":{"loadId":"M","status":"s","x":1,"x":1}}"#;
     let rejection = decode(Schema::cloudevents(), record(text)).unwrap_err();
     assert_eq!((rejection.cause, rejection.load_id), ("duplicate-key", None));
@@ -254,7 +272,10 @@ proptest! {
             true => (Schema::cloudevents(), CLOUDEVENT.to_owned()),
             false => (Schema::flat(), EVENT.replace("1e999", "1e99")),
         };
-        let pointers = schema.pointers.clone().map(|pointer| pointer.text);
+        let pointers = match cloud {
+            true => ["/id", "/data/loadId", "/data/status", "/data/sequence"],
+            false => ["/eventId", "/loadId", "/status", "/sequence"],
+        };
         let mut bytes = text.into_bytes();
         for (at, byte) in changes {
             let at = at.index(bytes.len());
@@ -264,15 +285,24 @@ proptest! {
         match decode(schema, raw.clone()) {
             Ok(event) => {
                 let whole: serde_json::Value = serde_json::from_slice(&raw.bytes).unwrap();
-                let read = pointers.each_ref().map(|pointer| whole.pointer(pointer));
-                let texts = [event.event_id, event.load_id, event.status];
-                for (text, value) in texts.iter().zip(read) {
-                    prop_assert_eq!(value.and_then(|value| value.as_str()), Some(&**text));
+                let read = pointers.map(|pointer| whole.pointer(pointer));
+                let text = |value: &serde_json::Value| match value {
+                    serde_json::Value::String(text) => Some(text.clone()),
+                    serde_json::Value::Number(number) => Some(number.to_string()),
+                    _ => None,
+                };
+                let mut expected = [read[0], read[1], read[2]].map(|value| value.and_then(text));
+                if cloud {
+                    let parts = [whole.get("source").and_then(text), expected[0].take()];
+                    let parts = parts.map(|part| part.unwrap().replace('\\', "\\\\").replace('|', "\\|"));
+                    expected[0] = Some(parts.join("|"));
                 }
+                prop_assert_eq!([event.event_id, event.load_id, event.status].map(Some), expected);
                 let digits = |text: &str| text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
                 let number =
                     |value: &serde_json::Value| value.as_u64().or_else(|| value.as_str().and_then(digits));
-                prop_assert_eq!(read[4].and_then(number), event.sequence);
+                let sequence = read[3].filter(|value| !value.is_null()).or(whole.get("sequence").filter(|_| cloud));
+                prop_assert_eq!(sequence.and_then(number), event.sequence);
                 prop_assert_eq!(event.raw, raw);
             }
             Err(rejection) => prop_assert!(!rejection.detail.is_empty()),
@@ -307,6 +337,33 @@ fn a_traceparent_is_read_at_the_top_of_both_presets_or_where_the_schema_says() {
     let schema = Schema::flat().with_all([(Field::TraceParent, "/meta/trace")]).unwrap();
     let inside = EVENT.replacen('{', &format!("{{\"meta\":{{\"trace\":\"{TRACE}\"}},"), 1);
     assert_eq!(read(decode(schema, record(inside)).unwrap()), TRACE);
+}
+
+#[test]
+fn a_traceparent_beside_the_bytes_counts_if_they_have_none() {
+    let beside = "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01";
+    let read = |bytes: String| {
+        let traceparent = TraceParent::parse(beside).map(Box::new);
+        let event = decode(Schema::flat(), RawRecord { traceparent, ..record(bytes) }).unwrap();
+        event.traceparent.unwrap().to_string()
+    };
+    assert_eq!(read(EVENT.to_owned()), beside);
+    assert_eq!(read(traced("\"00-xyz\"")), beside);
+    assert_eq!(read(traced(&format!("\"{TRACE}\""))), TRACE);
+}
+
+#[test]
+fn what_a_source_could_not_read_has_a_cause_of_its_own_that_a_letter_leads_back_to() {
+    let why = |of: fn(Box<str>) -> Unreadable| of("why".into());
+    for unreadable in
+        [Unreadable::Batch, Unreadable::NoValue, Unreadable::Framed, Unreadable::Encoded].map(why)
+    {
+        let raw = RawRecord { unreadable: Some(Box::new(unreadable.clone())), ..record(EVENT) };
+        let rejection = decode(Schema::flat(), raw).unwrap_err();
+        assert_eq!((rejection.cause, &*rejection.detail), (unreadable.cause(), "why"));
+        assert_eq!(Unreadable::of_cause(rejection.cause, "why"), Some(unreadable));
+    }
+    assert_eq!(Unreadable::of_cause("not-json", "why"), None);
 }
 
 #[test]

@@ -1,172 +1,290 @@
-//! A moment in the form of RFC 3339 becomes milliseconds since the Unix epoch.
+//! Reads a time as producers write it: RFC 3339; any other date and time of ISO 8601, with or without an offset or a
+//! zone's name; digits alone; or a number of seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by
+//! its size.
 //!
-//! The form is checked here because jiff's own parser takes more than RFC 3339 (basic format, a space for the `T`,
-//! zone names in brackets); what a calendar allows is jiff's to say. Digits beyond the millisecond are dropped.
+//! A time without an offset is in the schema's zone. Where its clocks are set back and the time comes twice, the first
+//! is meant; where they are set forward and it is left out, it is as much later, as a calendar would have it.
 
-use jiff::{civil, tz::Offset};
+use jiff::{
+    civil,
+    fmt::temporal::{DateTimeParser, Pieces, PiecesOffset},
+    tz::{Offset, TimeZone},
+};
 use state::UnixMillis;
 
-/// Why a text is not a moment Loadline can keep.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum BadTime {
-    /// It does not have the form.
-    #[error("is not an RFC 3339 time with an offset, such as 2026-03-01T08:30:00Z")]
-    Form,
-    /// It has the form, but there is no such moment.
-    #[error("is not a moment in the calendar")]
-    Calendar,
-    /// It is earlier than any time kept here.
-    #[error("is before 1970")]
-    Before1970,
+use super::{
+    rfc3339::{BadTime, unix_millis},
+    walk::Read,
+    zone::Zone,
+};
+
+/// From here on a number counts milliseconds: as seconds it would be in the year 5138, as milliseconds 1973.
+const MILLIS_FROM: u64 = 100_000_000_000;
+/// From here on microseconds.
+const MICROS_FROM: u64 = MILLIS_FROM * 1_000;
+/// From here on nanoseconds.
+const NANOS_FROM: u64 = MICROS_FROM * 1_000;
+
+/// The longest text of a date and a time that can be one.
+const LEN_MAX: usize = 64;
+
+/// The moment of `text`.
+pub(super) fn of_text(text: &str, zone: &Zone) -> Result<UnixMillis, BadTime> {
+    match unix_millis(text) {
+        Err(BadTime::Format) => {}
+        known => return known,
+    }
+    let text = text.trim();
+    if text.is_empty() || text.len() > LEN_MAX {
+        return Err(BadTime::Format);
+    }
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return of_digits(text, zone);
+    }
+    if let Some((seconds, fraction)) = text.split_once('.')
+        && !seconds.is_empty()
+        && [seconds, fraction].iter().all(|part| part.bytes().all(|byte| byte.is_ascii_digit()))
+    {
+        return of_float(text.parse().map_err(|_| BadTime::Format)?);
+    }
+    of_iso(text, zone)
 }
 
-/// Reads `date-time` of RFC 3339, section 5.6; second 60 counts as 59, as no leap second has a number of its own.
-pub(super) fn unix_millis(text: &str) -> Result<UnixMillis, BadTime> {
-    let (stamp, rest) = text.as_bytes().split_at_checked(19).ok_or(BadTime::Form)?;
-    let separators = [(4, b'-'), (7, b'-'), (13, b':'), (16, b':')];
-    if separators.iter().any(|&(at, byte)| stamp[at] != byte) || !matches!(stamp[10], b'T' | b't') {
-        return Err(BadTime::Form);
+/// The moment of a number.
+pub(super) fn of_number(read: &Read<'_>) -> Option<Result<UnixMillis, BadTime>> {
+    match read {
+        Read::Integer(number) => Some(Ok(of_integer(*number))),
+        Read::Negative(_) => Some(Err(BadTime::Before1970)),
+        Read::Float(number) => Some(of_float(*number)),
+        _ => None,
     }
-    let (millis, rest) = fraction(rest)?;
-    let offset = offset_seconds(rest)?;
+}
 
-    let part = |from, to| i8::try_from(number(&stamp[from..to])?).map_err(|_| BadTime::Form);
-    let year = i16::try_from(number(&stamp[..4])?).map_err(|_| BadTime::Form)?;
-    let (month, day) = (part(5, 7)?, part(8, 10)?);
-    let (hour, minute, second) = (part(11, 13)?, part(14, 16)?, part(17, 19)?);
-    let second = if second == 60 { 59 } else { second };
+/// The moment of a date and perhaps a time of day.
+pub(super) fn of_parts(date: &str, time: Option<&str>, zone: &Zone) -> Result<UnixMillis, BadTime> {
+    let (date, time) = (date.trim(), time.map_or("", str::trim));
+    if date.len() + time.len() > LEN_MAX {
+        return Err(BadTime::Format);
+    }
+    if time.is_empty() {
+        return of_text(date, zone);
+    }
+    // With hundredths of a second, as X12 may have them.
+    let hundredths = time.len() == 8 && time.bytes().all(|byte| byte.is_ascii_digit());
+    let time = if hundredths { &time[..6] } else { time };
+    of_iso(&format!("{}T{time}", of_date(date)), zone)
+}
 
-    let civil = civil::DateTime::new(year, month, day, hour, minute, second, millis * 1_000_000);
-    let offset = Offset::from_seconds(offset).map_err(|_| BadTime::Calendar)?;
-    let moment = civil.and_then(|civil| offset.to_timestamp(civil)).map_err(|_| BadTime::Calendar)?;
+/// A time of day that came as a number has lost its leading zeros.
+pub(super) fn clock_digits(number: u64) -> String {
+    if number < 10_000 { format!("{number:04}") } else { format!("{number:06}") }
+}
+
+fn of_integer(number: u64) -> UnixMillis {
+    match number {
+        ..MILLIS_FROM => number * 1_000,
+        MILLIS_FROM..MICROS_FROM => number,
+        MICROS_FROM..NANOS_FROM => number / 1_000,
+        NANOS_FROM.. => number / 1_000_000,
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within bounds that are checked")]
+fn of_float(number: f64) -> Result<UnixMillis, BadTime> {
+    if number < 0.0 {
+        return Err(BadTime::Before1970);
+    }
+    // Numbers from here on have whole milliseconds at least, as far as a float can tell.
+    if number < MILLIS_FROM as f64 {
+        return Ok((number * 1_000.0).round() as u64);
+    }
+    if number >= u64::MAX as f64 {
+        return Err(BadTime::Calendar);
+    }
+    Ok(of_integer(number as u64))
+}
+
+/// Digits alone: a date or a date and a time without separators where they have the length of one, else a number.
+fn of_digits(digits: &str, zone: &Zone) -> Result<UnixMillis, BadTime> {
+    match digits.len() {
+        8 => of_iso(digits, zone),
+        12 | 14 => of_iso(&format!("{}T{}", &digits[..8], &digits[8..]), zone),
+        _ => digits.parse().map(of_integer).map_err(|_| BadTime::Calendar),
+    }
+}
+
+/// A date as it is put before a time: a date and time cut to its date.
+fn of_date(date: &str) -> &str {
+    date.split_once(['T', 't', ' ']).map_or(date, |(date, _)| date)
+}
+
+fn of_iso(text: &str, zone: &Zone) -> Result<UnixMillis, BadTime> {
+    // The minus sign that ISO 8601 prefers.
+    let plain = text.replace('\u{2212}', "-");
+    let pieces = DateTimeParser::new().parse_pieces(&plain).map_err(|_| not_read(&plain))?;
+    let moment = moment(&pieces, zone)?;
     UnixMillis::try_from(moment.as_millisecond()).map_err(|_| BadTime::Before1970)
 }
 
-/// The milliseconds of `.5…`, and what follows; none is zero.
-fn fraction(rest: &[u8]) -> Result<(i32, &[u8]), BadTime> {
-    let Some(digits) = rest.strip_prefix(b".") else { return Ok((0, rest)) };
-    let end = digits.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
-    if end == 0 {
-        return Err(BadTime::Form);
+fn moment(pieces: &Pieces<'_>, zone: &Zone) -> Result<jiff::Timestamp, BadTime> {
+    let civil = pieces.date().to_datetime(pieces.time().unwrap_or(civil::Time::midnight()));
+    let offset = match pieces.offset() {
+        Some(PiecesOffset::Numeric(numeric)) => Some(numeric.offset()),
+        Some(_) => Some(Offset::UTC),
+        None => None,
+    };
+    if let Some(offset) = offset {
+        return offset.to_timestamp(civil).map_err(|_| BadTime::Calendar);
     }
-    let digit = |at: usize| digits[..end].get(at).map_or(0, |byte| i32::from(byte - b'0'));
-    Ok((100 * digit(0) + 10 * digit(1) + digit(2), &digits[end..]))
+    let named = pieces.to_time_zone().map_err(|_| BadTime::Format)?;
+    let zone: &TimeZone = named.as_ref().unwrap_or(&zone.0);
+    zone.to_ambiguous_zoned(civil).compatible().map(|zoned| zoned.timestamp()).map_err(|_| BadTime::Calendar)
 }
 
-/// `Z`, or hours and minutes with a sign; `-00:00`, where the offset is unknown, still names a moment.
-fn offset_seconds(text: &[u8]) -> Result<i32, BadTime> {
-    match text {
-        b"Z" | b"z" => Ok(0),
-        [sign @ (b'+' | b'-'), hours_1, hours_2, b':', minutes_1, minutes_2] => {
-            let hours = number(&[*hours_1, *hours_2])?;
-            let minutes = number(&[*minutes_1, *minutes_2])?;
-            if hours > 23 || minutes > 59 {
-                return Err(BadTime::Calendar);
-            }
-            let seconds = hours * 3_600 + minutes * 60;
-            Ok(if *sign == b'-' { -seconds } else { seconds })
-        }
-        _ => Err(BadTime::Form),
+/// Whether a text that cannot be read has the form of a time, but is not in the calendar.
+fn not_read(text: &str) -> BadTime {
+    let bytes = text.as_bytes();
+    let dated = bytes.len() >= 10 && bytes[4] == b'-' && bytes[7] == b'-';
+    let digits = |range: std::ops::Range<usize>| bytes[range].iter().all(u8::is_ascii_digit);
+    if dated && digits(0..4) && digits(5..7) && digits(8..10) && !is_date(&text[..10]) {
+        BadTime::Calendar
+    } else {
+        BadTime::Format
     }
 }
 
-/// At most four digits.
-fn number(digits: &[u8]) -> Result<i32, BadTime> {
-    digits.iter().try_fold(0, |sum, byte| match byte {
-        b'0'..=b'9' => Ok(sum * 10 + i32::from(byte - b'0')),
-        _ => Err(BadTime::Form),
-    })
+fn is_date(text: &str) -> bool {
+    text.parse::<civil::Date>().is_ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
     use proptest::prelude::*;
 
     use super::*;
 
-    #[test]
-    fn the_rfcs_own_examples_are_read() {
-        assert_eq!(unix_millis("1985-04-12T23:20:50.52Z"), Ok(482_196_050_520));
-        assert_eq!(unix_millis("1996-12-19T16:39:57-08:00"), Ok(851_042_397_000));
-        assert_eq!(unix_millis("1990-12-31T23:59:60Z"), unix_millis("1990-12-31T23:59:59Z"));
-        assert_eq!(unix_millis("1990-12-31t15:59:60-08:00"), unix_millis("1990-12-31T23:59:59z"));
-        assert_eq!(unix_millis("1970-01-01T00:00:00-00:00"), Ok(0));
+    /// 2026-08-10T08:00:00Z.
+    const EIGHT: u64 = 1_786_348_800_000;
+
+    fn utc(text: &str) -> Result<UnixMillis, BadTime> {
+        of_text(text, &Zone::default())
     }
 
     #[test]
-    fn digits_beyond_the_millisecond_are_dropped_however_many() {
-        assert_eq!(unix_millis("1970-01-01T00:00:01.0019999999999999999Z"), Ok(1_001));
-        assert_eq!(unix_millis("1970-01-01T00:00:01.5Z"), Ok(1_500));
-    }
-
-    #[test]
-    fn other_forms_are_refused() {
+    fn every_form_of_one_moment_is_that_moment() {
         for text in [
-            "",
-            "2026-03-01",
-            "2026-03-01T08:30:00",
-            "2026-03-01 08:30:00Z",
-            "20260301T083000Z",
-            "2026-03-01T08:30Z",
-            "2026-03-01T08:30:00.Z",
-            "2026-03-01T08:30:00,5Z",
-            "2026-03-01T08:30:00+02",
-            "2026-03-01T08:30:00+0200",
-            "2026-03-01T08:30:00+2:00",
-            "2026-03-01T08:30:00Z[Europe/Paris]",
-            "2026-03-01T08:30:00Z ",
-            " 2026-03-01T08:30:00Z",
-            "+002026-03-01T08:30:00Z",
-            "2026-03-01T08:30:0٣Z",
-            "2026-03-01T-8:30:00Z",
-            "1772353800",
+            "2026-08-10T08:00:00Z",
+            "2026-08-10T08:00:00.000Z",
+            "2026-08-10T10:00:00+02:00",
+            "2026-08-10T10:00:00+0200",
+            "2026-08-10T10:00:00+02",
+            "2026-08-10T03:00:00-0500",
+            "2026-08-10T03:00:00\u{2212}05:00",
+            "2026-08-10T08:00:00+0000",
+            "2026-08-10 08:00:00Z",
+            "2026-08-10 08:00:00",
+            "2026-08-10 08:00",
+            "2026-08-10T08:00Z",
+            "2026-08-10T08:00:00,000Z",
+            "2026-08-10T08:00:00",
+            "20260810T080000Z",
+            "20260810T0800Z",
+            "20260810T080000",
+            "20260810080000",
+            "202608100800",
+            "2026-08-10T10:00:00+02:00[Europe/Paris]",
+            "2026-08-10T10:00:00[Europe/Paris]",
+            " 2026-08-10T08:00:00Z ",
+            "1786348800",
+            "1786348800.0",
+            "1786348800000",
+            "1786348800000000",
+            "1786348800000000000",
         ] {
-            assert_eq!(unix_millis(text), Err(BadTime::Form), "{text}");
+            assert_eq!(utc(text), Ok(EIGHT), "{text}");
+        }
+        for date in ["20260810", "2026-08-10"] {
+            assert_eq!(utc(date), Ok(EIGHT - 8 * 3_600_000), "{date}");
         }
     }
 
     #[test]
-    fn moments_that_do_not_exist_are_refused() {
-        for text in [
-            "2026-02-29T00:00:00Z",
-            "2026-13-01T00:00:00Z",
-            "2026-00-01T00:00:00Z",
-            "2026-03-01T24:00:00Z",
-            "2026-03-01T00:60:00Z",
-            "2026-03-01T00:00:61Z",
-            "2026-03-01T00:00:00+24:00",
-            "9999-12-31T23:59:59-23:59",
+    fn a_number_counts_what_its_size_says() {
+        for (read, at) in [
+            (Read::Integer(1_786_348_800), EIGHT),
+            (Read::Integer(1_786_348_800_123), EIGHT + 123),
+            (Read::Float(1_786_348_800.25), EIGHT + 250),
+            (Read::Float(1_786_348_800_123.0), EIGHT + 123),
+            (Read::Integer(0), 0),
         ] {
-            assert_eq!(unix_millis(text), Err(BadTime::Calendar), "{text}");
+            assert_eq!(of_number(&read), Some(Ok(at)), "{read:?}");
+        }
+        assert_eq!(of_number(&Read::Negative(-1)), Some(Err(BadTime::Before1970)));
+        assert_eq!(of_number(&Read::Float(-0.5)), Some(Err(BadTime::Before1970)));
+        assert_eq!(of_number(&Read::Float(1e300)), Some(Err(BadTime::Calendar)));
+        assert_eq!(of_number(&Read::Missing), None);
+    }
+
+    #[test]
+    fn a_time_without_an_offset_is_in_the_zone_also_where_clocks_are_set() {
+        let chicago = Zone::named("America/Chicago").unwrap();
+        for (text, same) in [
+            ("2026-08-10T03:00:00", "2026-08-10T08:00:00Z"),
+            ("2026-08-10T03:00:00Z", "2026-08-10T03:00:00Z"),
+            ("2026-01-10 03:00", "2026-01-10T09:00:00Z"),
+            ("20260810", "2026-08-10T05:00:00Z"),
+            // Comes twice: the first. Is left out: an hour later.
+            ("2026-11-01T01:30:00", "2026-11-01T06:30:00Z"),
+            ("2026-03-08T02:30:00", "2026-03-08T08:30:00Z"),
+        ] {
+            assert_eq!(of_text(text, &chicago), utc(same), "{text}");
         }
     }
 
     #[test]
-    fn times_before_1970_are_refused() {
-        for text in ["1969-12-31T23:59:59.9999Z", "1970-01-01T00:00:00+00:01", "0001-01-01T00:00:00Z"] {
-            assert_eq!(unix_millis(text), Err(BadTime::Before1970), "{text}");
+    fn a_date_and_a_time_of_day_are_one_moment() {
+        let chicago = Zone::named("America/Chicago").unwrap();
+        let parts = |date, time| of_parts(date, time, &chicago);
+        for (date, time) in [
+            ("20260810", "0300"),
+            ("20260810", "030000"),
+            ("20260810", "03000099"),
+            ("2026-08-10", "03:00"),
+            ("2026-08-10", "03:00:00"),
+            ("2026-08-10", "0300"),
+            ("2026-08-10", "08:00Z"),
+            ("2026-08-10T00:00:00", "03:00"),
+            ("20260810", "03:00-05:00"),
+        ] {
+            assert_eq!(parts(date, Some(time)), Ok(EIGHT), "{date} {time}");
         }
+        for none in [None, Some(""), Some(" ")] {
+            assert_eq!(parts("20260810", none), Ok(EIGHT - 3 * 3_600_000));
+        }
+        assert_eq!(
+            (clock_digits(900), clock_digits(0), clock_digits(93_000)),
+            ("0900".into(), "0000".into(), "093000".into())
+        );
+        assert!(parts("20260810", Some("2500")).is_err() && parts("", Some("03:00")).is_err());
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused() {
+        for text in ["", " ", "today", "08/10/2026", "2026-08", "10:00", "1.2.3", "Z"] {
+            assert_eq!(utc(text), Err(BadTime::Format), "{text}");
+        }
+        for text in ["2026-02-30 08:00", "2026-08-10T08:00:00+25:00"] {
+            assert_eq!(utc(text), Err(BadTime::Calendar), "{text}");
+        }
+        assert_eq!(utc("1969-12-31 23:59"), Err(BadTime::Before1970));
+        assert_eq!(utc(&"9".repeat(40)), Err(BadTime::Calendar));
     }
 
     proptest! {
         #[test]
-        fn what_jiff_prints_is_read_as_jiff_means_it(
-            second in 0_i64..253_000_000_000,
-            nanosecond in 0_i32..1_000_000_000,
-            minutes in -1_439_i32..1_440,
-        ) {
-            let moment = Timestamp::new(second, nanosecond).unwrap();
-            let offset = Offset::from_seconds(minutes * 60).unwrap();
-            for text in [moment.to_string(), moment.display_with_offset(offset).to_string()] {
-                let expected = moment.as_millisecond() as u64;
-                prop_assert_eq!(unix_millis(&text), Ok(expected), "{}", text);
-            }
-        }
-
-        #[test]
-        fn no_text_panics(text in "\\PC{0,40}|[0-9TZ:.+-]{15,30}") {
-            prop_assert!(unix_millis(&text).is_err() || text.len() >= 20);
+        fn no_text_panics(text in "\\PC{0,80}|[0-9TZ:.,+ -]{1,40}", time in "[0-9:Z+ -]{0,12}") {
+            let zone = Zone::named("Europe/London").unwrap();
+            let _either = (of_text(&text, &zone), of_parts(&text, Some(&time), &zone));
         }
     }
 }

@@ -1,24 +1,30 @@
-//! One pass over a record's JSON that keeps the wanted values and skips the rest.
+//! Reads a record's JSON in one pass, keeps the wanted values and skips the rest.
 //!
-//! Enters: the tree of paths and serde's events. Leaves: what stood in each slot. No value tree is built, strings
-//! are borrowed where they have no escapes, and no number but a wanted one is ever converted. Recursion goes as deep
-//! as the configured pointers and no deeper.
+//! No value tree is built, strings without escapes are borrowed, and only wanted numbers are converted. A text on the
+//! way to a field is read as the JSON it holds. Recursion goes no deeper than the configured pointers, and a text counts
+//! as one level more.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
-
 use serde_json::value::RawValue;
+use smallvec::SmallVec;
 
-use super::paths::{Node, SLOTS, TRACE_PARENT, Target};
+use super::{
+    depth,
+    paths::{Node, Target},
+};
 
-/// Up to so many keys are compared each with each, which beats sorting them.
+/// Up to this many keys are compared in pairs, which is faster than sorting.
 const COMPARED_MAX: usize = 24;
 
-/// What stood where a field was looked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// As many values are kept without an allocation: those of the presets.
+const SLOTS: usize = 9;
+
+/// What was found at a pointer.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) enum Read<'a> {
     /// Nothing.
     #[default]
@@ -27,17 +33,21 @@ pub(super) enum Read<'a> {
     Text(Cow<'a, str>),
     /// An unsigned integer.
     Integer(u64),
-    /// A value as it was written, for a field in which nothing can be wrong.
-    Json(&'a str),
+    /// An integer below zero.
+    Negative(i64),
+    /// A number with a fraction or an exponent, or beyond 64 bits.
+    Float(f64),
+    /// The unparsed value, for a field that is not validated.
+    Json(Cow<'a, str>),
     /// A value of a type no field has.
     Other(Kind),
-    /// An object on the way, at this pointer, was something else.
-    Blocked(&'a str, Kind),
-    /// A key on the way occurs twice, so that readers may differ.
+    /// A value on the way, at this pointer, is not what has members.
+    Blocked(Arc<str>, Kind),
+    /// A key on the way occurs twice, so that parsers may disagree.
     Ambiguous,
 }
 
-/// A JSON type, as it stands in messages.
+/// A JSON type, as named in messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Null,
@@ -61,32 +71,80 @@ impl fmt::Display for Kind {
     }
 }
 
+impl Read<'_> {
+    fn into_owned(self) -> Read<'static> {
+        match self {
+            Self::Missing => Read::Missing,
+            Self::Text(text) => Read::Text(Cow::Owned(text.into_owned())),
+            Self::Integer(number) => Read::Integer(number),
+            Self::Negative(number) => Read::Negative(number),
+            Self::Float(number) => Read::Float(number),
+            Self::Json(json) => Read::Json(Cow::Owned(json.into_owned())),
+            Self::Other(kind) => Read::Other(kind),
+            Self::Blocked(pointer, kind) => Read::Blocked(pointer, kind),
+            Self::Ambiguous => Read::Ambiguous,
+        }
+    }
+
+    /// Whether there is no value: none at all, or null.
+    pub(super) fn is_absent(&self) -> bool {
+        matches!(self, Self::Missing | Self::Other(Kind::Null) | Self::Blocked(_, Kind::Null))
+    }
+}
+
 /// All that was read from one record.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Reads<'a> {
-    pub(super) slots: [Read<'a>; SLOTS],
+    pub(super) slots: SmallVec<[Read<'a>; SLOTS]>,
     /// The first key found twice in an object that was entered, and that object's pointer.
-    pub(super) duplicate: Option<(&'a str, Cow<'a, str>)>,
+    pub(super) duplicate: Option<(Arc<str>, Cow<'a, str>)>,
+    depth_max: usize,
 }
 
 impl<'a> Reads<'a> {
+    /// For so many slots; texts that hold JSON may nest `depth_max` deep.
+    pub(super) fn new(slots: usize, depth_max: usize) -> Self {
+        let mut all = SmallVec::new();
+        all.resize_with(slots, || Read::Missing);
+        Self { slots: all, duplicate: None, depth_max }
+    }
+
     fn fill(&mut self, slots: &[usize], read: &Read<'a>) {
         for &slot in slots {
             self.slots[slot].clone_from(read);
         }
     }
 
-    fn note_duplicates(&mut self, node: &'a Node, mut keys: Vec<Cow<'a, str>>) {
+    fn note_duplicates(&mut self, node: &Node, mut keys: Vec<Cow<'a, str>>) {
         if keys.len() <= COMPARED_MAX && !repeats(&keys) {
             return;
         }
         keys.sort_unstable();
         for pair in keys.windows(2).filter(|pair| pair[0] == pair[1]) {
             if let Some(target) = node.member(&pair[0]) {
-                self.fill(target.slots(), &Read::Ambiguous);
+                target.each_slot(|slot| self.slots[slot] = Read::Ambiguous);
             }
-            self.duplicate.get_or_insert_with(|| (&node.pointer, pair[0].clone()));
+            self.duplicate.get_or_insert_with(|| (Arc::clone(&node.pointer), pair[0].clone()));
         }
+    }
+
+    /// Reads the JSON that `text` holds into the slots of `node`; false if it holds none.
+    fn enter_text(&mut self, target: &Target, text: &str) -> bool {
+        let holds_json = text.trim_ascii_start().starts_with(['{', '[']);
+        if !holds_json || depth::exceeds(text.as_bytes(), self.depth_max) {
+            return false;
+        }
+        let mut inside = Reads::new(self.slots.len(), self.depth_max);
+        let mut json = serde_json::Deserializer::from_str(text);
+        let read = Walk { target, reads: &mut inside }.deserialize(&mut json);
+        if read.and_then(|()| json.end()).is_err() {
+            return false;
+        }
+        target.each_slot(|slot| self.slots[slot] = std::mem::take(&mut inside.slots[slot]).into_owned());
+        if let Some((pointer, key)) = inside.duplicate {
+            self.duplicate.get_or_insert((pointer, Cow::Owned(key.into_owned())));
+        }
+        true
     }
 }
 
@@ -96,16 +154,28 @@ fn repeats(keys: &[Cow<'_, str>]) -> bool {
 
 /// Reads one value into the slots of `target`.
 pub(super) struct Walk<'w, 'a> {
-    pub(super) target: &'a Target,
+    pub(super) target: &'w Target,
     pub(super) reads: &'w mut Reads<'a>,
 }
 
 impl<'a> Walk<'_, 'a> {
     fn keep(self, kind: Kind, read: Read<'a>) {
         match self.target {
-            Target::Value(slot) => self.reads.slots[*slot] = read,
-            Target::Object(node) => self.reads.fill(&node.slots, &Read::Blocked(&node.pointer, kind)),
+            Target::Value(slot) | Target::Json(slot) => self.reads.slots[*slot] = read,
+            Target::Node(node) => {
+                self.reads.fill(&node.slots, &Read::Blocked(Arc::clone(&node.pointer), kind));
+                if let Some(slot) = node.value {
+                    self.reads.slots[slot] = read;
+                }
+            }
         }
+    }
+
+    fn keep_text(self, text: Cow<'a, str>) {
+        if matches!(self.target, Target::Node(_)) && self.reads.enter_text(self.target, &text) {
+            return;
+        }
+        self.keep(Kind::String, Read::Text(text));
     }
 }
 
@@ -113,11 +183,11 @@ impl<'a> DeserializeSeed<'a> for Walk<'_, 'a> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
-        // Looked into later: half a surrogate pair in it must not refuse the record.
-        if let Target::Value(TRACE_PARENT) = self.target {
+        // Parsed later: half a surrogate pair in it must not refuse the record.
+        if let Target::Json(slot) = self.target {
             let json = <&RawValue>::deserialize(deserializer)?.get();
-            let read = if json == "null" { Read::Other(Kind::Null) } else { Read::Json(json) };
-            self.reads.slots[TRACE_PARENT] = read;
+            let read = if json == "null" { Read::Other(Kind::Null) } else { Read::Json(json.into()) };
+            self.reads.slots[*slot] = read;
             return Ok(());
         }
         deserializer.deserialize_any(self)
@@ -132,12 +202,12 @@ impl<'a> Visitor<'a> for Walk<'_, 'a> {
     }
 
     fn visit_borrowed_str<E: Error>(self, text: &'a str) -> Result<(), E> {
-        self.keep(Kind::String, Read::Text(Cow::Borrowed(text)));
+        self.keep_text(Cow::Borrowed(text));
         Ok(())
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
-        self.keep(Kind::String, Read::Text(Cow::Owned(text.to_owned())));
+        self.keep_text(Cow::Owned(text.to_owned()));
         Ok(())
     }
 
@@ -146,13 +216,13 @@ impl<'a> Visitor<'a> for Walk<'_, 'a> {
         Ok(())
     }
 
-    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
-        self.keep(Kind::Number, Read::Other(Kind::Number));
+    fn visit_i64<E: Error>(self, number: i64) -> Result<(), E> {
+        self.keep(Kind::Number, Read::Negative(number));
         Ok(())
     }
 
-    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
-        self.keep(Kind::Number, Read::Other(Kind::Number));
+    fn visit_f64<E: Error>(self, number: f64) -> Result<(), E> {
+        self.keep(Kind::Number, Read::Float(number));
         Ok(())
     }
 
@@ -167,13 +237,31 @@ impl<'a> Visitor<'a> for Walk<'_, 'a> {
     }
 
     fn visit_seq<A: SeqAccess<'a>>(self, mut items: A) -> Result<(), A::Error> {
-        while items.next_element::<IgnoredAny>()?.is_some() {}
-        self.keep(Kind::Array, Read::Other(Kind::Array));
-        Ok(())
+        let node = match self.target {
+            Target::Node(node) if node.has_elements() => node,
+            _ => {
+                while items.next_element::<IgnoredAny>()?.is_some() {}
+                self.keep(Kind::Array, Read::Other(Kind::Array));
+                return Ok(());
+            }
+        };
+        let (mut wanted, mut at) = (node.elements().peekable(), 0);
+        loop {
+            let found = match wanted.next_if(|(index, _)| *index == at) {
+                Some((_, target)) => {
+                    items.next_element_seed(Walk { target, reads: &mut *self.reads })?.is_some()
+                }
+                None => items.next_element::<IgnoredAny>()?.is_some(),
+            };
+            if !found {
+                return Ok(());
+            }
+            at += 1;
+        }
     }
 
     fn visit_map<A: MapAccess<'a>>(self, mut members: A) -> Result<(), A::Error> {
-        let Target::Object(node) = self.target else {
+        let Target::Node(node) = self.target else {
             while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
             self.keep(Kind::Object, Read::Other(Kind::Object));
             return Ok(());

@@ -1,54 +1,69 @@
-//! What a failed attempt means: a status, an error or a timeout enters, a [`Failure`] leaves.
+//! Classifies failed attempts: what a status, an error or a timeout means.
 //!
-//! `may_have_arrived` is false only where the event cannot have been taken, because nothing was written: a receiver can
-//! take an event and answer what it will. A cause never holds the URL, a header or anything of the answer but its status.
+//! `may_have_arrived` is false only if the event cannot have been taken because nothing was written: a receiver can
+//! take an event and still answer with an error. A cause never holds the URL, a header or anything of the answer but
+//! its status; what the answer said is kept beside it.
 
-use std::{error::Error, io, ops::RangeInclusive, time::Duration};
+use std::{error::Error, io, time::Duration};
 
 use http::StatusCode;
-use hyper_util::client::legacy;
 
-use crate::{
+use super::{
+    answers::Meaning, body_error::BodyError, certificate, client_error::HttpClientError,
     egress::AddressRefused,
+};
+use crate::{
     error_chain::sources,
     models::{Failure, FailureKind},
 };
 
-/// The longest cause, in bytes; it is kept with every failed attempt.
+/// The longest cause, in bytes; it is stored with every failed attempt.
 const CAUSE_MAX: usize = 200;
 
-/// What each status that is not 2xx asks for; the first row that holds it counts, and what is in none is transient.
-const CLASSES: [(RangeInclusive<u16>, FailureKind); 9] = [
-    (401..=401, FailureKind::EndpointRefused),
-    (403..=404, FailureKind::EndpointRefused),
-    (407..=407, FailureKind::EndpointRefused),
-    (409..=409, FailureKind::Conflict),
-    (410..=410, FailureKind::Gone),
-    (429..=429, FailureKind::Throttled),
-    (408..=408, FailureKind::Transient),
-    (425..=425, FailureKind::Transient),
-    (400..=499, FailureKind::Refused),
-];
+/// The cause of a timeout while connecting, in whichever step.
+const CONNECT_TIMED_OUT: &str = "timed out while connecting";
 
-/// The receiver answered, but not with 2xx; `pause` is its `Retry-After`.
-pub(super) fn refused(status: StatusCode, pause: Option<Duration>) -> Failure {
-    let class = CLASSES.iter().find(|(statuses, _)| statuses.contains(&status.as_u16()));
-    let kind = match class {
-        Some((_, kind)) => *kind,
-        None if status == StatusCode::SERVICE_UNAVAILABLE && pause.is_some() => FailureKind::Throttled,
-        None => FailureKind::Transient,
+/// The receiver answered with a status that means this and is no success; `pause` is the pause it asks for.
+pub(super) fn refused(status: StatusCode, meaning: Meaning, pause: Option<Duration>) -> Failure {
+    let kind = match meaning {
+        Meaning::Retry if status == StatusCode::TOO_MANY_REQUESTS => FailureKind::Throttled,
+        Meaning::Retry if status == StatusCode::SERVICE_UNAVAILABLE && pause.is_some() => {
+            FailureKind::Throttled
+        }
+        meaning => kind_of(meaning),
     };
-    let cause = format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default());
     Failure {
         kind,
         status: Some(status.as_u16()),
-        cause: phrase(cause.trim_end()),
+        cause: phrase(&name(status)),
         retry_after: pause,
         may_have_arrived: true,
+        answer: Some(String::new()),
     }
 }
 
-/// The exchange took longer than `limit`. Connecting has a shorter limit of its own, so the request was on its way.
+/// The status said success, and the body that it is none.
+pub(super) fn error_in_body(status: StatusCode, error: &BodyError, pause: Option<Duration>) -> Failure {
+    let cause = format!("{}, but {} in its body says no", name(status), error.pointer);
+    Failure { kind: kind_of(error.meaning), cause: phrase(&cause), ..refused(status, error.meaning, pause) }
+}
+
+fn kind_of(meaning: Meaning) -> FailureKind {
+    match meaning {
+        Meaning::Success | Meaning::Retry => FailureKind::Transient,
+        Meaning::Pause => FailureKind::EndpointRefused,
+        Meaning::Disable => FailureKind::Gone,
+        Meaning::Final => FailureKind::Refused,
+        Meaning::Conflict => FailureKind::Conflict,
+    }
+}
+
+fn name(status: StatusCode) -> String {
+    let name = format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default());
+    name.trim_end().to_owned()
+}
+
+/// The exchange took longer than `limit`. Connecting has a shorter limit, so the request may have arrived.
 pub(super) fn timed_out(limit: Duration, status: Option<StatusCode>) -> Failure {
     transient(&format!("timed out after {limit:?}"), status, true)
 }
@@ -60,13 +75,27 @@ pub(super) fn broken(error: &(dyn Error + 'static), status: Option<StatusCode>) 
         return Failure { kind: FailureKind::AddressRefused, ..failure };
     }
     if sources(error).filter_map(|source| source.downcast_ref()).any(is_shortage) {
-        // The broker is left alone for a moment, and the event is no nearer to its dead letter: it is nobody's failure.
+        // A shortage on this machine: the broker is paused briefly, and the failure counts neither for it nor for the
+        // event.
         let cause = format!("no connection can be made on this machine: {}", words(error));
         return Failure { kind: FailureKind::Throttled, ..transient(&cause, status, false) };
     }
-    let unconnected = source_of(error).is_some_and(legacy::Error::is_connect);
-    let unwritten = source_of(error).is_some_and(is_unwritten);
-    transient(&words(error), status, !(unconnected || unwritten))
+    if source_of(error).is_some_and(reqwest::Error::is_connect) {
+        let cause = if is_timeout(error) { CONNECT_TIMED_OUT } else { &words(error) };
+        return transient(cause, status, false);
+    }
+    if status.is_none() && source_of(error).is_some_and(is_unprocessed) {
+        return Failure { kind: FailureKind::Unprocessed, ..transient(&words(error), None, false) };
+    }
+    let untaken = source_of(error).is_some_and(is_unwritten);
+    // A receiver that has begun an answer has the request.
+    transient(&words(error), status, status.is_some() || !untaken)
+}
+
+/// There is no client for the broker: a fault of this machine, so the broker is paused briefly.
+pub(super) fn no_client(error: &HttpClientError) -> Failure {
+    let cause = format!("no connection can be made on this machine: {}", words(error));
+    Failure { kind: FailureKind::Throttled, ..transient(&cause, None, false) }
 }
 
 /// The event cannot be put into a request, now or ever.
@@ -74,17 +103,18 @@ pub(super) fn unsendable() -> Failure {
     Failure { kind: FailureKind::Refused, ..transient("the event id cannot stand in a header", None, false) }
 }
 
-fn transient(cause: &str, status: Option<StatusCode>, may_have_arrived: bool) -> Failure {
+pub(super) fn transient(cause: &str, status: Option<StatusCode>, may_have_arrived: bool) -> Failure {
     Failure {
         kind: FailureKind::Transient,
         status: status.map(|status| status.as_u16()),
         cause: phrase(cause),
         retry_after: None,
         may_have_arrived,
+        answer: None,
     }
 }
 
-/// Whether this machine has nothing left to make a connection with: file descriptors, of the process or the system, memory
+/// Whether this machine has run out of what a connection needs: file descriptors of the process or the system, memory
 /// for a socket, or ports.
 fn is_shortage(error: &io::Error) -> bool {
     const EMFILE: i32 = 24;
@@ -95,21 +125,39 @@ fn is_shortage(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS | ENOMEM | EADDRNOTAVAIL))
 }
 
+/// Whether connecting timed out: as a whole, for one address, or in the system.
+fn is_timeout(error: &(dyn Error + 'static)) -> bool {
+    let system = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
+    source_of(error).is_some_and(reqwest::Error::is_timeout)
+        || sources(error).filter_map(|source| source.downcast_ref()).any(system)
+}
+
 /// Hyper cancels a request only before it writes its first byte: the connection had closed meanwhile.
 fn is_unwritten(error: &hyper::Error) -> bool {
     error.is_canceled()
+}
+
+/// Whether the receiver says that it has not processed the request: it refused the stream, or closes the connection
+/// gracefully and serves only streams before this one (RFC 9113, sections 6.8 and 8.7).
+fn is_unprocessed(error: &h2::Error) -> bool {
+    let says = |reason| error.is_remote() && error.reason() == Some(reason);
+    (error.is_reset() && says(h2::Reason::REFUSED_STREAM))
+        || (error.is_go_away() && says(h2::Reason::NO_ERROR))
 }
 
 fn source_of<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e E> {
     sources(error).find_map(|source| source.downcast_ref())
 }
 
-/// The innermost error's words: those around it only say that something went wrong.
+/// The innermost error's message: those around it only say that something failed.
 fn words(error: &(dyn Error + 'static)) -> String {
     let innermost = sources(error).last().unwrap_or(error);
+    if let Some(untrusted) = certificate::untrusted(innermost) {
+        return untrusted.to_string();
+    }
     let http2 = innermost.downcast_ref::<h2::Error>();
     if let Some(reason) = http2.and_then(h2::Error::reason) {
-        // All its words can hold the receiver's.
+        // Its full message can contain the receiver's text.
         return format!("http/2 error: {reason}");
     }
     match http2.and_then(h2::Error::get_io).or_else(|| innermost.downcast_ref()) {
@@ -131,50 +179,61 @@ mod tests {
     use bytes::Bytes;
     use http::Request;
     use http_body_util::Full;
-    use hyper::client::conn::{http1::handshake, http2};
-    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use hyper::client::conn::http1::handshake;
+    use hyper_util::rt::TokioIo;
     use proptest::prelude::*;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::AsyncReadExt;
 
     use super::*;
+    use crate::Answers;
 
     fn status(code: u16) -> StatusCode {
         StatusCode::from_u16(code).unwrap()
+    }
+
+    /// As a broker without rules of its own has it.
+    fn by_default(code: u16, pause: Option<Duration>) -> Failure {
+        refused(status(code), Answers::default().meaning(status(code)), pause)
     }
 
     #[test]
     fn every_status_has_its_kind() {
         use FailureKind::{Conflict, EndpointRefused, Gone, Refused, Throttled, Transient};
         let table = [
-            (301, Transient, true),
-            (308, Transient, true),
-            (400, Refused, true),
-            (401, EndpointRefused, true),
-            (402, Refused, true),
-            (403, EndpointRefused, true),
-            (404, EndpointRefused, true),
-            (405, Refused, true),
-            (407, EndpointRefused, true),
-            (408, Transient, true),
-            (409, Conflict, true),
-            (410, Gone, true),
-            (411, Refused, true),
-            (422, Refused, true),
-            (425, Transient, true),
-            (429, Throttled, true),
-            (499, Refused, true),
-            (500, Transient, true),
-            (503, Transient, true),
-            (504, Transient, true),
-            (599, Transient, true),
+            (301, Transient),
+            (400, Refused),
+            (401, EndpointRefused),
+            (404, EndpointRefused),
+            (408, Transient),
+            (409, Conflict),
+            (410, Gone),
+            (413, Refused),
+            (421, Transient),
+            (422, Refused),
+            (429, Throttled),
+            (500, Transient),
+            (503, Transient),
         ];
-        for (code, kind, may_have_arrived) in table {
-            let failure = refused(status(code), None);
-            assert_eq!(
-                (failure.kind, failure.may_have_arrived, failure.status),
-                (kind, may_have_arrived, Some(code))
-            );
+        for (code, kind) in table {
+            let failure = by_default(code, None);
+            assert_eq!((failure.kind, failure.may_have_arrived, failure.status), (kind, true, Some(code)));
+            assert_eq!(failure.answer.as_deref(), Some(""), "it is an answer, without a body so far");
         }
+        let paused = refused(status(429), Meaning::Pause, None);
+        assert_eq!(paused.kind, EndpointRefused, "the broker says what it means");
+    }
+
+    #[test]
+    fn an_error_in_a_body_is_named_by_its_place_and_handled_as_its_rule_says() {
+        let error = BodyError {
+            pointer: "/Error/Code".to_owned(),
+            values: None,
+            missing: false,
+            meaning: Meaning::Pause,
+        };
+        let failure = error_in_body(status(200), &error, None);
+        assert_eq!((failure.kind, failure.status), (FailureKind::EndpointRefused, Some(200)));
+        assert_eq!(failure.cause, "200 ok, but /error/code in its body says no");
     }
 
     #[test]
@@ -194,19 +253,25 @@ mod tests {
     }
 
     #[test]
+    fn a_client_that_cannot_be_made_is_neither_the_brokers_failure_nor_the_events() {
+        let failure = no_client(&HttpClientError::NoShards);
+        assert_eq!((failure.kind, failure.may_have_arrived), (FailureKind::Throttled, false));
+    }
+
+    #[test]
     fn a_503_that_names_a_pause_is_throttling() {
-        let failure = refused(status(503), Some(Duration::from_secs(7)));
+        let failure = by_default(503, Some(Duration::from_secs(7)));
         assert_eq!(
             (failure.kind, failure.retry_after),
             (FailureKind::Throttled, Some(Duration::from_secs(7)))
         );
-        assert_eq!(refused(status(500), Some(Duration::ZERO)).kind, FailureKind::Transient);
+        assert_eq!(by_default(500, Some(Duration::ZERO)).kind, FailureKind::Transient);
     }
 
     #[test]
     fn a_status_is_named_in_lower_case_if_it_has_a_name() {
-        assert_eq!(refused(status(503), None).cause, "503 service unavailable");
-        assert_eq!(refused(status(599), None).cause, "599");
+        assert_eq!(by_default(503, None).cause, "503 service unavailable");
+        assert_eq!(by_default(599, None).cause, "599");
         assert_eq!(timed_out(Duration::from_secs(5), None).cause, "timed out after 5s");
     }
 
@@ -227,34 +292,6 @@ mod tests {
         let close_after_reading = async move { theirs.read_u8().await };
         let (sent, read) = tokio::join!(after.send_request(request()), close_after_reading);
         assert!(read.is_ok() && !is_unwritten(&sent.unwrap_err()));
-    }
-
-    #[tokio::test]
-    async fn what_a_receiver_says_as_it_hangs_up_is_in_no_cause() {
-        // RFC 9113, sections 4.1, 6.5 and 6.8: empty settings; going away, enhance your calm, and why.
-        let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-        let go_away = [&[0, 0, 14, 7, 0, 0, 0, 0, 0], &[0; 4][..], &[0, 0, 0, 11], b"secret"].concat();
-        let (ours, mut theirs) = tokio::io::duplex(4_096);
-        let (mut client, connection) =
-            http2::handshake(TokioExecutor::new(), TokioIo::new(ours)).await.unwrap();
-        tokio::spawn(connection);
-        let hang_up = async {
-            theirs.write_all(&settings).await.unwrap();
-            let mut preface = [0; 24];
-            theirs.read_exact(&mut preface).await.unwrap();
-            // Up to the request's headers, which are of type 1.
-            let mut frame = [0; 9];
-            while frame[3] != 1 {
-                theirs.read_exact(&mut frame).await.unwrap();
-                let mut payload = vec![0; usize::from(frame[1]) << 8 | usize::from(frame[2])];
-                theirs.read_exact(&mut payload).await.unwrap();
-            }
-            theirs.write_all(&go_away).await.unwrap();
-        };
-        let request = Request::post("https://tms.example/").body(Full::new(Bytes::new())).unwrap();
-        let (sent, ()) = tokio::join!(client.send_request(request), hang_up);
-        let failure = broken(&sent.unwrap_err(), None);
-        assert_eq!(failure.cause, "http/2 error: detected excessive load generating behavior");
     }
 
     proptest! {

@@ -1,20 +1,20 @@
 //! Deliveries over real sockets: what arrives, and what the stage makes of what comes back.
 
 mod answers;
+mod bodies;
 mod exchange;
+mod http2;
 mod network;
-mod receiver;
+pub(super) mod receiver;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use tokio::time::timeout;
 use url::Url;
 
 use super::*;
 use crate::{
-    Egress, HttpOptions, Signer,
-    endpoint::Endpoint,
-    models::Broker,
-    resolver::SystemLookup,
+    broker::Broker,
     testing::{FixedLookup, SECRETS, broker, http_options, permitted, signer},
 };
 

@@ -1,19 +1,19 @@
-//! What flows: one file per payload, in the order in which a record meets them.
+//! The payloads that flow through the stages, one file each, in the order in which a record meets them.
 
 mod attempt;
-mod broker;
 mod delivery;
-mod progress;
+mod failure;
+mod ordinal;
 mod raw;
+mod run_state;
 mod shipment;
-mod terms;
 mod verdict;
 
-pub use attempt::{Attempt, Failure, FailureKind};
-pub use broker::Broker;
-pub use delivery::{Delivery, Fresh, Ordinal, Permitted, Receipt};
-pub use progress::Progress;
-pub use raw::RawRecord;
+pub use attempt::Attempt;
+pub use delivery::{Delivery, Fresh, Permitted, Receipt};
+pub use failure::{Failure, FailureKind};
+pub use ordinal::Ordinal;
+pub use raw::{RawRecord, Unreadable};
+pub use run_state::{Leftover, RunState};
 pub use shipment::{ShipmentEvent, ValidEvent};
-pub use terms::{LoadFilter, Subscription, Terms, WhenFull};
 pub use verdict::{Exit, Fault, Rejection, Step, Undeliverable, Verdict};

@@ -1,24 +1,24 @@
-//! How a payload leaves the chain early: a verdict is about the event and goes on record; a fault is about us and
-//! stops the line.
+//! How a payload leaves the chain early: with a verdict, which is about the event and is recorded, or with a fault,
+//! which is about Loadline and stops the line.
 
 use std::fmt;
 
 use state::{BodyDigest, History, Outcome, QUEUE_FULL, StageName, StateFault};
 use tokio::time::Instant;
 
-/// What a stage gives: the next payload, or the way out.
+/// The result of a stage: the next payload, or an exit.
 pub type Step<T> = Result<T, Exit>;
 
-/// The way out of a chain of stages.
+/// An early end of a chain of stages.
 #[derive(Debug)]
 pub enum Exit {
-    /// The event's way ends here, or pauses; this goes on record.
+    /// The event or delivery ends here, or must wait; this is recorded.
     Verdict(Verdict),
     /// Loadline itself is broken; the line stops and the offset stays open.
     Fault(Fault),
 }
 
-/// What became of a record or of one delivery of it.
+/// The verdict on a record or on one of its deliveries.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
     /// The broker took it.
@@ -28,23 +28,23 @@ pub enum Verdict {
     },
     /// The broker has been given this event before, or its dead letter or spilled delivery stands for it.
     Duplicate {
-        /// What became of the first.
+        /// The outcome of the first.
         of: Outcome,
     },
     /// The record is not an event Loadline can deliver.
-    Rejected(Rejection),
-    /// This broker will not get this event by itself.
+    Rejected(Box<Rejection>),
+    /// The delivery is a dead letter.
     Undeliverable {
         /// Why.
         why: Undeliverable,
         /// The attempts made.
         history: History,
     },
-    /// The next attempt is too far off to wait for in memory: the delivery goes to disk and is tried again.
+    /// The next attempt is too far away to wait in memory: the delivery goes to disk and is tried again.
     Spilled {
         /// The attempts made.
         history: History,
-        /// Not before this moment; none if only the broker's own state holds it back.
+        /// Not before this time; none if only the broker's state holds it.
         not_before: Option<Instant>,
     },
     /// No broker subscribes to the event.
@@ -54,7 +54,7 @@ pub enum Verdict {
 /// All that is wrong with a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
-    /// Which stage refused it: decode or validate.
+    /// The stage that refused it: decode or validate.
     pub stage: StageName,
     /// The kind of reason, kebab-case, from a bounded set; the first one if there are several.
     pub cause: &'static str,
@@ -68,7 +68,7 @@ pub struct Rejection {
     pub status: Option<String>,
 }
 
-/// Why a broker will not get an event.
+/// Why a delivery became a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Undeliverable {
     /// The same event id came before with another body.
@@ -94,7 +94,7 @@ pub enum Undeliverable {
 }
 
 impl Undeliverable {
-    /// The reason's kebab-case code, as it stands in dead letters and metrics.
+    /// The kebab-case cause, as in dead letters and metrics.
     #[must_use]
     pub fn cause(&self) -> &'static str {
         match self {
@@ -113,6 +113,9 @@ impl fmt::Display for Undeliverable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Conflict { .. } => f.write_str("the same event id came before with another body"),
+            Self::Refused { status: 0 } => {
+                f.write_str("it cannot be put into the form that its broker asks for")
+            }
             Self::Refused { status } => write!(f, "the receiver refused it for good with status {status}"),
             Self::AttemptsExhausted => f.write_str("the last attempt allowed has failed"),
             Self::TooOld => f.write_str("it has waited longer than allowed"),

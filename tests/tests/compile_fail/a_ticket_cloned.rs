@@ -1,6 +1,6 @@
 //! A ticket settled twice.
 
-use pipeline::line::Ticket;
+use line::Ticket;
 use state::Recorded;
 
 pub fn settle(ticket: Ticket, one: Recorded, other: Recorded) {

@@ -1,6 +1,6 @@
 //! A ticket settled although nothing is on record.
 
-use pipeline::line::Ticket;
+use line::Ticket;
 use state::Recorded;
 
 pub fn settle(ticket: Ticket) {
@@ -8,7 +8,7 @@ pub fn settle(ticket: Ticket) {
 }
 
 pub fn settle_by_name(ticket: Ticket) {
-    ticket.settle(Recorded::already());
+    ticket.settle(Recorded::already_durable());
 }
 
 fn main() {}

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use pipeline::{
-    line::{Limits, Line, LineFault, LineReport, records},
-    source::Source,
+use futures::Stream;
+use line::{
+    Limits, Line, LineFault, LineReport, SourceFault, SourcePartition, SourceRecord, fixed, ingest,
     stop::Stop,
 };
 use stages::{
-    AttemptExt, Decode, Dedupe, Deliver, HttpClients, RetryPolicy, Route, Rules, Schema, Stage,
-    Subscriptions, Throttle, Validate, models::Broker,
+    AttemptExt, Broker, Decode, Dedupe, Deliver, HttpClients, RetryPolicy, Route, Rules, Schema, Stage,
+    Subscriptions, Throttle, Validate,
 };
 use state::{Clock, Ledger};
 
 pub async fn whole(
-    source: impl Source,
+    source: SourcePartition<impl Stream<Item = Result<SourceRecord, SourceFault>> + Send + 'static>,
     brokers: Vec<Arc<Broker>>,
     limits: Limits,
     clients: HttpClients,
@@ -32,7 +32,7 @@ pub async fn whole(
         .per_broker(&brokers, limits)
         .then(Dedupe::new(&ledger))
         .then(attempt.retry(policy, clock.clone()))
-        .run(records(source, Vec::new(), &ledger, 65_536)?, stop, |_| ())
+        .run(ingest(fixed([source]), &ledger, 65_536)?, stop, |_| ())
         .await
 }
 

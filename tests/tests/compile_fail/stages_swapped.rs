@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use pipeline::{
-    line::{Limits, Line, LineFault, LineReport, records},
-    source::Source,
+use futures::Stream;
+use line::{
+    Limits, Line, LineFault, LineReport, SourceFault, SourcePartition, SourceRecord, fixed, ingest,
     stop::Stop,
 };
 use stages::{
-    Ack, AttemptExt, Decode, Dedupe, Deliver, HttpClients, RetryPolicy, Route, Rules, Schema, Stage,
-    Subscriptions, Throttle, Validate, models::Broker,
+    Ack, AttemptExt, Broker, Decode, Dedupe, Deliver, HttpClients, RetryPolicy, Route, Rules, Schema, Stage,
+    Subscriptions, Throttle, Validate,
 };
 use state::{Clock, Ledger};
 
 pub async fn whole(
-    source: impl Source,
+    source: SourcePartition<impl Stream<Item = Result<SourceRecord, SourceFault>> + Send + 'static>,
     brokers: Vec<Arc<Broker>>,
     limits: Limits,
     clients: HttpClients,
@@ -33,7 +33,7 @@ pub async fn whole(
         .then(Dedupe::new(&ledger))
         .then(attempt.retry(policy, clock.clone()))
         .settle(Ack::new(&ledger, clock))
-        .run(records(source, Vec::new(), &ledger, 65_536)?, stop, |_| ())
+        .run(ingest(fixed([source]), &ledger, 65_536)?, stop, |_| ())
         .await
 }
 

@@ -15,7 +15,7 @@ use fluvio_spu_schema::{
     Isolation,
     produce::{DefaultPartitionRequest, DefaultProduceRequest, DefaultTopicRequest},
 };
-use pipeline::receive::Behaviour;
+use lab::receiver::Behaviour;
 use tests::{DeadLetter, Events, Fleet, Loadline, Oracle, ShipmentEvent, Site, Wants, until};
 
 use crate::{cluster::site, topic::Topic};
@@ -110,7 +110,7 @@ fn status(site: &Site) -> serde_json::Value {
 /// A run that answers for itself: before that, asking for its status would open its directory.
 fn begun(site: &Site) -> Loadline {
     let run = site.run();
-    until("the run has begun", || run.log().contains("the partition is read"));
+    until("the run has begun", || run.log().contains("reading the partition"));
     run
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pipeline::receive::Behaviour;
+use lab::receiver::Behaviour;
 use serde_json::Value;
 use tests::{Events, Fleet, Loadline, ShipmentEvent, Site, Wants, until};
 
@@ -126,7 +126,7 @@ fn a_run_that_is_killed_and_one_that_was_without_the_topic_leave_no_letter_out()
     produce(&without, &log[6_000..], b"");
     let run = without.run();
     // Asked before, the status would open the directory itself.
-    until("the topic is read", || run.log().contains("the partition is read"));
+    until("the topic is read", || run.log().contains("reading the partition"));
     until("all are letters", || {
         let told = without.loadline(&["status", "--json"]);
         let status: Value = serde_json::from_str(&told.stdout).unwrap_or_default();

@@ -1,10 +1,10 @@
 //! `loadline surge` with a topic as its target: a line that runs already is put through a surge by way of its cluster,
 //! and what its brokers get is judged.
 
-use std::{fs, net::TcpListener, thread, time::Duration};
+use std::{fs, thread, time::Duration};
 
 use serde_json::Value;
-use tests::{Ended, Fleet, Site, Wants, pause};
+use tests::{Ended, Fleet, Site, Wants, pause, unreachable_address};
 
 use crate::topic::{Topic, spu};
 
@@ -116,9 +116,7 @@ fn a_leader_that_dies_and_hangs_meanwhile_makes_the_producer_wait_and_costs_noth
 
 #[test]
 fn a_cluster_that_is_not_there_and_a_target_that_is_none_are_named() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = listener.local_addr().unwrap().to_string();
-    drop(listener);
+    let addr = unreachable_address();
     let site = site(&addr, "shipment-events");
     profile(&site, "1s");
     for target in ["fluvio:".to_owned(), format!("fluvio:{addr}/other")] {

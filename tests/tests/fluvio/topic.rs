@@ -42,7 +42,7 @@ pub(crate) struct OnTopic {
 fn endpoint() -> Option<String> {
     let endpoint = env::var("LOADLINE_TEST_FLUVIO").ok();
     if endpoint.is_none() {
-        skipped("it needs a Fluvio cluster; name its controller in LOADLINE_TEST_FLUVIO (docs/fluvio.md)");
+        skipped("it needs a Fluvio cluster; name its controller in LOADLINE_TEST_FLUVIO (docs/testing.md)");
     }
     endpoint
 }
@@ -59,7 +59,7 @@ pub(crate) fn sc(word: &str) -> bool {
 
 fn told(how: &str, word: &str) -> bool {
     let Ok(command) = env::var(how) else {
-        skipped(&format!("it stops a part of the cluster; say how in {how} (docs/fluvio.md)"));
+        skipped(&format!("it stops a part of the cluster; say how in {how} (docs/testing.md)"));
         return false;
     };
     let done = Command::new("sh").args(["-c", &format!("{command} {word}")]).status().unwrap();

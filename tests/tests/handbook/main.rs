@@ -1,121 +1,153 @@
-//! The pages an operator works from, carried out: every command of the runbook and of the operations page is run against
-//! a real process in the situation its section is about, and must print what the page says it prints.
+//! The documentation, carried out: every command it shows is run in the situation its section is about, and must print what
+//! the page says it prints; and what holds for every page is checked.
 
 // A page that does not keep its word fails by panicking.
 #![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::unwrap_used)]
 
+mod alerts;
+mod connecting;
+mod kafka;
+mod modules;
 mod page;
+mod receiving;
+mod rules;
 mod shape;
 mod situation;
+mod syntax;
+mod tour;
 
-use std::{fs, path::Path};
+use std::{fs, path::PathBuf};
 
 use tests::until;
 
 use self::{
+    kafka::Kafka,
     page::{Command, Page, Step},
     situation::Situation,
+    syntax::Syntax,
+    tour::Tour,
 };
 
-/// A page of `docs/`.
-fn read(name: &str) -> Page {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);
-    Page::parse(&fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+/// Where commands are run.
+trait Place {
+    /// Runs a command as the page shows it; what it said on both outputs.
+    fn run(&mut self, command: &Command) -> String;
+
+    /// Whether commands are not run here, so that nothing is printed.
+    fn only_reads(&self) -> bool {
+        false
+    }
 }
 
-/// Carries out everything on a page. Situations may follow one another under one name: each heading begins anew.
+/// The place a page names by its situation.
+fn place(name: &str) -> Box<dyn Place> {
+    match name {
+        "tour" => Box::new(Tour::begin()),
+        "syntax" => Box::new(Syntax),
+        "kafka" => Box::new(Kafka::begin()),
+        _ => Box::new(Situation::begin(name)),
+    }
+}
+
+/// The project's directory.
+fn project() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// A file of `docs/`.
+fn text(name: &str) -> String {
+    let path = project().join("docs").join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Carries out everything on a page of `docs/`. Situations may follow one another under one name: each note begins anew.
 fn carry_out(name: &str) {
-    let page = read(name);
-    assert!(page.steps.len() > 3, "{name} has no commands");
-    assert_eq!(page.unshown(), [] as [&str; 0], "commands of {name} that no block carries out");
-    let mut now: Option<(String, usize, Situation)> = None;
+    let page = Page::parse(&text(name));
+    assert!(!page.steps.is_empty(), "{name} has no commands");
+    let mut now: Option<(usize, Box<dyn Place>)> = None;
     for step in &page.steps {
-        let same = now
-            .as_ref()
-            .is_some_and(|(name, heading, _)| (name, heading) == (&step.situation, &step.heading));
-        if !same {
+        if now.as_ref().is_none_or(|(heading, _)| *heading != step.heading) {
             drop(now.take());
-            now = Some((step.situation.clone(), step.heading, Situation::begin(&step.situation)));
+            now = Some((step.heading, place(&step.situation)));
         }
-        if let Some((_, _, situation)) = &mut now {
-            take(name, step, situation);
+        if let Some((_, place)) = &mut now {
+            take(name, step, place.as_mut());
         }
     }
 }
 
-fn take(page: &str, step: &Step, situation: &mut Situation) {
-    let place = format!("docs/{page}:{} ({})", step.line, step.situation);
+fn take(page: &str, step: &Step, place: &mut dyn Place) {
+    let here = format!("docs/{page}:{} ({})", step.line, step.situation);
     let mut said = String::new();
     for command in &step.commands {
-        said = situation.run(command);
+        said = place.run(command);
+    }
+    if place.only_reads() {
+        return;
     }
     // What only looks may be done again until it sees what it is to see.
     if let Some(command) = step.commands.last().filter(|command| command.looks()) {
-        until(&format!("{place} prints {:#?}, and not\n{said}", step.expected), || {
+        until(&format!("{here} prints {:#?}, and not\n{said}", step.expected), || {
             let seen = shape::missing(&step.expected, &said).is_none();
             if !seen {
-                said = situation.run(command);
+                said = place.run(command);
             }
             seen
         });
     }
-    println!("{place}\n{said}");
+    println!("{here}\n{said}");
     if let Some(missing) = shape::missing(&step.expected, &said) {
-        panic!("{place}: {missing:?} is not printed, but\n{said}");
+        panic!("{here}: {missing:?} is not printed, but\n{said}");
     }
 }
 
-#[test]
-fn every_command_of_the_runbook_does_in_its_situation_what_the_page_says() {
-    carry_out("runbook.md");
-}
-
-#[test]
-fn every_command_of_the_operations_page_does_what_the_page_says() {
-    carry_out("operations.md");
-}
-
-#[test]
-fn every_metric_an_alert_asks_for_is_one_that_a_run_gives() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/alerts.yml");
-    let alerts = fs::read_to_string(path).unwrap();
-    let mut situation = Situation::begin("dead-broker");
-    let metrics =
-        situation.run(&Command::of("curl -s --unix-socket state/admin.sock http://localhost/metrics"));
-    let names = |text: &str| -> Vec<String> {
-        let words = text.split(|c: char| !(c.is_ascii_lowercase() || c == '_'));
-        words.filter(|word| word.starts_with("loadline_")).map(str::to_owned).collect()
+/// A test for each page with commands; the list of them.
+macro_rules! pages {
+    ($($test:ident: $page:literal,)+) => {
+        /// The pages whose commands a test runs.
+        const CARRIED_OUT: &[&str] = &[$($page),+];
+        $(#[test]
+        fn $test() {
+            carry_out($page);
+        })+
     };
-    let mut given = names(&metrics);
-    // Those of a cluster's partitions need a cluster, and some are given only at times, as their rows say. That the page
-    // has what is given then, other tests see to.
-    let page =
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operations.md")).unwrap();
-    let rows = page.lines().filter(|line| {
-        line.starts_with("| `loadline_source_")
-            || (line.starts_with("| `loadline_") && line.contains("Not there unless"))
-    });
-    given.extend(rows.flat_map(|row| names(row.split('|').nth(1).unwrap())));
-    let asked = names(&alerts);
-    assert!(asked.len() > 8, "{asked:?}");
-    for name in asked {
-        assert!(given.contains(&name), "{name} is not among the metrics\n{metrics}");
-    }
+}
+
+pages! {
+    every_command_of_the_runbook_does_in_its_situation_what_the_page_says: "runbook.md",
+    every_command_of_the_runbooks_situations_does_what_the_page_says: "runbook-situations.md",
+    every_command_of_the_runbooks_sources_does_what_the_page_says: "runbook-sources.md",
+    every_command_of_the_operations_page_does_what_the_page_says: "operations.md",
+    every_command_of_the_page_on_reloading_does_what_the_page_says: "reloading.md",
+    every_command_of_the_page_on_dead_letters_does_what_the_page_says: "dead-letters.md",
+    every_command_of_the_page_on_the_state_directory_does_what_the_page_says: "state-directory.md",
+    every_command_of_the_page_on_metrics_does_what_the_page_says: "metrics.md",
+    every_command_of_the_tour_does_what_the_page_says: "tour.md",
+    every_command_of_the_surge_page_is_understood: "surge.md",
+    every_command_of_the_page_on_surges_of_a_running_pipeline_is_understood: "surge-target.md",
+    every_command_of_the_performance_page_is_understood: "performance.md",
+    every_command_of_the_kafka_page_does_what_the_page_says: "kafka.md",
+    every_command_of_the_fluvio_page_is_understood: "fluvio.md",
+    every_command_of_the_page_on_fluvio_partitions_is_understood: "fluvio-partitions.md",
+    every_command_of_the_page_on_testing_is_understood: "testing.md",
+    every_command_of_the_page_on_idempotency_is_understood: "idempotency.md",
 }
 
 #[test]
-fn every_alert_leads_to_a_section_of_the_runbook() {
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
-    let [alerts, runbook] =
-        ["alerts.yml", "runbook.md"].map(|name| fs::read_to_string(docs.join(name)).unwrap());
-    let headings = runbook.lines().filter_map(|line| line.strip_prefix("## ").or(line.strip_prefix("### ")));
-    let sections: Vec<String> = headings.map(|heading| heading.to_lowercase().replace(' ', "-")).collect();
-    for text in [&alerts, &runbook] {
-        for anchor in text.split("runbook.md#").skip(1).chain(text.split("](#").skip(1)) {
-            let anchor = anchor.split(|c: char| !(c.is_ascii_lowercase() || c == '-')).next().unwrap();
-            assert!(sections.iter().any(|section| section == anchor), "{anchor} is not among {sections:?}");
+fn every_page_with_commands_is_carried_out_and_every_command_in_running_text_is_one() {
+    let pages = rules::pages();
+    let parsed: Vec<(&str, Page)> =
+        pages.iter().map(|page| (page.name.as_str(), Page::parse(&page.text))).collect();
+    // `.ci/run` runs the README's.
+    let with_commands = parsed.iter().filter(|(name, page)| *name != "README.md" && !page.steps.is_empty());
+    let with_commands: Vec<String> = with_commands.map(|(name, _)| (*name).to_owned()).collect();
+    let mut carried: Vec<String> = CARRIED_OUT.iter().map(|page| format!("docs/{page}")).collect();
+    carried.sort();
+    assert_eq!(with_commands, carried);
+    let shown = |named: &str| parsed.iter().any(|(_, page)| page.shows(named));
+    for (name, page) in &parsed {
+        for named in page.named.iter().filter(|named| !shown(named)) {
+            assert!(syntax::is_understood(named), "{name}: `{named}` is no command");
         }
     }
-    let alerts_without = alerts.split("- alert: ").skip(1).filter(|alert| !alert.contains("runbook.md"));
-    assert_eq!(alerts_without.collect::<Vec<_>>(), [] as [&str; 0]);
 }

@@ -2,11 +2,11 @@
 
 use std::{fs, net::SocketAddr, time::Duration};
 
-use pipeline::receive::Behaviour;
+use lab::receiver::Behaviour;
 use reqwest::StatusCode;
 use tests::{Ended, Events, Fleet, Loadline, Producer, ShipmentEvent, Site, Wants, lines, until};
 
-use crate::page::Command;
+use crate::{Place, page::Command};
 
 /// The brokers of every situation; it is `bolt` that has trouble.
 const BROKERS: [&str; 3] = ["acme", "bolt", "crane"];
@@ -48,9 +48,8 @@ impl Situation {
         situation
     }
 
-    /// Runs a command as the page shows it; what it said on both outputs.
-    pub(crate) fn run(&mut self, command: &Command) -> String {
-        if command.text == "loadline run loadline.toml" {
+    fn carry_out(&mut self, command: &Command) -> String {
+        if command.text == "loadline run" {
             self.start();
             return String::new();
         }
@@ -201,5 +200,11 @@ impl Situation {
     fn stopped(&mut self) {
         self.dead_broker();
         self.stop();
+    }
+}
+
+impl Place for Situation {
+    fn run(&mut self, command: &Command) -> String {
+        self.carry_out(command)
     }
 }

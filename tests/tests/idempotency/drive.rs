@@ -1,7 +1,5 @@
-//! A consumer group that runs a scheme: a log and the trouble it meets enter, the evidence leaves.
-//!
-//! Guaranteed: the same scheme, log and trouble give the same run. Offsets are committed for several records at once,
-//! as consumers do; after a death the group goes on from the last commit.
+//! A consumer group that runs a scheme on a log through trouble. The same scheme, log and trouble give the same run. Offsets
+//! are committed for several records at once, as consumers do; after a death the group goes on from the last commit.
 
 use std::{
     cell::Cell,
@@ -10,11 +8,11 @@ use std::{
     task::{Context, Waker},
 };
 
-use pipeline::surge::evidence::Evidence;
+use lab::oracle::Evidence;
 
 use crate::{
     log::{Log, Record},
-    world::{Mood, World},
+    world::{Fault, World},
 };
 
 /// How many records are read between two commits.
@@ -41,7 +39,7 @@ pub(crate) struct Trouble {
     /// When everything was read, at this time at the earliest, everything is read again.
     pub rewind_at_ms: Option<u64>,
     /// Posts that go wrong: broker, event and how, in this order.
-    pub moods: Vec<(u16, u32, Mood)>,
+    pub faults: Vec<(u16, u32, Fault)>,
 }
 
 /// What outlives a process, beside the marks: how far the group has read.
@@ -66,8 +64,8 @@ pub(crate) fn steps<S: Scheme>(log: &Log, trouble: &Trouble) -> usize {
 
 fn run<S: Scheme>(log: &Log, trouble: &Trouble) -> (Evidence, usize) {
     let world = World::default();
-    for &(broker, event, mood) in trouble.moods.iter().rev() {
-        world.moods.borrow_mut().entry((broker, event)).or_default().push(mood);
+    for &(broker, event, fault) in trouble.faults.iter().rev() {
+        world.faults.borrow_mut().entry((broker, event)).or_default().push(fault);
     }
     let (group, mut kills_ms, mut trouble) = (Group::default(), Vec::new(), trouble.clone());
     loop {

@@ -3,16 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pipeline::{
-    receive::Refusal,
-    surge::{
-        evidence::{Evidence, Witness},
-        sighting::{RefusedRequest, Witnessed},
-        stalls::Stalls,
-        traffic::{Entry, Form, SimEvent, Traffic},
-    },
+use lab::{
+    oracle::{BrokerEvidence, Evidence, ReceiverLog, RefusedRequest},
+    receiver::Refusal,
+    traffic::{SimEvent, Traffic, TrafficLog},
 };
-use state::BodyDigest;
 
 use crate::world::{TIMEOUT_MS, World};
 
@@ -68,48 +63,28 @@ impl Log {
 
     /// What is known at the end. The system claims that everything is settled.
     pub(crate) fn evidence(&self, world: &World, kills_ms: Vec<u64>) -> Evidence {
-        let traffic = self.traffic();
-        let witness = |place: u16| {
+        let broker = |place: u16| {
             let refused = world.refused_ms.borrow().get(&place).cloned().unwrap_or_default();
             let taken = world.taken.borrow().get(&place).cloned().unwrap_or_default();
             let why = Refusal::Failed;
             let refused = refused.into_iter().map(|at_ms| RefusedRequest { at_ms, why }).collect();
-            Witness {
+            BrokerEvidence {
                 id: BROKERS[usize::from(place)].to_owned(),
                 rate: 1_000.0,
                 burst: 1_000,
                 timeout_ms: TIMEOUT_MS,
                 well: place == 0,
-                saw: Witnessed { taken, refused },
+                received: ReceiverLog { taken, refused },
             }
         };
-        let records = traffic.log.len();
-        Evidence {
-            brokers: (0..self.brokers).map(witness).collect(),
-            traffic,
-            appended: records,
-            dead: Vec::new(),
-            spilled: Vec::new(),
-            settled_to: records,
-            kills_ms,
-            stalls: Stalls::default(),
-            done: false,
-            ended_ms: u64::MAX,
-        }
+        let brokers = (0..self.brokers).map(broker).collect();
+        Evidence { brokers, kills_ms, done: false, ..Evidence::of_settled(self.traffic()) }
     }
 
     fn traffic(&self) -> Traffic {
-        let mut traffic = Traffic::default();
-        for record in &self.records {
-            let first = traffic.events.len() == record.event as usize;
-            if first {
-                traffic.events.push(sim_event(record));
-            }
-            let body = traffic.events[record.event as usize].body.clone();
-            let form = if first { Form::First } else { Form::ProducerRetry };
-            traffic.log.push(Entry { at_ms: record.at_ms, event: Some(record.event), form, body });
-        }
-        traffic
+        let mut log = TrafficLog::default();
+        self.records.iter().for_each(|record| log.append(record.at_ms, sim_event(record)));
+        log.finish()
     }
 }
 
@@ -123,6 +98,5 @@ impl Record {
 fn sim_event(record: &Record) -> SimEvent {
     let (id, load) = (format!("e-{}", record.event), format!("LD-{}", record.event % LOADS));
     let body = Bytes::from(format!(r#"{{"eventId":"{id}","loadId":"{load}"}}"#));
-    let digest = BodyDigest::of(&body);
-    SimEvent { id, load_id: Arc::from(load), body, digest, wanted_by: (0..record.brokers).collect() }
+    SimEvent::new(id, Arc::from(load), body, (0..record.brokers).collect())
 }

@@ -1,5 +1,5 @@
-//! Idempotency schemes that look right and are not, each as a small model: a log of events enters a delivery loop, a
-//! few model brokers take what it sends, and the oracle of the surge simulator judges what they saw. Time is simulated,
+//! Idempotency schemes that look right and are not, each as a small model: a delivery loop reads a log of events, a
+//! few model brokers take what it sends, and the lab's oracle judges what they saw. Time is simulated,
 //! and a process dies, a consumer group changes or a log is read again exactly where a test says.
 //!
 //! Each scheme passes the oracle while nothing happens, so it looks right; and each is then shown the one thing it

@@ -1,4 +1,4 @@
-//! A store for marks: keys enter, whether they were there leaves. It keeps what is flushed when the process dies, and
+//! A store for marks, which says whether a key was marked before. It keeps what is flushed when the process dies, and
 //! forgets what is only written.
 
 use std::collections::HashMap;

@@ -2,10 +2,7 @@
 
 use std::fmt::{self, Display};
 
-use pipeline::surge::{
-    evidence::Evidence,
-    oracle::{Judgement, Kind, Terms, judge},
-};
+use lab::oracle::{Evidence, Judgement, Kind, Terms, judge};
 
 use crate::document;
 
@@ -15,7 +12,7 @@ pub(crate) struct Verdict(Judgement);
 
 impl Verdict {
     pub(crate) fn on(evidence: &Evidence) -> Self {
-        Self(judge(evidence, &Terms { told_per_kind: usize::MAX, ..Terms::default() }))
+        Self(judge(evidence, &Terms { listed_per_kind: usize::MAX, ..Terms::default() }))
     }
 
     /// Nothing is held against the run, and no event came twice.

@@ -1,6 +1,6 @@
 //! The world a scheme runs in: a clock, brokers that take what is posted, and a place to keep marks in.
 //!
-//! Guaranteed: everything a scheme does to the world is one step: it takes effect, then the scheme is suspended. So
+//! Everything a scheme does to the world is one step: it takes effect, then the scheme is suspended. So
 //! another consumer can act, or the process can die, between any two steps, also after a broker has taken an event
 //! and before the scheme has seen the answer. The same schedule gives the same run.
 
@@ -11,7 +11,7 @@ use std::{
     task::Poll,
 };
 
-use pipeline::surge::sighting::{Sighting, Told};
+use lab::oracle::{self, Observation};
 
 use crate::{log::Delivery, store::Marks};
 
@@ -35,8 +35,8 @@ pub(crate) enum Answer {
 
 /// What a broker does with a post instead of taking it and saying so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mood {
-    /// Not taken, 500. It leaves no trace among the takings.
+pub(crate) enum Fault {
+    /// Not taken, 500. It leaves no trace among the receipts.
     Refuses,
     /// Taken, and the answer never comes.
     LosesTheAnswer,
@@ -50,9 +50,9 @@ pub(crate) struct World {
     /// When the earliest of those who sleep wants to be woken.
     wake_ms: Cell<Option<u64>>,
     /// The next posts of these events at these brokers that go wrong, the last one first.
-    pub moods: RefCell<HashMap<(u16, u32), Vec<Mood>>>,
+    pub faults: RefCell<HashMap<(u16, u32), Vec<Fault>>>,
     /// What each broker took.
-    pub taken: RefCell<HashMap<u16, Vec<Sighting>>>,
+    pub taken: RefCell<HashMap<u16, Vec<Observation>>>,
     /// When each broker refused something.
     pub refused_ms: RefCell<HashMap<u16, Vec<u64>>>,
     /// The marks on disk.
@@ -119,17 +119,17 @@ impl World {
     }
 
     fn receive(&self, Delivery { broker, event, .. }: Delivery) -> Answer {
-        let mood = self.moods.borrow_mut().get_mut(&(broker, event)).and_then(Vec::pop);
+        let fault = self.faults.borrow_mut().get_mut(&(broker, event)).and_then(Vec::pop);
         let at_ms = self.now_ms();
-        if mood == Some(Mood::Refuses) {
+        if fault == Some(Fault::Refuses) {
             self.refused_ms.borrow_mut().entry(broker).or_default().push(at_ms);
             return Answer::Unclear;
         }
-        let lost = mood == Some(Mood::LosesTheAnswer);
-        let told = (!lost).then_some(Told { status: 200, at_ms: at_ms + ANSWER_MS });
+        let lost = fault == Some(Fault::LosesTheAnswer);
+        let told = (!lost).then_some(oracle::Answer { status: 200, at_ms: at_ms + ANSWER_MS });
         let webhook_id = Some(format!("evt-{event}").into());
-        let sighting = Sighting { at_ms, event: Some(event), webhook_id, told };
-        self.taken.borrow_mut().entry(broker).or_default().push(sighting);
+        let observation = Observation { at_ms, event: Some(event), webhook_id, told };
+        self.taken.borrow_mut().entry(broker).or_default().push(observation);
         self.pass(if lost { TIMEOUT_MS } else { ANSWER_MS });
         if lost { Answer::Unclear } else { Answer::Taken }
     }

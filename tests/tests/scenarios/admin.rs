@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use pipeline::receive::Behaviour;
+use lab::receiver::Behaviour;
 use serde_json::Value;
 use tests::{Events, Fleet, Oracle, Site, Wants, pause, until};
 
@@ -293,8 +293,17 @@ fn metrics_are_prometheus_text_and_agree_with_the_summary_and_the_probes_say_wha
     let ask = |request: &str| exchange(TcpStream::connect(addr).unwrap(), request);
     let get = |path: &str| ask(&format!("GET {path} HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n\r\n"));
     let run = site.run();
-    until("all are settled", || {
-        TcpStream::connect(addr).is_ok() && get("/status").1.contains("\"settled\":211,")
+    // A record is settled as soon as all that is left of it waits on disk.
+    until("all are settled and nothing waits", || {
+        if TcpStream::connect(addr).is_err() {
+            return false;
+        }
+        let status: Value = serde_json::from_str(&get("/status").1).unwrap();
+        let waiting = |broker: &Value| ["queued", "onWire", "spilled"].iter().any(|at| broker[at] != 0);
+        // There are no brokers before it has started.
+        let brokers = status["brokers"].as_array();
+        status["settled"] == 211
+            && brokers.is_some_and(|brokers| brokers.len() == 2 && !brokers.iter().any(waiting))
     });
     assert_eq!((get("/healthz").0, get("/readyz").0, get("/nothing").0), (200, 200, 404));
     assert_eq!(ask(&format!("POST /status HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n\r\n")).0, 405);

@@ -2,7 +2,7 @@
 
 use std::{fs, time::Duration};
 
-use pipeline::receive::Behaviour;
+use lab::receiver::Behaviour;
 use tests::{Events, Fleet, Oracle, PossibleRepeats, Site, Wants, pause, until};
 
 const IN_FLIGHT: u64 = 64;

@@ -9,29 +9,30 @@ use std::{
 };
 
 use bytes::Bytes;
+use lab::receiver::RuleAnswer;
 use parking_lot::Mutex;
-use tests::{Answer, Ended, Fleet, Loadline, Picky, ShipmentEvent, Site, Wants, until};
+use tests::{Ended, Fleet, Loadline, RuleReceiver, ShipmentEvent, Site, Wants, until};
 use toml::Table;
 
 const LOADS: usize = 40;
 
 /// What the brokers answer to bad loads, each one of these.
-const ANSWERS: [Answer; 15] = [
-    Answer::Status(400),
-    Answer::Status(401),
-    Answer::Status(404),
-    Answer::Status(408),
-    Answer::Status(409),
-    Answer::Status(422),
-    Answer::Status(429),
-    Answer::After(429, 1),
-    Answer::Status(302),
-    Answer::Status(500),
-    Answer::Status(503),
-    Answer::After(503, 1),
-    Answer::Nothing,
-    Answer::Cut,
-    Answer::HangingBody,
+const ANSWERS: [RuleAnswer; 15] = [
+    RuleAnswer::Status(400),
+    RuleAnswer::Status(401),
+    RuleAnswer::Status(404),
+    RuleAnswer::Status(408),
+    RuleAnswer::Status(409),
+    RuleAnswer::Status(422),
+    RuleAnswer::Status(429),
+    RuleAnswer::After(429, 1),
+    RuleAnswer::Status(302),
+    RuleAnswer::Status(500),
+    RuleAnswer::Status(503),
+    RuleAnswer::After(503, 1),
+    RuleAnswer::Nothing,
+    RuleAnswer::Cut,
+    RuleAnswer::HangingBody,
 ];
 
 fn event(load: usize, step: usize, bad: bool) -> ShipmentEvent {
@@ -49,14 +50,17 @@ fn events(is_bad: fn(usize) -> bool) -> Vec<ShipmentEvent> {
     (0..2).flat_map(|step| (0..LOADS).map(move |load| event(load, step, is_bad(load)))).collect()
 }
 
-fn brokers() -> Vec<Picky> {
-    let picky =
-        |answer| Picky::start(move |body| if body.contains("\"BAD-") { answer } else { Answer::Status(200) });
+fn brokers() -> Vec<RuleReceiver> {
+    let picky = |answer| {
+        RuleReceiver::start(
+            move |body| if body.contains("\"BAD-") { answer } else { RuleAnswer::Status(200) },
+        )
+    };
     ANSWERS.map(picky).to_vec()
 }
 
 /// A site with these brokers, which has no other settings but that nobody waits long for an answer that never comes.
-fn site(brokers: &[Picky]) -> Site {
+fn site(brokers: &[RuleReceiver]) -> Site {
     let fleet = Fleet::start(brokers.len());
     let mut site = Site::new(&fleet, &vec![Wants::all(); brokers.len()]);
     for (index, broker) in brokers.iter().enumerate() {
@@ -75,7 +79,7 @@ fn stop(run: Loadline) {
 }
 
 /// Waits until each has taken everything good, which came in order, and once for each load.
-fn assert_served(brokers: &[Picky], log: &[ShipmentEvent]) {
+fn assert_served(brokers: &[RuleReceiver], log: &[ShipmentEvent]) {
     let good = log.iter().filter(|event| event.load_id.starts_with("GOOD"));
     let mut by_load: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for event in good {
@@ -138,10 +142,9 @@ fn brokers_whose_backlog_on_disk_begins_with_the_loads_they_refuse_get_everythin
 
 #[test]
 fn loads_that_are_told_to_come_back_later_for_ever_are_not_all_that_is_tried_after_each_pause() {
-    let broker =
-        Picky::start(
-            |body| if body.contains("\"BAD-") { Answer::After(429, 1) } else { Answer::Status(200) },
-        );
+    let broker = RuleReceiver::start(|body| {
+        if body.contains("\"BAD-") { RuleAnswer::After(429, 1) } else { RuleAnswer::Status(200) }
+    });
     let log: Vec<_> = (0..LOADS).map(|load| event(load, 0, load % 8 == 0)).collect();
     let mut site = site(std::slice::from_ref(&broker));
     // Each pause is long enough to send what is in memory to disk.
@@ -157,8 +160,9 @@ fn loads_that_are_told_to_come_back_later_for_ever_are_not_all_that_is_tried_aft
 
 #[test]
 fn a_load_that_pauses_before_its_next_attempt_takes_no_place_that_others_could_be_sent_from() {
-    let broker =
-        Picky::start(|body| if body.contains("\"BAD-") { Answer::Status(500) } else { Answer::Status(200) });
+    let broker = RuleReceiver::start(|body| {
+        if body.contains("\"BAD-") { RuleAnswer::Status(500) } else { RuleAnswer::Status(200) }
+    });
     let mut site = site(std::slice::from_ref(&broker));
     site.set("delivery.concurrency", 1);
     site.set("retry.base", "1m");
@@ -166,14 +170,14 @@ fn a_load_that_pauses_before_its_next_attempt_takes_no_place_that_others_could_b
     site.write(&[event(0, 0, true), event(1, 0, false)]);
     let run = site.run();
     assert!(broker.wait_for(1));
-    let posts = broker.posts();
+    let posts = broker.bodies();
     assert!(posts[1].contains("GOOD"), "{posts:?}");
     stop(run);
 }
 
 #[test]
 fn one_event_that_is_always_refused_is_posted_as_often_as_is_allowed_and_is_a_dead_letter_then() {
-    let broker = Picky::start(|_| Answer::Status(500));
+    let broker = RuleReceiver::start(|_| RuleAnswer::Status(500));
     let mut site = site(std::slice::from_ref(&broker));
     site.set("retry.base", "20ms");
     site.set("retry.cap", "200ms");
@@ -194,9 +198,9 @@ fn one_event_that_is_always_refused_is_posted_as_often_as_is_allowed_and_is_a_de
 fn a_deploy_that_answers_404_and_a_token_that_has_expired_burn_nothing() {
     let deployed = Arc::new(AtomicBool::new(false));
     let seen = deployed.clone();
-    let broker = Picky::start(move |_| {
+    let broker = RuleReceiver::start(move |_| {
         let up = seen.load(Ordering::SeqCst);
-        if up { Answer::Status(200) } else { Answer::Status(404) }
+        if up { RuleAnswer::Status(200) } else { RuleAnswer::Status(404) }
     });
     let mut site = site(std::slice::from_ref(&broker));
     let log = events(|_| false);
@@ -219,12 +223,31 @@ fn a_deploy_that_answers_404_and_a_token_that_has_expired_burn_nothing() {
 #[test]
 fn a_409_after_an_answer_that_came_too_late_is_a_delivery() {
     let first = Mutex::new(BTreeSet::new());
-    let broker = Picky::start(move |body| {
-        if first.lock().insert(body.to_owned()) { Answer::Nothing } else { Answer::Status(409) }
+    let broker = RuleReceiver::start(move |body| {
+        if first.lock().insert(body.to_owned()) { RuleAnswer::Nothing } else { RuleAnswer::Status(409) }
     });
     let mut site = site(std::slice::from_ref(&broker));
     site.set("source.follow", false);
     site.write(&events(|_| false)[..3]);
+    let summary = site.run().wait().summary();
+    assert_eq!((summary.delivered, summary.dead_letters), (3, 0));
+}
+
+#[test]
+fn a_409_after_a_kill_is_a_delivery_if_the_event_was_on_the_wire_then() {
+    let killed = Arc::new(AtomicBool::new(false));
+    let knows = killed.clone();
+    let broker = RuleReceiver::start(move |_| match knows.load(Ordering::Relaxed) {
+        true => RuleAnswer::Status(409),
+        false => RuleAnswer::Nothing,
+    });
+    let mut site = site(std::slice::from_ref(&broker));
+    site.write(&events(|_| false)[..3]);
+    let run = site.run();
+    until("all are on the wire", || broker.posts().len() >= 3);
+    let _killed = run.kill();
+    killed.store(true, Ordering::Relaxed);
+    site.set("source.follow", false);
     let summary = site.run().wait().summary();
     assert_eq!((summary.delivered, summary.dead_letters), (3, 0));
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
-use pipeline::receive::Behaviour;
+use lab::receiver::Behaviour;
 use serde_json::Value;
 use tests::{Ended, Events, Fleet, Loadline, Site, Wants, pause, until};
 

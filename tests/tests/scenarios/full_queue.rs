@@ -1,6 +1,6 @@
 //! One broker is dead and its disk queue is full: the others get everything, and what found no room can be had later.
 
-use pipeline::receive::Behaviour;
+use lab::receiver::Behaviour;
 use tests::{Events, Fleet, Oracle, Site, Wants, until};
 
 #[test]

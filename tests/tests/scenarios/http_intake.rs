@@ -13,7 +13,7 @@ use std::{
 };
 
 use flate2::{Compression, write::GzEncoder};
-use pipeline::receive::Behaviour;
+use lab::receiver::Behaviour;
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 use tests::{Events, Fleet, Oracle, Producer, ShipmentEvent, Site, Wants, beside, lines, pause, until};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pipeline::receive::Behaviour;
+use lab::receiver::Behaviour;
 use tests::{Events, Fleet, Oracle, Site, Wants};
 
 #[test]

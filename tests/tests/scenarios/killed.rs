@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use pipeline::receive::Behaviour;
+use lab::receiver::Behaviour;
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 use tests::{Ended, Events, Fleet, Oracle, ShipmentEvent, Site, Wants, pause, until};
 

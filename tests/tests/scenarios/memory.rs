@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use pipeline::receive::Behaviour;
+use lab::receiver::Behaviour;
 use tests::{Events, Fleet, Oracle, ShipmentEvent, Site, Wants};
 
 /// The most memory a process has had, in MiB.

@@ -1,6 +1,6 @@
 //! A broker's rate: no window of any length sees more than it allows.
 
-use pipeline::receive::Behaviour;
+use lab::receiver::Behaviour;
 use tests::{Arrival, Events, Fleet, Oracle, Site, Wants};
 
 const RATE: f64 = 50.0;

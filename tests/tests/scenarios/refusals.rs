@@ -8,7 +8,7 @@ use tests::{Events, Fleet, Oracle, Site, Wants};
 fn a_config_with_many_mistakes_is_refused_with_all_of_them_named_and_no_secret_shown() {
     let fleet = Fleet::start(4);
     let mut site = Site::new(&fleet, &vec![Wants::all(); 4]);
-    site.set("source.kind", "kafka");
+    site.set("source.kind", "pulsar");
     site.set("source.pol", "1s");
     site.set("state.cache", "many");
     site.set("limits.in_flight_max", 0);

@@ -3,9 +3,9 @@
 
 use std::{fs, time::Duration};
 
-use pipeline::receive::Behaviour;
+use lab::receiver::Behaviour;
 use serde_json::{Value, json};
-use tests::{Events, Fleet, Given, Loadline, Oracle, Site, Wants, pause, until};
+use tests::{DeliveryCounts, Events, Fleet, Loadline, Oracle, Site, Wants, pause, until};
 
 use crate::admin::{following, status, wait_for_the_endpoint};
 
@@ -113,7 +113,7 @@ fn an_address_that_changes_under_load_loses_nothing_and_reorders_no_load() {
     assert!(fleet.tms(0).taken() <= before + 8, "{before} before, {} after", fleet.tms(0).taken());
     let mut both = [fleet.tms(0).arrivals(), fleet.tms(1).arrivals()].concat();
     both.sort_by_key(|arrival| arrival.at);
-    assert_eq!(oracle.judge(0, &both), Given { events: 3_000, ..Given::default() });
+    assert_eq!(oracle.judge(0, &both), DeliveryCounts { events: 3_000, ..DeliveryCounts::default() });
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn a_broker_whose_breaker_is_open_for_an_hour_is_tried_at_once_at_its_new_addres
     assert_eq!((summary.delivered, summary.dead_letters, summary.spilled), (200, 0, 0));
     assert_eq!(
         Oracle::new(&log, &[Wants::all()]).judge(0, &fleet.tms(1).arrivals()),
-        Given { events: 200, ..Given::default() }
+        DeliveryCounts { events: 200, ..DeliveryCounts::default() }
     );
 }
 
@@ -215,7 +215,7 @@ fn a_key_that_needs_a_restart_is_refused_by_its_name_with_everything_else_in_the
     // Both: the removal was refused with the rest.
     fleet.iter().for_each(|tms| tms.wait_for(200));
     site.put_broker(removed);
-    site.set("limits.grace", "10s");
+    site.set("limits.grace", "20s");
     site.set("retry.base", "20ms");
     let told = site.loadline(&["reload"]).expect(0).stdout;
     assert!(told.starts_with("nothing has changed in "), "{told}");

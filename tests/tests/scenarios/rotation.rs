@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, fs};
 
-use pipeline::receive::Behaviour;
+use lab::receiver::Behaviour;
 use tests::{Events, Fleet, Oracle, Site, Wants, until};
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pipeline::receive::{Availability, Behaviour, LostAnswer};
+use lab::receiver::{Availability, Behaviour, LostAnswer};
 use tests::{Events, Fleet, Oracle, PossibleRepeats, Site, Wants, until};
 
 fn steady() -> Behaviour {

@@ -1,6 +1,9 @@
 //! Receivers that refuse, stall, break off or talk without end.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{
+    LazyLock,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
 
 use http::Response;
 use tokio::{io::AsyncWriteExt, net::TcpListener};
@@ -17,7 +20,7 @@ async fn answered(status: u16, header: Option<(&'static str, &'static str)>) -> 
         header
             .into_iter()
             .fold(answer, |answer, (name, value)| answer.header(name, value))
-            .body("no")
+            .body("no\r\n")
             .unwrap()
     })
     .await;
@@ -46,8 +49,11 @@ async fn each_class_of_status_has_its_consequence() {
         (503, Transient, true, "503 service unavailable"),
     ];
     for (status, kind, may_have_arrived, cause) in table {
-        let cause = cause.to_owned();
-        let expected = Failure { kind, status: Some(status), cause, retry_after: None, may_have_arrived };
+        let (cause, answer) = (cause.to_owned(), (status != 304).then(|| "no".to_owned()));
+        // A 304 has no body (RFC 9110, section 15.4.5).
+        let answer = Some(answer.unwrap_or_default());
+        let expected =
+            Failure { kind, status: Some(status), cause, retry_after: None, may_have_arrived, answer };
         assert_eq!(answered(status, None).await, expected);
     }
 }
@@ -102,24 +108,26 @@ async fn slow_headers_time_out_and_may_have_arrived() {
 }
 
 #[tokio::test]
-async fn a_slow_body_times_out_unless_the_status_said_no_already() {
+async fn a_status_decides_although_its_body_never_ends() {
     let accepting = raw(async |mut stream| {
         read_request(&mut stream).await;
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nwait").await.unwrap();
         std::future::pending::<()>().await;
     })
     .await;
-    let slow = failure(attempt_at(accepting, MEDIUM).await);
-    assert_eq!((slow.kind, slow.status, slow.may_have_arrived), (Transient, Some(200), true));
-
+    // Even with a timeout that is over before anyone stops waiting for the body.
+    for timeout in [LONG, MEDIUM] {
+        assert_accepted(&attempt_at(accepting, timeout).await);
+    }
     let gone = raw(async |mut stream| {
         read_request(&mut stream).await;
         stream.write_all(b"HTTP/1.1 410 Gone\r\ncontent-length: 9\r\n\r\nwait").await.unwrap();
         std::future::pending::<()>().await;
     })
     .await;
-    let gone = failure(attempt_at(gone, MEDIUM).await);
+    let gone = failure(attempt_at(gone, LONG).await);
     assert_eq!((gone.kind, gone.status, gone.may_have_arrived), (Gone, Some(410), true));
+    assert_eq!(gone.answer.as_deref(), Some("wait"), "what has come of it");
 }
 
 #[tokio::test]
@@ -145,14 +153,61 @@ async fn a_reset_after_the_request_was_read_may_have_been_taken() {
 }
 
 #[tokio::test]
-async fn an_acceptance_that_breaks_off_in_its_body_may_have_been_taken() {
+async fn an_acceptance_that_breaks_off_in_its_body_is_one() {
     let address = raw(async |mut stream| {
         read_request(&mut stream).await;
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf").await.unwrap();
     })
     .await;
-    let failure = failure(attempt_at(address, LONG).await);
-    assert_eq!((failure.kind, failure.status, failure.may_have_arrived), (Transient, Some(200), true));
+    assert_accepted(&attempt_at(address, LONG).await);
+}
+
+#[tokio::test]
+async fn many_headers_headers_on_several_lines_and_the_older_version_are_answers_too() {
+    static ANSWERS: [fn() -> Vec<u8>; 4] = [
+        || b"HTTP/1.1 200 OK\r\nx-folded: one,\r\n two\r\n\tthree\r\ncontent-length: 0\r\n\r\n".to_vec(),
+        || b"HTTP/1.0 200 OK\r\n\r\nok".to_vec(),
+        || {
+            let headers: String = (0..300).map(|n| format!("x-header-{n}: {n}\r\n")).collect();
+            format!("HTTP/1.1 204 No Content\r\n{headers}\r\n").into_bytes()
+        },
+        || {
+            b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n".to_vec()
+        },
+    ];
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let address = raw(async |mut stream| {
+        read_request(&mut stream).await;
+        let answer = ANSWERS[NEXT.fetch_add(1, Ordering::Relaxed)]();
+        stream.write_all(&answer).await.unwrap();
+    })
+    .await;
+    for _ in &ANSWERS {
+        assert_accepted(&attempt_at(address, LONG).await);
+    }
+}
+
+#[tokio::test]
+async fn the_first_words_of_a_refusal_are_kept_and_control_nothing() {
+    static LONG_WORDS: LazyLock<String> = LazyLock::new(|| "\u{1b}[2J".to_owned() + &"é".repeat(4_000));
+    let receiver =
+        Receiver::start(|| Response::builder().status(422).body(LONG_WORDS.as_str()).unwrap()).await;
+    let kept = failure(attempt_at(receiver.address, LONG).await).answer.unwrap();
+    assert!(kept.starts_with("\u{fffd}[2Jéé") && kept.len() > 1_000 && kept.len() <= 1_024, "{kept:?}");
+}
+
+#[tokio::test]
+async fn a_connection_is_not_used_for_longer_than_its_age() {
+    for (age, connections) in [(Duration::from_secs(300), 1), (Duration::ZERO, 3)] {
+        let receiver = Receiver::start(|| Response::new("thanks")).await;
+        let options = HttpOptions { connection_age_max: age, ..http_options() };
+        let deliver = deliver_with(&options, FixedLookup::new(&["127.0.0.1"]));
+        let url = format!("http://tms.example:{}/", receiver.address.port());
+        for _ in 0..3 {
+            assert_accepted(&attempt(&deliver, &url, LONG).await);
+        }
+        assert_eq!(receiver.connections(), connections, "{age:?}");
+    }
 }
 
 #[tokio::test]

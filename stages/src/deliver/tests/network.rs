@@ -5,14 +5,10 @@ use std::process::Command;
 use http::{Response, Version};
 
 use super::{
-    receiver::{Authority, Receiver, raw},
+    receiver::{Authority, Receiver, raw, trusting},
     *,
 };
 use crate::models::FailureKind;
-
-fn trusting(authority: &Authority) -> HttpOptions {
-    HttpOptions { extra_ca_pem: vec![authority.pem()], ..http_options() }
-}
 
 #[tokio::test]
 async fn a_name_that_resolves_to_a_private_address_is_refused() {
@@ -82,17 +78,45 @@ async fn an_extra_authority_is_trusted_and_alpn_settles_the_version() {
 }
 
 #[tokio::test]
-async fn a_certificate_by_a_stranger_or_for_another_name_is_refused() {
+async fn a_certificate_by_a_stranger_or_for_another_name_is_refused_with_its_name_and_the_way_out() {
     let authority = Authority::new();
     let receiver = Receiver::start_tls(&authority, &["http/1.1"]).await;
-    for (trusted, name) in [(&Authority::new(), "tms.example"), (&authority, "other.example")] {
-        let deliver = deliver_with(&trusting(trusted), FixedLookup::new(&["127.0.0.1"]));
+    let table = [
+        (
+            http_options(),
+            "tms.example",
+            "is signed by \"cn=authority\", which is not trusted: name that one's file",
+        ),
+        (trusting(&Authority::new()), "tms.example", "is not signed by the \"cn=authority\" that is trusted"),
+        (trusting(&authority), "other.example", "is not for other.example: correct the url"),
+    ];
+    for (options, name, why) in table {
+        let deliver = deliver_with(&options, FixedLookup::new(&["127.0.0.1"]));
         let url = format!("https://{name}:{}/", receiver.address.port());
         let failure = failure(attempt(&deliver, &url, LONG).await);
         assert_eq!((failure.kind, failure.may_have_arrived), (FailureKind::Transient, false));
-        assert!(failure.cause.starts_with("invalid peer certificate"), "{}", failure.cause);
+        assert!(failure.cause.starts_with("certificate \"cn=tms\" (sha-256 "), "{}", failure.cause);
+        assert!(failure.cause.contains(why), "{}", failure.cause);
     }
     assert!(receiver.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_self_signed_certificate_that_is_an_authoritys_is_refused_and_one_that_is_none_is_taken() {
+    for (is_ca, refusal) in [(true, Some("is self-signed and an authority's own (ca:true)")), (false, None)] {
+        let (receiver, pem) = Receiver::start_self_signed(is_ca).await;
+        let options = HttpOptions { extra_ca_pem: vec![pem], ..http_options() };
+        let deliver = deliver_with(&options, FixedLookup::new(&["127.0.0.1"]));
+        let url = format!("https://tms.example:{}/", receiver.address.port());
+        let attempt = attempt(&deliver, &url, LONG).await;
+        match refusal {
+            None => assert_accepted(&attempt),
+            Some(why) => {
+                let cause = failure(attempt).cause;
+                assert!(cause.contains(why) && cause.ends_with("have it made with ca:false"), "{cause}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -15,7 +15,10 @@ use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use parking_lot::Mutex;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa,
+    KeyPair,
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -23,33 +26,38 @@ use tokio::{
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer},
+    server::TlsStream,
 };
+
+use crate::{HttpOptions, testing::http_options};
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
-    pub(super) version: Version,
-    pub(super) target: String,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+pub(in crate::deliver) struct Seen {
+    pub(in crate::deliver) version: Version,
+    pub(in crate::deliver) target: String,
+    pub(in crate::deliver) headers: HeaderMap,
+    pub(in crate::deliver) body: Bytes,
 }
 
 /// A receiver that remembers its requests.
 #[derive(Clone)]
-pub(super) struct Receiver {
-    pub(super) address: SocketAddr,
+pub(in crate::deliver) struct Receiver {
+    pub(in crate::deliver) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
     connections: Arc<AtomicUsize>,
 }
 
 impl Receiver {
     /// Answers every request with what `answer` gives, over plain TCP on `127.0.0.1`.
-    pub(super) async fn start(answer: impl Fn() -> Response<&'static str> + Send + Sync + 'static) -> Self {
+    pub(in crate::deliver) async fn start(
+        answer: impl Fn() -> Response<&'static str> + Send + Sync + 'static,
+    ) -> Self {
         Self::bound("127.0.0.1:0", None, answer).await
     }
 
     /// The same on a given address.
-    pub(super) async fn start_on(
+    pub(in crate::deliver) async fn start_on(
         address: &str,
         answer: impl Fn() -> Response<&'static str> + Send + Sync + 'static,
     ) -> Self {
@@ -57,9 +65,20 @@ impl Receiver {
     }
 
     /// Answers 200 over TLS, and speaks HTTP/2 where ALPN settles on it.
-    pub(super) async fn start_tls(authority: &Authority, alpn: &[&str]) -> Self {
+    pub(in crate::deliver) async fn start_tls(authority: &Authority, alpn: &[&str]) -> Self {
         let tls = TlsAcceptor::from(Arc::new(authority.server_config(alpn)));
         Self::bound("127.0.0.1:0", Some(tls), || Response::new("")).await
+    }
+
+    /// Answers 200 over TLS with a certificate for `tms.example` that it has signed itself, in PEM.
+    pub(super) async fn start_self_signed(is_ca: bool) -> (Self, Vec<u8>) {
+        let mut params = named("tms");
+        params.is_ca = if is_ca { IsCa::Ca(BasicConstraints::Unconstrained) } else { IsCa::ExplicitNoCa };
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let tls = TlsAcceptor::from(Arc::new(server_config(&certificate, &key, &["http/1.1"])));
+        let receiver = Self::bound("127.0.0.1:0", Some(tls), || Response::new("")).await;
+        (receiver, certificate.pem().into_bytes())
     }
 
     async fn bound(
@@ -97,12 +116,12 @@ impl Receiver {
     }
 
     /// What has arrived so far.
-    pub(super) fn seen(&self) -> Vec<Seen> {
+    pub(in crate::deliver) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().clone()
     }
 
     /// How many connections were opened so far.
-    pub(super) fn connections(&self) -> usize {
+    pub(in crate::deliver) fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
 }
@@ -136,7 +155,7 @@ async fn serve(
 }
 
 /// A receiver that hands each connection to `handle` and remembers nothing.
-pub(super) async fn raw<F: Future<Output = ()> + Send>(
+pub(in crate::deliver) async fn raw<F: Future<Output = ()> + Send>(
     handle: impl Fn(TcpStream) -> F + Send + Sync + Copy + 'static,
 ) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -150,37 +169,72 @@ pub(super) async fn raw<F: Future<Output = ()> + Send>(
     address
 }
 
+/// The same over TLS, where ALPN settles on HTTP/2.
+pub(in crate::deliver) async fn raw_http2<F: Future<Output = ()> + Send>(
+    authority: &Authority,
+    handle: impl Fn(TlsStream<TcpStream>) -> F + Send + Sync + Copy + 'static,
+) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let tls = TlsAcceptor::from(Arc::new(authority.server_config(&["h2"])));
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let tls = tls.clone();
+            tokio::spawn(async move { handle(tls.accept(stream).await.unwrap()).await });
+        }
+    });
+    address
+}
+
 /// Reads one request whose body ends with `}`.
-pub(super) async fn read_request(stream: &mut TcpStream) {
+pub(in crate::deliver) async fn read_request(stream: &mut TcpStream) {
     while stream.read_u8().await.unwrap() != b'}' {}
 }
 
+/// Options that trust this authority.
+pub(in crate::deliver) fn trusting(authority: &Authority) -> HttpOptions {
+    HttpOptions { extra_ca_pem: vec![authority.pem()], ..http_options() }
+}
+
 /// A certificate authority made for one test, and what it certifies `tms.example` with.
-pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(in crate::deliver) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    pub(super) fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
+    pub(in crate::deliver) fn new() -> Self {
+        let mut params = named("authority");
+        params.subject_alt_names = Vec::new();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    pub(super) fn pem(&self) -> Vec<u8> {
+    pub(in crate::deliver) fn pem(&self) -> Vec<u8> {
         self.0.pem().into_bytes()
     }
 
     fn server_config(&self, alpn: &[&str]) -> ServerConfig {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["tms.example".to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &self.0).unwrap();
-        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap();
-        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-        config
+        let certificate = named("tms").signed_by(&key, &self.0).unwrap();
+        server_config(&certificate, &key, alpn)
     }
+}
+
+/// What a certificate of this name for `tms.example` says.
+fn named(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::new(vec!["tms.example".to_owned()]).unwrap();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params
+}
+
+fn server_config(certificate: &Certificate, key: &KeyPair, alpn: &[&str]) -> ServerConfig {
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap();
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    config
 }

@@ -6,9 +6,8 @@ use std::{
 };
 
 use fluvio::metadata::topic::TopicSpec;
-use tests::{Events, Fleet, Oracle, Site, Wants, until};
+use tests::{Authority, Events, Fleet, Oracle, Site, Wants, until};
 
-use super::authority::Authority;
 use crate::{
     cluster::{produce, site},
     topic::Topic,
@@ -27,7 +26,7 @@ struct Secured {
 /// The cluster, with a new topic; none, said aloud, if there is none.
 fn secured(partitions: u32) -> Option<Secured> {
     let Ok(endpoint) = env::var("LOADLINE_TEST_FLUVIO_TLS") else {
-        let said = b"SKIPPED: it needs a Fluvio cluster with TLS; name its controller in LOADLINE_TEST_FLUVIO_TLS (docs/fluvio.md)\n";
+        let said = b"SKIPPED: it needs a Fluvio cluster with TLS; name its controller in LOADLINE_TEST_FLUVIO_TLS (docs/testing.md)\n";
         io::stderr().write_all(said).unwrap();
         return None;
     };

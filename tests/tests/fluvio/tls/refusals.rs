@@ -1,13 +1,10 @@
 //! Certificates and names that do not fit: each is a fault that names the key to look at.
 
-use std::{fs, net::TcpListener, time::Duration};
+use std::{fs, time::Duration};
 
-use tests::{Events, Fleet, Site, Wants, pause};
+use tests::{Authority, Events, Fleet, Signed, Site, Wants, pause, silent_address};
 
-use super::{
-    authority::{Authority, Signed},
-    server,
-};
+use super::server;
 
 const DOMAIN: &str = "fluvio.test";
 
@@ -47,7 +44,7 @@ fn fails(site: &Site, endpoint: &str, words: &str) {
 #[test]
 fn a_server_that_cannot_be_trusted_is_a_fault_that_names_the_key() {
     let (ours, other) = (Authority::new(), Authority::new());
-    let at = server::start(&ours.server(DOMAIN), None);
+    let at = server::start(&ours.server(&[DOMAIN]), None);
     fails(&site(&at, &other, DOMAIN), &at, "signed by no authority in source.tls_ca_file");
     let words = "is for fluvio.test, and has to be for other.test; check source.tls_domain";
     fails(&site(&at, &ours, "other.test"), &at, words);
@@ -57,12 +54,12 @@ fn a_server_that_cannot_be_trusted_is_a_fault_that_names_the_key() {
 #[test]
 fn a_server_that_wants_a_certificate_is_a_fault_that_names_the_key() {
     let (ours, other) = (Authority::new(), Authority::new());
-    let at = server::start(&ours.server(DOMAIN), Some(&ours));
+    let at = server::start(&ours.server(&[DOMAIN]), Some(&ours));
     let mut site = site(&at, &ours, DOMAIN);
     fails(&site, &at, "it wants a certificate; set source.tls_cert_file");
     show(&mut site, &other.client());
     fails(&site, &at, "it refuses the certificate in source.tls_cert_file");
-    show(&mut site, &ours.server(DOMAIN));
+    show(&mut site, &ours.server(&[DOMAIN]));
     fails(&site, &at, "it refuses the certificate in source.tls_cert_file");
     show(&mut site, &ours.client());
     fails(&site, &at, "gave no answer");
@@ -71,11 +68,10 @@ fn a_server_that_wants_a_certificate_is_a_fault_that_names_the_key() {
 #[test]
 fn tls_on_one_side_only_is_a_fault_that_names_the_key() {
     let ours = Authority::new();
-    let at = server::start(&ours.server(DOMAIN), None);
+    let at = server::start(&ours.server(&[DOMAIN]), None);
     fails(&plain(&at), &at, "if this is a port with TLS, set source.tls");
     // As a controller does that takes a handshake for the length of a question.
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let at = silent.local_addr().unwrap().to_string();
+    let (_held, at) = silent_address();
     let site = site(&at, &ours, DOMAIN);
     fails(&site, &at, "does not answer a TLS handshake within 2s; this may be its port without TLS");
     site.write(&Events::new(1, 5).take(10));
@@ -86,7 +82,7 @@ fn tls_on_one_side_only_is_a_fault_that_names_the_key() {
 #[test]
 fn without_fail_fast_it_is_waited_for_and_said_once() {
     let (ours, other) = (Authority::new(), Authority::new());
-    let at = server::start(&ours.server(DOMAIN), None);
+    let at = server::start(&ours.server(&[DOMAIN]), None);
     let run = site(&at, &other, DOMAIN);
     let run = run.run();
     // Several tries: the pauses begin at 200 ms.

@@ -1,4 +1,4 @@
-//! A server that does a TLS handshake and then closes the connection: an authority enters, an address leaves.
+//! A server that does a TLS handshake and then closes the connection.
 
 use std::{
     io::{self, Read},
@@ -13,8 +13,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::WebPkiClientVerifier,
 };
-
-use super::authority::{Authority, Signed};
+use tests::{Authority, Signed};
 
 /// Starts one whose certificate is `signed`; with `clients`, only for those whom that authority knows. It runs until the
 /// tests end.

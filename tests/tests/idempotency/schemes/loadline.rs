@@ -7,7 +7,7 @@ use crate::{
     drive::{Scheme, Trouble, drive, steps},
     log::{Log, Record},
     verdict::Verdict,
-    world::{Mood, World},
+    world::{Fault, World},
 };
 
 /// For how long a record counts, in milliseconds: seven days, the default of `state.dedupe_window`.
@@ -40,14 +40,14 @@ impl Scheme for Loadline {
 
 /// A log with a producer's retry, brokers that refuse and lose answers, and everything read again six days later.
 fn everything() -> (Log, Trouble) {
-    let moods = vec![
-        (1, 1, Mood::Refuses),
-        (1, 1, Mood::LosesTheAnswer),
-        (1, 3, Mood::LosesTheAnswer),
-        (0, 4, Mood::Refuses),
+    let faults = vec![
+        (1, 1, Fault::Refuses),
+        (1, 1, Fault::LosesTheAnswer),
+        (1, 3, Fault::LosesTheAnswer),
+        (0, 4, Fault::Refuses),
     ];
     let log = Log::of(6, 2).with_producer_retry();
-    (log, Trouble { moods, rewind_at_ms: Some(WINDOW_MS - 24 * 3_600 * 1_000), ..Trouble::default() })
+    (log, Trouble { faults, rewind_at_ms: Some(WINDOW_MS - 24 * 3_600 * 1_000), ..Trouble::default() })
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::{
     drive::{Scheme, Trouble, drive},
     log::{Log, Record},
     verdict::Verdict,
-    world::{Answer, Mood, World},
+    world::{Answer, Fault, World},
 };
 
 #[derive(Default)]
@@ -40,6 +40,6 @@ fn retrying_from_the_top_looks_right_while_no_broker_fails() {
 
 #[test]
 fn retrying_from_the_top_doubles_the_event_at_those_who_took_it() {
-    let fails = Trouble { moods: vec![(1, 3, Mood::Refuses)], ..Trouble::default() };
+    let fails = Trouble { faults: vec![(1, 3, Fault::Refuses)], ..Trouble::default() };
     Verdict::on(&drive::<RetryFromTheTop>(&Log::of(6, 2), &fails)).doubled(&[(0, 3)]);
 }

@@ -1,0 +1,72 @@
+//! Waits for a cluster's answer, or fails at once if configured. Each reason for waiting is logged once, and so is
+//! the end.
+
+use std::{mem, sync::Arc};
+
+use tokio::time::{Instant, sleep};
+use topics::Backoff;
+
+use crate::{
+    fault::{ClusterFault, KafkaFault},
+    options::ClusterOptions,
+    outage_log::OutageLog,
+};
+
+/// Waits for one thing after the other.
+pub(crate) struct ClusterWait {
+    bootstrap: String,
+    fail_fast: bool,
+    backoff: Backoff,
+    since: Instant,
+    told: Option<mem::Discriminant<ClusterFault>>,
+    outage: Arc<OutageLog>,
+}
+
+impl ClusterWait {
+    /// Waits for the cluster; with `fail_fast` not at all. What `outage` knows better than an answer that did not come
+    /// is told instead.
+    pub(crate) fn new(options: &ClusterOptions, fail_fast: bool, outage: Arc<OutageLog>) -> Self {
+        Self {
+            bootstrap: options.bootstrap.join(","),
+            fail_fast,
+            backoff: Backoff::new(options.backoff_min, options.backoff_max),
+            since: Instant::now(),
+            told: None,
+            outage,
+        }
+    }
+
+    /// What `ask` gives when the cluster answers.
+    ///
+    /// # Errors
+    /// [`KafkaFault::Cluster`] with `fail_fast`.
+    pub(crate) async fn wait<T, Asked>(&mut self, ask: impl Fn() -> Asked) -> Result<T, KafkaFault>
+    where
+        Asked: Future<Output = Result<T, ClusterFault>>,
+    {
+        loop {
+            let fault = match ask().await {
+                Ok(answer) => {
+                    if self.told.take().is_some() {
+                        tracing::info!(waited = ?self.since.elapsed(), "the Kafka cluster answered");
+                    }
+                    self.backoff.reset();
+                    return Ok(answer);
+                }
+                Err(fault @ (ClusterFault::Silent { .. } | ClusterFault::Unreachable { .. })) => {
+                    self.outage.cause().unwrap_or(fault)
+                }
+                Err(fault) => fault,
+            };
+            let bootstrap = &self.bootstrap;
+            if self.fail_fast {
+                return Err(KafkaFault::Cluster { bootstrap: bootstrap.clone(), fault });
+            }
+            let kind = Some(mem::discriminant(&fault));
+            if mem::replace(&mut self.told, kind) != kind {
+                tracing::warn!(%bootstrap, %fault, "waiting for the Kafka cluster; start with --fail-fast to fail instead");
+            }
+            sleep(self.backoff.pause()).await;
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! `loadline broker enable|disable|pause|resume`: changes a broker in the running process or, while none runs, in the
+//! state directory.
+
+use std::io::{self, Write};
+
+use http::Method;
+use serde_json::json;
+
+use super::{
+    Answer,
+    ask::{Answered, process_or_directory},
+    runtime,
+};
+use crate::cli::{BrokerArgs, BrokerSubcommand, Exit};
+use service::{
+    admin::{BrokerCommand, client::ask},
+    config::Target,
+};
+
+pub(super) fn broker(
+    target: &Target,
+    command: &BrokerSubcommand,
+    args: &BrokerArgs,
+    answer: Answer,
+) -> anyhow::Result<Exit> {
+    let command_done = match command {
+        BrokerSubcommand::Enable(_) => BrokerCommand::Enable,
+        BrokerSubcommand::Disable(_) => BrokerCommand::Disable,
+        BrokerSubcommand::Pause(_) => BrokerCommand::Pause,
+        BrokerSubcommand::Resume(_) => BrokerCommand::Resume,
+    };
+    let name = &args.name;
+    let listed = target.brokers.contains(name);
+    let path = format!("/brokers/{name}/{}", command_done.as_str());
+    // A broker that a reload has removed may still be served.
+    if !listed && runtime()?.block_on(ask(&target.admin, Method::POST, &path)).is_err() {
+        let known: Vec<_> = target.brokers.iter().take(20).map(String::as_str).collect();
+        writeln!(
+            io::stderr().lock(),
+            "loadline: broker {name} is not in {}; it names {}",
+            args.config.file().path().display(),
+            known.join(", ")
+        )?;
+        return Ok(Exit::Usage);
+    }
+    let by = runtime()?.block_on(async {
+        if !listed {
+            return Ok("process");
+        }
+        Ok::<_, anyhow::Error>(match process_or_directory(target, Method::POST, &path).await? {
+            Answered::Process(_) => "process",
+            Answered::Directory(store) => {
+                command_done.on_directory(&store, name)?;
+                "directory"
+            }
+        })
+    })?;
+    let mut out = io::stdout().lock();
+    if answer.json {
+        writeln!(out, "{}", json!({ "answeredBy": by, "broker": name, "done": command_done.as_str() }))?;
+    } else if !answer.quiet {
+        let done = match command_done {
+            BrokerCommand::Pause => "paused: nothing is sent to it, what comes for it waits",
+            BrokerCommand::Resume => "resumed: what waits for it is sent first",
+            BrokerCommand::Disable => "disabled: its deliveries become dead letters",
+            BrokerCommand::Enable => "enabled",
+        };
+        let asked = match by {
+            "process" => "in the running process",
+            _ => "in the state directory, for the next run: no process runs",
+        };
+        writeln!(out, "{name} {done} ({asked})")?;
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,4 @@
+//! The command line of Loadline: its arguments and its commands.
+
+pub mod cli;
+pub mod commands;

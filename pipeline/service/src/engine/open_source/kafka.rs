@@ -1,0 +1,93 @@
+//! The line over the partitions of a Kafka topic, which a consumer group may give and take while it runs.
+
+use std::{convert::Infallible, future::pending, sync::Arc};
+
+use state::{Ledger, LedgerKey, Restored};
+use tokio::{sync::mpsc, time::timeout};
+
+use crate::assemble::Parts;
+use crate::engine::{
+    closing::CLOSE_TIMEOUT,
+    fault::RunFault,
+    line_run::{LineRun, OpenSource},
+    view::{TopicView, View},
+};
+use kafka_engine::{Connected, KafkaOptions, Reading, connect, follow::StateTopics};
+use line::LineReport;
+
+/// How many late outcomes may wait: what one member has on the wire.
+const LATE_MAX: usize = 4_096;
+
+impl LineRun<'_> {
+    pub(super) async fn over_kafka(
+        self,
+        options: &KafkaOptions,
+        started: impl FnOnce(View),
+    ) -> Result<LineReport, RunFault> {
+        let Some(Connected { partitions, membership }) = self.join(options).await? else {
+            return Ok(LineReport::default());
+        };
+        let group = match &options.reading {
+            Reading::Group(group) => Some((Arc::from(&*group.id), membership.counts())),
+            Reading::Partitions(_) => None,
+        };
+        let topic = TopicView::assigned(membership.watch(), group);
+        let late = merge_late(self.parts.follow.as_ref(), &self.parts.ledger);
+        let follow = self.parts.follow.clone();
+        let source = OpenSource { topic, ..OpenSource::new(partitions) };
+        let report = Box::pin(self.over(source, |view| {
+            membership.attach(view.line.clone());
+            started(view);
+        }));
+        let report = tokio::select! {
+            report = report => report,
+            never = late => match never {},
+        };
+        // Whatever has ended the line: what is settled is durable, and others wait for the partitions.
+        if report.is_ok() {
+            membership.finish().await;
+        } else {
+            let _timed_out = timeout(CLOSE_TIMEOUT, membership.finish()).await.is_err();
+        }
+        if let Some(topics) = follow {
+            topics.finish().await;
+        }
+        report
+    }
+
+    /// The partitions as they come; none if the run was stopped before the cluster could be reached.
+    async fn join(&self, options: &KafkaOptions) -> Result<Option<Connected<Ledger>>, RunFault> {
+        let mut stop = self.stop.clone();
+        let Parts { ledger, clock, follow, .. } = self.parts;
+        tokio::select! {
+            connected = connect(options, ledger.clone(), self.fail_fast, clock.clone(), follow.clone()) => {
+                Ok(Some(connected?))
+            }
+            _ = stop.asked() => Ok(None),
+        }
+    }
+}
+
+/// Puts into the ledger what whoever had a partition before has delivered and told late; never ends.
+fn merge_late(
+    topics: Option<&Arc<StateTopics>>,
+    ledger: &Ledger,
+) -> impl Future<Output = Infallible> + use<> {
+    let (late, mut arrived) = mpsc::channel(LATE_MAX);
+    if let Some(topics) = topics {
+        topics.on_late(Box::new(move |source, restored| {
+            let Restored::Outcome { broker, event_id, entry } = restored else { return };
+            if late.try_send((LedgerKey::new(&broker, &event_id), entry)).is_err() {
+                tracing::warn!(%source, %broker, %event_id, "a late outcome of the partition's last owner is passed over: the event may be sent again");
+            }
+        }));
+    }
+    let ledger = ledger.clone();
+    async move {
+        while let Some(outcome) = arrived.recv().await {
+            // The ledger's fault is told by the ledger.
+            let _merged = ledger.restore(vec![outcome]).await.is_ok();
+        }
+        pending().await
+    }
+}

@@ -1,0 +1,59 @@
+//! A request as a command for curl. Secrets are not in it: each stands as a variable of the shell that has to be set.
+
+use std::fmt::Write;
+
+use super::Prepared;
+
+/// The command, for a POSIX shell.
+#[must_use]
+pub fn curl(request: &Prepared) -> String {
+    let Prepared { method, url, headers, body } = request;
+    let mut command = format!("curl -X {method} {}", quoted(url));
+    for (name, value) in headers {
+        let header = match value {
+            Some(value) => quoted(&format!("{name}: {value}")),
+            // Between double quotes, so that the shell puts the value in.
+            None => format!(
+                "\"{name}: ${}\"",
+                name.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_")
+            ),
+        };
+        // Writing to a string cannot fail.
+        write!(command, " \\\n  -H {header}").unwrap_or_default();
+    }
+    write!(command, " \\\n  --data-binary {}", quoted(body)).unwrap_or_default();
+    command
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_reads_back_what_was_written_and_no_secret_is_in_it() {
+        let request = Prepared {
+            method: "PUT".to_owned(),
+            url: "https://tms.example/a?b='$HOME'".to_owned(),
+            headers: vec![("x-api-key".to_owned(), None), ("x-a".to_owned(), Some("it's `1`".to_owned()))],
+            body: "{\"a\": \"'\\n$(b)\"}".to_owned(),
+        };
+        let script = format!("curl() {{ printf '%s\\n' \"$@\"; }}; X_API_KEY=key; {}", curl(&request));
+        let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+        let expected = [
+            "-X",
+            "PUT",
+            &request.url,
+            "-H",
+            "x-api-key: key",
+            "-H",
+            "x-a: it's `1`",
+            "--data-binary",
+            &request.body,
+        ];
+        assert_eq!(String::from_utf8(output.stdout).unwrap().lines().collect::<Vec<_>>(), expected);
+    }
+}

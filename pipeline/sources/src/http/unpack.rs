@@ -1,0 +1,71 @@
+//! Decompresses a body and splits it into records: long bodies off the event loop, in no more tasks at once than
+//! there are cores; short ones inline.
+
+use std::{io, sync::Arc, thread};
+
+use bytes::Bytes;
+use tokio::{sync::Semaphore, task::spawn_blocking, time::Instant};
+
+use super::{
+    body::{BodyFault, RecordLimits, records},
+    inflate::inflate,
+    read_body::Encoding,
+};
+
+/// The longest body that is split inline, in bytes: well under a millisecond.
+const INLINE_MAX: usize = 64 << 10;
+
+/// Why there are no records.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum UnpackFault {
+    #[error("the body has more than {max} bytes when it is decompressed; post it in parts")]
+    TooLarge { max: usize },
+    #[error("the body is compressed to less than one byte in {max}; post it in parts, or as it is")]
+    TooDense { max: usize },
+    #[error("the body has more than {max} gzip members; compress it as one")]
+    TooManyMembers { max: usize },
+    #[error("the body could not be decompressed in time; nothing of it was accepted")]
+    TooSlow,
+    #[error("the body is not gzip, as its Content-Encoding says: {0}")]
+    NotGzip(io::Error),
+    #[error(transparent)]
+    Body(#[from] BodyFault),
+    #[error("the body could not be read now; nothing of it was accepted, post it again")]
+    Interrupted,
+}
+
+/// Limits how many long bodies are unpacked at once.
+#[derive(Debug)]
+pub(super) struct Unpacker(Arc<Semaphore>);
+
+impl Unpacker {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(thread::available_parallelism().map_or(1, usize::from))))
+    }
+
+    /// The records of `body`; `max` bounds its decompressed length, `until` the time.
+    pub(super) async fn unpack(
+        &self,
+        body: Bytes,
+        encoding: Encoding,
+        max: usize,
+        says_lines: bool,
+        limits: RecordLimits,
+        until: Instant,
+    ) -> Result<Vec<Bytes>, UnpackFault> {
+        if encoding == Encoding::Identity && body.len() <= INLINE_MAX {
+            return Ok(records(&body, says_lines, limits)?);
+        }
+        let permit = self.0.clone().acquire_owned().await.map_err(|_| UnpackFault::Interrupted)?;
+        let unpacked = spawn_blocking(move || {
+            // Held to the end, even if the client has gone.
+            let _permit = permit;
+            let body = match encoding {
+                Encoding::Identity => body,
+                Encoding::Gzip => inflate(&body, max, until)?,
+            };
+            Ok(records(&body, says_lines, limits)?)
+        });
+        unpacked.await.map_err(|_| UnpackFault::Interrupted)?
+    }
+}

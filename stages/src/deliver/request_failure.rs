@@ -1,0 +1,25 @@
+//! Failures of attempts that never became a request, and of those whose access token was refused.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::{failure::transient, oauth2::NoToken, shape::Unfit};
+use crate::models::{Failure, FailureKind};
+
+/// The event cannot be put into the form that its broker asks for, now or ever.
+pub(super) fn unfit(why: &Unfit) -> Failure {
+    Failure { kind: FailureKind::Refused, ..transient(&why.to_string(), None, false) }
+}
+
+/// There is no access token: the broker is in trouble, the event is not.
+pub(super) fn no_token(why: &NoToken) -> Failure {
+    Failure { kind: FailureKind::EndpointRefused, ..transient(&why.to_string(), None, false) }
+}
+
+/// The access token is used up: the event is tried again with another, after the shortest pause.
+pub(super) fn token_spent() -> Failure {
+    let cause = "401 unauthorized: the access token is replaced";
+    let failure = transient(cause, Some(StatusCode::UNAUTHORIZED), true);
+    Failure { kind: FailureKind::Throttled, retry_after: Some(Duration::ZERO), ..failure }
+}

@@ -1,0 +1,167 @@
+//! The simulated receivers: what each makes of a request, and how long that takes.
+//!
+//! A request travels, arrives, and is answered; the process may die, or give the attempt up, at any of these moments. A
+//! receiver decides when the request arrives whether it takes the event.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, StatusCode};
+use stages::{
+    models::Delivery,
+    testing::{Answer, Receivers},
+};
+use tokio::time::sleep;
+
+use crate::{
+    checks::wire::Call,
+    plan::Trouble,
+    planted::Planted,
+    trace::Step,
+    world::{Phase, World},
+};
+
+/// All receivers of a world.
+#[derive(Clone)]
+pub(crate) struct SimulatedReceivers(pub(crate) World);
+
+impl Receivers for SimulatedReceivers {
+    async fn post(&self, delivery: &Delivery, headers: &HeaderMap) -> Answer {
+        let world = &self.0;
+        let Some(call) = self.begin(delivery, headers) else { return std::future::pending().await };
+        let mut under_way = UnderWay { world: world.clone(), call, ended: false };
+        let trouble = self.trouble(call);
+        let draw = |what: u64| world.draw(&[1, call.broker as u64, call.number as u64, call.tries, what]);
+        let answer_max = world.plan().brokers[call.broker].answer_max.max(1);
+        sleep(Duration::from_millis(draw(1) % answer_max / 2)).await;
+        if trouble == Some(Trouble::Unreached) {
+            return under_way.answered(Answer::Unreached, None).await;
+        }
+        let Some(answer) = self.arrive(call, trouble) else { return std::future::pending().await };
+        let thinks = draw(2) % answer_max + if let Some(Trouble::Slow(more)) = trouble { more } else { 0 };
+        sleep(Duration::from_millis(thinks)).await;
+        match answer {
+            None if trouble == Some(Trouble::LostAnswer) => under_way.answered(Answer::Broken, None).await,
+            None => std::future::pending().await,
+            Some((status, pause)) => {
+                let retry_after = (pause > 0).then(|| HeaderValue::from(pause));
+                let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                under_way.answered(Answer::Status(code, retry_after), Some((status, pause))).await
+            }
+        }
+    }
+}
+
+impl SimulatedReceivers {
+    /// The attempt begins: it is checked against what has been seen so far. None if nothing counts any more.
+    fn begin(&self, delivery: &Delivery, headers: &HeaderMap) -> Option<Call> {
+        let world = &self.0;
+        let hides = world.planted() == Some(Planted::RepeatsUnmarked);
+        let mut state = world.state();
+        if state.is_over() {
+            return None;
+        }
+        let (now, writes) = (state.now(), state.disk.writes());
+        let body = &delivery.event().body;
+        let begun = state.wire.begin(world.plan(), (delivery.broker.ordinal, headers, body), (now, hides));
+        drop(state);
+        match begun {
+            Err(broken) => {
+                world.check(Err(broken));
+                None
+            }
+            Ok(call) => {
+                let Call { broker, number, tries, may_repeat } = call;
+                let posted = Step::Posted { broker, number, attempt: tries, may_repeat, writes };
+                world.step(posted).then_some(call)
+            }
+        }
+    }
+
+    /// What is wrong with this attempt, if anything is.
+    fn trouble(&self, call: Call) -> Option<Trouble> {
+        let (plan, state) = (self.0.plan(), self.0.state());
+        let (broker, now) = (&plan.brokers[call.broker], state.now());
+        let bad = broker.bad_loads.get(&plan.log.load(call.number)).filter(|_| state.phase < Phase::Well);
+        if bad.is_some() || state.phase > Phase::Trouble {
+            return bad.copied();
+        }
+        let weather =
+            broker.weather.iter().find(|(when, _)| when.contains(&now)).map(|(_, trouble)| *trouble);
+        let draw = self.0.draw(&[2, call.broker as u64, call.number as u64, call.tries]);
+        weather.or_else(|| (draw % 1_000 < broker.noise).then(|| Trouble::of_noise(draw / 1_000)))
+    }
+
+    /// The request arrives: the status and the pause in seconds that it is answered with, if it is answered at all. None
+    /// if nothing counts any more.
+    fn arrive(&self, call: Call, trouble: Option<Trouble>) -> Option<Option<(u16, u64)>> {
+        let (broker, number) = (call.broker, call.number);
+        let plan = &self.0.plan().brokers[broker];
+        let mut state = self.0.state();
+        if state.is_over() {
+            return None;
+        }
+        let (now, had_it) = (state.now(), state.wire.has_taken(broker, number));
+        let refused = plan.refuses_one_in.is_some_and(|of| (number as u64).is_multiple_of(of));
+        let silently = self.0.draw(&[3, broker as u64, number as u64, call.tries]).is_multiple_of(2);
+        let (takes, answer) = match trouble {
+            _ if plan.gone_at.is_some_and(|at| at <= now) => (false, Some((410, 0))),
+            Some(Trouble::Status(status, pause)) => (false, Some((status, pause))),
+            Some(Trouble::Silent) => (silently, None),
+            Some(Trouble::LostAnswer) => (!refused, None),
+            Some(Trouble::TakenAnd500) if !refused => (true, Some((500, 0))),
+            _ if refused => (false, Some((422, 0))),
+            _ if had_it && plan.says_conflict => (true, Some((409, 0))),
+            _ => (true, Some((200, 0))),
+        };
+        state.wire.arrive(call, takes && !refused);
+        drop(state);
+        self.0.step(Step::Arrived { broker, number, taken: takes && !refused }).then_some(answer)
+    }
+}
+
+/// An attempt under way; dropped, it is given up.
+struct UnderWay {
+    world: World,
+    call: Call,
+    ended: bool,
+}
+
+impl UnderWay {
+    async fn answered(&mut self, answer: Answer, status: Option<(u16, u64)>) -> Answer {
+        if self.end(status) { answer } else { std::future::pending().await }
+    }
+
+    /// The answer is back; false if nothing counts any more.
+    fn end(&mut self, status: Option<(u16, u64)>) -> bool {
+        self.ended = true;
+        let Call { broker, number, .. } = self.call;
+        let mut state = self.world.state();
+        if !state.is_over() {
+            let (now, plan) = (state.now(), self.world.plan());
+            state.wire.end(
+                self.call,
+                plan.log.load(number),
+                status,
+                (now, plan.tuning.retry.retry_after_max),
+            );
+        }
+        drop(state);
+        self.world.step(Step::Answered { broker, number, status: status.map(|(status, _)| status) })
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        let Call { broker, number, .. } = self.call;
+        let mut state = self.world.state();
+        if !state.is_over() {
+            let load = self.world.plan().log.load(number);
+            state.wire.close(self.call, load);
+        }
+        drop(state);
+        self.world.step(Step::Closed { broker, number });
+    }
+}

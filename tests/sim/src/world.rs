@@ -1,0 +1,250 @@
+//! The world around the line: simulated time, the disk that outlives a process, what receivers have seen, and the first
+//! promise that was broken. After a crash, or a broken promise, nothing that the dying process still does is seen.
+
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::{Mutex, MutexGuard};
+use stages::Broker;
+use state::{Crash, Durability, SimulatedDisk, StateFault};
+use tokio::{sync::Notify, time::Instant};
+
+use crate::{
+    checks::wire::Wire,
+    draw::{kept, mix},
+    plan::{Plan, RunEnd, When},
+    planted::Planted,
+    trace::{Step, Trace},
+    violation::{Promise, Violation},
+};
+
+/// How well the receivers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// As the plan says.
+    Trouble,
+    /// Well, but for the bad loads.
+    BadLoads,
+    /// Well.
+    Well,
+}
+
+/// The world; clones share it.
+#[derive(Clone)]
+pub(crate) struct World(Arc<Shared>);
+
+struct Shared {
+    plan: Plan,
+    planted: Option<Planted>,
+    state: Mutex<State>,
+    over: Notify,
+}
+
+/// What changes in it.
+pub(crate) struct State {
+    pub(crate) phase: Phase,
+    /// The number of the run under way.
+    pub(crate) run: u64,
+    /// How many runs have crashed.
+    pub(crate) crashes: u64,
+    /// When it began: in milliseconds since the start of the simulation, and by tokio's clock.
+    began: (u64, Option<Instant>),
+    /// How many steps there had been, and at which step of the run it is to crash.
+    steps_before: u64,
+    crash_at: Option<(Crash, u64)>,
+    /// Whether nothing counts any more that the process does.
+    over: bool,
+    /// The disk, and as the next process finds it.
+    pub(crate) disk: SimulatedDisk,
+    image: Option<SimulatedDisk>,
+    /// The brokers of the run.
+    brokers: Vec<Arc<Broker>>,
+    pub(crate) wire: Wire,
+    pub(crate) trace: Trace,
+    pub(crate) violation: Option<Violation>,
+}
+
+impl World {
+    pub(crate) fn new(plan: Plan, planted: Option<Planted>) -> Self {
+        let disk = SimulatedDisk::new();
+        disk.set_latency(plan.tuning.latency);
+        if planted == Some(Planted::FlushesIgnored) {
+            disk.ignore_flushes();
+        }
+        let state = State {
+            phase: Phase::Trouble,
+            run: 0,
+            crashes: 0,
+            began: (0, None),
+            steps_before: 0,
+            crash_at: None,
+            over: false,
+            disk,
+            image: None,
+            brokers: Vec::new(),
+            wire: Wire::new(&plan),
+            trace: Trace::default(),
+            violation: None,
+        };
+        Self(Arc::new(Shared { plan, planted, state: Mutex::new(state), over: Notify::new() }))
+    }
+
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.0.plan
+    }
+
+    /// Whether any load is refused until the last phase.
+    pub(crate) fn has_bad_loads(&self) -> bool {
+        self.plan().brokers.iter().any(|broker| !broker.bad_loads.is_empty())
+    }
+
+    pub(crate) fn planted(&self) -> Option<Planted> {
+        self.0.planted
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock()
+    }
+
+    /// A process starts now.
+    pub(crate) fn begin_run(&self, end: Option<RunEnd>) {
+        let mut state = self.state();
+        state.run += 1;
+        state.over = false;
+        state.began.1 = Some(Instant::now());
+        state.steps_before = state.trace.count();
+        state.crash_at = match end {
+            Some(RunEnd::Crash(crash, When::Step(step))) => Some((crash, step)),
+            _ => None,
+        };
+        state.wire.begin_run();
+        let (run, writes) = (state.run, state.disk.writes());
+        drop(state);
+        self.step(Step::Started { run, writes });
+    }
+
+    /// The brokers of the run under way.
+    pub(crate) fn serve(&self, brokers: &[Arc<Broker>]) {
+        self.state().brokers = brokers.to_vec();
+    }
+
+    /// The process has ended, and is down for so many milliseconds: what is still dropped of it counts no more.
+    pub(crate) fn end_run(&self, down: u64) {
+        let mut state = self.state();
+        if !state.over {
+            state.count_repeats();
+        }
+        state.began = (state.now() + down, None);
+        state.crash_at = None;
+        state.over = true;
+        state.brokers.clear();
+    }
+
+    /// Nothing is left of the process; the next one finds what is on the disk.
+    pub(crate) fn after_run(&self) {
+        let mut state = self.state();
+        state.over = false;
+        if let Some(image) = state.image.take() {
+            state.disk = image;
+        }
+    }
+
+    /// Something happens, as the last thing if the process is to crash at this step. False if nothing counts any more.
+    pub(crate) fn step(&self, step: Step) -> bool {
+        let mut state = self.state();
+        if state.over {
+            return false;
+        }
+        let now = state.now();
+        state.trace.push(now, step);
+        let steps = state.trace.count() - state.steps_before;
+        let crash = state.crash_at.filter(|(_, at)| *at <= steps).map(|(crash, _)| crash);
+        drop(state);
+        if let Some(crash) = crash {
+            self.crash(crash);
+        }
+        crash.is_none()
+    }
+
+    /// The process or the machine dies at this moment.
+    pub(crate) fn crash(&self, crash: Crash) {
+        let mut state = self.state();
+        if state.over {
+            return;
+        }
+        let (seed, run, at_risk) = (self.0.plan.seed, state.run, state.disk.unflushed());
+        let mut draws = Vec::new();
+        let image = state.disk.crash(crash, |at_risk| {
+            let keep = kept(seed, &[run, draws.len() as u64], at_risk);
+            draws.push(keep);
+            keep
+        });
+        let (now, kept) = (state.now(), draws.first().copied().unwrap_or_default());
+        state.trace.push(now, Step::Crashed { power: crash == Crash::Power, kept, at_risk });
+        state.image = Some(image);
+        state.crashes += 1;
+        state.count_repeats();
+        if crash == Crash::Power && self.0.plan.tuning.durability == Durability::Process {
+            state.wire.forget();
+        }
+        state.over = true;
+        self.0.over.notify_one();
+    }
+
+    /// The first promise that is broken ends the simulation.
+    pub(crate) fn check(&self, checked: Result<(), Broken>) -> bool {
+        let mut state = self.state();
+        let Err((promise, detail)) = checked else { return true };
+        if state.violation.is_none() && !state.over {
+            let (step, at) = (state.trace.count(), state.trace.at());
+            state.violation = Some(Violation { promise, detail, step, at });
+        }
+        state.over = true;
+        self.0.over.notify_one();
+        false
+    }
+
+    /// Returns once nothing counts any more that the process does.
+    pub(crate) async fn over(&self) {
+        while !self.state().over {
+            self.0.over.notified().await;
+        }
+    }
+
+    /// A number for this thing.
+    pub(crate) fn draw(&self, parts: &[u64]) -> u64 {
+        mix(self.0.plan.seed, parts)
+    }
+}
+
+/// A promise that is broken, and how it was seen.
+pub(crate) type Broken = (Promise, String);
+
+/// A fault of the state while it is looked at.
+pub(crate) fn state_fault(fault: &StateFault) -> Broken {
+    (Promise::NoFault, format!("the state directory: {fault}"))
+}
+
+impl State {
+    /// Simulated milliseconds since the start.
+    pub(crate) fn now(&self) -> u64 {
+        let (began, since) = self.began;
+        began + since.map_or(0, |since| millis(since.elapsed()))
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Adds what the run has counted as possible repeats.
+    fn count_repeats(&mut self) {
+        for broker in &self.brokers {
+            let counts = broker.health.counts();
+            self.wire.counted[broker.ordinal] +=
+                counts.repeats_after_crash + counts.repeats_after_no_answer + counts.repeats_after_refusal;
+        }
+    }
+}
+
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
