@@ -13,6 +13,7 @@ static TARGET: LazyLock<fn(&[u8])> = LazyLock::new(|| {
         Ok("fluvio_batch") => fuzz::fluvio_batch,
         Ok("http_body") => fuzz::http_body,
         Ok("http_gzip") => fuzz::http_gzip,
+        Ok("kafka_state") => fuzz::kafka_state,
         Ok("retry_after") => fuzz::retry_after,
         Ok("state_record") => fuzz::state_record,
         Ok("state_transfer") => state_transfer,
