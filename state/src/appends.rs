@@ -10,7 +10,7 @@ use futures::{
 };
 
 use crate::{
-    commit::{Commit, Recorded},
+    commit_request::{CommitRequest, Recorded},
     fault::StateFault,
     following::{Appending, Changes, Following},
     partition_log::PartitionLogFault,
@@ -26,7 +26,7 @@ type Answers = Vec<(Arc<str>, Result<(), PartitionLogFault>)>;
 /// The commits on their way.
 pub(crate) struct Appends {
     following: Option<Following>,
-    under_way: FuturesOrdered<BoxFuture<'static, (Vec<Commit>, Answers)>>,
+    under_way: FuturesOrdered<BoxFuture<'static, (Vec<CommitRequest>, Answers)>>,
 }
 
 impl Appends {
@@ -44,7 +44,7 @@ impl Appends {
     }
 
     /// Takes over a commit that is durable here, with what the log must know of it; empties `batch`.
-    pub(crate) fn take(&mut self, batch: &mut Vec<Commit>, changes: Changes) {
+    pub(crate) fn take(&mut self, batch: &mut Vec<CommitRequest>, changes: Changes) {
         if self.is_empty() && changes.is_empty() {
             answer(batch.drain(..), &Ok(()));
             return;
@@ -77,7 +77,7 @@ impl Appends {
 }
 
 /// Answers the senders of these commits.
-pub(crate) fn answer(commits: impl IntoIterator<Item = Commit>, answer: &Result<(), StateFault>) {
+pub(crate) fn answer(commits: impl IntoIterator<Item = CommitRequest>, answer: &Result<(), StateFault>) {
     for commit in commits {
         // The caller may be gone: a delivery abandoned at shutdown.
         let _gone = commit.reply.send(answer.clone().map(|()| Recorded::already_durable()));

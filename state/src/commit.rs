@@ -16,38 +16,22 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::Instant,
-};
+use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
     appends::{Appends, answer},
-    dead_letter::DeadLetter,
+    commit_request::CommitRequest,
     durability::Syncer,
-    fault::StateFault,
+    fault::{StateFault, io_fault},
     filter_warmup::FilterWarmup,
     following::{Changes, Following},
     histogram::{Histogram, Latency},
     journal::Journal,
     ledger_status::{Activity, LedgerStatus},
-    record::Record,
     storage::guarded,
-    store::{Store, io_fault},
+    store::Store,
     watchdog::Watchdog,
 };
-
-/// Proof that a verdict is recorded durably, here and, where its partition's state follows it, in the log outside. Only the ledger makes one; settling a ticket requires it.
-#[derive(Debug)]
-#[must_use = "a proof that settles nothing leaves an offset open"]
-pub struct Recorded(());
-
-impl Recorded {
-    /// For an outcome that is durable already, such as a duplicate's first one.
-    pub(crate) fn already_durable() -> Self {
-        Self(())
-    }
-}
 
 /// How commits are grouped.
 #[derive(Clone, Copy, Debug)]
@@ -103,38 +87,8 @@ impl CommitStats {
     }
 }
 
-pub(crate) type Reply = oneshot::Sender<Result<Recorded, StateFault>>;
-
-/// Records that are written together, and whom to answer.
-#[derive(Debug)]
-pub(crate) struct Commit {
-    pub(crate) records: Records,
-    pub(crate) reply: Reply,
-}
-
-/// Usually one record; several are a batch with one proof.
-#[derive(Debug)]
-pub(crate) enum Records {
-    One(Record),
-    Many(Vec<Record>),
-}
-
 /// The ledger thread's name in faults.
 const LEDGER: &str = "the ledger thread";
-
-impl Records {
-    /// The dead letters among them.
-    pub(crate) fn letters(&self) -> impl Iterator<Item = &DeadLetter> {
-        self.as_slice().iter().filter_map(Record::letter)
-    }
-
-    fn as_slice(&self) -> &[Record] {
-        match self {
-            Self::One(record) => std::slice::from_ref(record),
-            Self::Many(many) => many,
-        }
-    }
-}
 
 /// The ledger thread; ends when the last [`Ledger`](crate::Ledger) is gone.
 #[derive(Debug)]
@@ -175,7 +129,7 @@ const VERIFY_STEP: usize = 1_024;
 pub(crate) fn start(
     store: Store,
     LedgerSetup { options, limit, stats, ledger_status, journal, following }: LedgerSetup,
-) -> Result<(mpsc::Sender<Commit>, LedgerThread), StateFault> {
+) -> Result<(mpsc::Sender<CommitRequest>, LedgerThread), StateFault> {
     let syncer = store.syncer()?;
     let path = store.path.clone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
@@ -212,7 +166,10 @@ pub(crate) fn start(
 pub(crate) fn start_inline(
     store: Store,
     LedgerSetup { options, stats, ledger_status, journal, following, .. }: LedgerSetup,
-) -> Result<(mpsc::Sender<Commit>, impl Future<Output = Result<(), StateFault>> + Send + use<>), StateFault> {
+) -> Result<
+    (mpsc::Sender<CommitRequest>, impl Future<Output = Result<(), StateFault>> + Send + use<>),
+    StateFault,
+> {
     let syncer = store.syncer()?;
     let (inbox, commits) = mpsc::channel(options.inbox_max);
     store.buckets.unscanned().scan(VERIFY_STEP, || true)?;
@@ -225,7 +182,7 @@ pub(crate) fn start_inline(
 }
 
 async fn run(
-    mut commits: mpsc::Receiver<Commit>,
+    mut commits: mpsc::Receiver<CommitRequest>,
     mut writer: Writer,
     options: CommitOptions,
 ) -> Result<(), StateFault> {
@@ -276,8 +233,8 @@ const LINGER_POLL: Duration = Duration::from_millis(1);
 /// in `batch`. Between the first record and the end of the linger
 /// nothing is received: each record would wake this thread, which costs both sides a system call.
 async fn collect(
-    commits: &mut mpsc::Receiver<Commit>,
-    batch: &mut Vec<Commit>,
+    commits: &mut mpsc::Receiver<CommitRequest>,
+    batch: &mut Vec<CommitRequest>,
     options: CommitOptions,
 ) -> bool {
     if batch.is_empty() && commits.recv_many(batch, options.commit_max).await == 0 {
@@ -317,7 +274,7 @@ struct Writer {
 
 impl Writer {
     /// Writes the batch and flushes once; gives what the log outside must know of it before anyone is answered.
-    async fn commit(&mut self, batch: &[Commit]) -> Result<Changes, StateFault> {
+    async fn commit(&mut self, batch: &[CommitRequest]) -> Result<Changes, StateFault> {
         // After a fault elsewhere, such as a panic of one of the store's own threads, nothing more is written.
         if let Some(fault) = self.ledger_status.fault() {
             return Err(fault);
@@ -377,14 +334,17 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::oneshot;
+
     use super::*;
+    use crate::{commit_request::Records, record::Record};
 
     const OPTIONS: CommitOptions =
         CommitOptions { commit_max: 4, linger: Duration::from_secs(60), inbox_max: 8 };
 
-    fn commit() -> Commit {
+    fn commit() -> CommitRequest {
         let records = Records::One(Record::DrainHorizon("acme".into(), 1));
-        Commit { records, reply: oneshot::channel().0 }
+        CommitRequest { records, reply: oneshot::channel().0 }
     }
 
     /// How many of `count` are collected, and how long that takes.

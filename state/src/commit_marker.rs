@@ -18,10 +18,9 @@ use crate::{
     codec,
     durability::Durability,
     envelope,
-    fault::StateFault,
+    fault::{StateFault, io_fault},
     journal_file::{self, Contents, Found},
     storage::{ByteFile, Directory},
-    store::io_fault,
     table::Table,
     tree_digest::TreeDigest,
 };

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{fault::StateFault, store::io_fault};
+use crate::fault::{StateFault, io_fault};
 
 /// The database's directory within a state directory.
 const DATABASE: &str = "sled";

@@ -1,6 +1,12 @@
 //! Faults of the state directory. Each names the thing, the value and the way out.
 
-use std::{any::Any, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::task::JoinError;
 
@@ -140,12 +146,15 @@ fn remedy(kind: io::ErrorKind, detail: &str) -> &'static str {
     }
 }
 
+/// An I/O error as a fault of the state directory at `path`.
+pub(crate) fn io_fault(path: &Path, error: &io::Error) -> StateFault {
+    StateFault::Io { path: path.to_owned(), kind: error.kind(), detail: error.to_string() }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
 
     use super::*;
-    use crate::store::io_fault;
 
     #[test]
     fn a_failed_write_names_the_way_out_of_its_own_cause() {

@@ -12,9 +12,9 @@ use crate::{
     outcome::{LedgerEntry, LedgerKey},
     partition_transfer::drop_copies,
     position::Position,
-    record::{Origin, Record, SpillRef},
+    record::{Origin, Record},
     spill::Spill,
-    spilled::{SpillSeq, SpilledDelivery},
+    spilled::{SpillRef, SpillSeq, SpilledDelivery},
     store::Store,
 };
 

@@ -9,9 +9,9 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::{
-    commit::Records,
+    commit_request::Records,
     fault::StateFault,
-    intake_log::{IntakePost, IntakeRecord, Retention},
+    intake_log::{self, IntakePost, IntakeRecord, Retention},
     intake_place::IntakePlace,
     ledger::Ledger,
     record::Record,
@@ -56,7 +56,7 @@ pub struct EmbeddedLog {
 
 impl EmbeddedLog {
     /// The source name of the log's positions and its checkpoint.
-    pub const SOURCE: &'static str = "intake";
+    pub const SOURCE: &'static str = intake_log::SOURCE;
 
     /// The intake log of `ledger`'s store. From here on settled records are removed as `options` say.
     #[must_use]

@@ -32,6 +32,9 @@ use crate::{
     storage::{Database, IVec, Tree, guarded, guarded_items},
 };
 
+/// The source name of the log's positions and its checkpoint.
+pub(crate) const SOURCE: &str = "intake";
+
 const TREE: &str = "intake";
 const PREFIX: &str = "intake-";
 

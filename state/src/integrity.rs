@@ -17,12 +17,6 @@ use crate::{
     tree_digest::{Groups, TreeDigest},
 };
 
-/// The numbers of the trees with digests, as stored on disk.
-pub(crate) const SPILL: u8 = 0;
-pub(crate) const DEAD: u8 = 1;
-pub(crate) const SOURCES: u8 = 2;
-pub(crate) const BROKERS: u8 = 3;
-
 impl Store {
     /// The trees with digests, each at its number.
     pub(crate) fn digested(&self) -> [&Table; 4] {

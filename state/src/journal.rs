@@ -12,11 +12,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::{
-    fault::StateFault,
+    fault::{StateFault, io_fault},
     journal_file::{self, SLOT},
     outcome::LedgerKey,
     storage::{ByteFile, Directory},
-    store::io_fault,
 };
 
 /// How many slots are added when none is free. Each is first written empty, so that no slot before one in use was

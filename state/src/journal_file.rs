@@ -8,10 +8,9 @@ use std::io;
 
 use crate::{
     event::BodyDigest,
-    fault::StateFault,
+    fault::{StateFault, io_fault},
     outcome::LedgerKey,
     storage::{BootId, ByteFile, Directory},
-    store::io_fault,
 };
 
 /// Bytes of a slot: a divisor of the page size, so that no slot spans two pages.

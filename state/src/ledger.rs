@@ -10,7 +10,8 @@ use tokio::sync::{
 
 use crate::{
     claims::{Claim, Claims},
-    commit::{self, Commit, CommitOptions, CommitStats, LedgerSetup, LedgerThread, Recorded, Records},
+    commit::{self, CommitOptions, CommitStats, LedgerSetup, LedgerThread},
+    commit_request::{CommitRequest, Recorded, Records},
     fault::StateFault,
     following::Following,
     journal::Journal,
@@ -25,7 +26,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Ledger {
     store: Store,
-    inbox: mpsc::Sender<Commit>,
+    inbox: mpsc::Sender<CommitRequest>,
     claims: Arc<Claims>,
     journal: Arc<Journal>,
     stats: Arc<CommitStats>,
@@ -101,7 +102,7 @@ impl Ledger {
         options: CommitOptions,
         limit: Duration,
         log: Option<Arc<dyn PartitionLog>>,
-        start: impl FnOnce(Store, LedgerSetup) -> Result<(mpsc::Sender<Commit>, Work), StateFault>,
+        start: impl FnOnce(Store, LedgerSetup) -> Result<(mpsc::Sender<CommitRequest>, Work), StateFault>,
     ) -> Result<(Self, Work), StateFault> {
         let (stats, ledger_status) = (Arc::new(CommitStats::default()), LedgerStatus::default());
         store.begin_following(log.is_some())?;
@@ -208,7 +209,7 @@ impl Ledger {
         // Before it is written, so that a later event of the load that is delivered meanwhile is noticed.
         records.letters().for_each(|letter| self.store.overtaken.note(letter));
         let (reply, proof) = oneshot::channel();
-        match self.inbox.try_send(Commit { records, reply }) {
+        match self.inbox.try_send(CommitRequest { records, reply }) {
             Ok(()) => Ok(proof),
             Err(TrySendError::Full(_)) => Err(StateFault::Overrun { bound: self.inbox.max_capacity() }),
             Err(TrySendError::Closed(_)) => Err(closed(&self.ledger_status)),

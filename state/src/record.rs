@@ -12,9 +12,7 @@ use crate::{
     event::BodyDigest,
     fault::StateFault,
     following::Changes,
-    intake::EmbeddedLog,
-    intake_log::IntakePost,
-    integrity::{BROKERS, DEAD, SOURCES, SPILL},
+    intake_log::{self, IntakePost},
     outcome::{LedgerEntry, LedgerKey, Outcome},
     overtaken::Newer,
     partition_log::PartitionChange,
@@ -22,12 +20,10 @@ use crate::{
     position::Position,
     source_files::FileRecord,
     sources, spill,
-    spilled::{SpillSeq, SpilledDelivery},
+    spilled::{SpillRef, SpillSeq, SpilledDelivery},
     store::Store,
+    trees::{BROKERS, DEAD, SOURCES, SPILL},
 };
-
-/// The name of a spilled delivery: its broker and its number.
-pub type SpillRef = (Arc<str>, SpillSeq);
 
 /// Where a delivery comes from, for the log that its partition's state follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -238,7 +234,7 @@ impl Record {
             Self::Accepted(post) => store.intake.write(&store.db, post),
             Self::Checkpoint(source, checkpoint) => {
                 store.sources.put_checkpoint(source, checkpoint)?;
-                if source.as_ref() == EmbeddedLog::SOURCE { store.intake.settle(checkpoint) } else { Ok(()) }
+                if source.as_ref() == intake_log::SOURCE { store.intake.settle(checkpoint) } else { Ok(()) }
             }
             Self::File(source, file) => store.sources.put_file(source, file),
             Self::Horizon(source, horizon) => {
@@ -280,6 +276,20 @@ impl Record {
     fn put_outcome(&self, store: &Store, at: UnixMillis) -> Result<(), StateFault> {
         let Some((key, entry)) = self.outcome(at) else { return Ok(()) };
         store.buckets.insert(key.as_bytes(), &entry.to_bytes()?)
+    }
+}
+
+impl Store {
+    /// Writes `records`, in this order, and returns once they are durable. For tools, while no line runs.
+    ///
+    /// # Errors
+    /// A fault of the store; then some of them may be written.
+    pub fn put_all(&self, records: &[Record]) -> Result<(), StateFault> {
+        let touched = self.touched(records.iter())?;
+        self.commit_of(touched, |now| {
+            let mut nowhere = Changes::default();
+            records.iter().try_for_each(|record| record.write(self, now, &mut nowhere))
+        })
     }
 }
 

@@ -15,8 +15,7 @@ use crate::{
     event::{BodyDigest, Event},
     fault::StateFault,
     position::StoredPosition,
-    record::SpillRef,
-    spilled::{SpillSeq, SpilledDelivery},
+    spilled::{SpillRef, SpillSeq, SpilledDelivery},
     table::Table,
     trace_parent::TraceParent,
 };

@@ -11,6 +11,9 @@ use crate::{
 /// A delivery's number in its broker's spill: assigned in log order, never reused.
 pub type SpillSeq = u64;
 
+/// The name of a spilled delivery: its broker and its number.
+pub type SpillRef = (Arc<str>, SpillSeq);
+
 /// One event waiting on disk for one broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpilledDelivery {

@@ -4,7 +4,7 @@
 //! (the number of the last commit). Trees: `meta`, one `ledger-…` per time bucket, `spill`, `dead`, `dead-order`,
 //! `sources`, `brokers`, `unresolved`, and one `intake-…` per segment of the intake log.
 
-use std::{fmt, io, path::Path, sync::Arc};
+use std::{fmt, path::Path, sync::Arc};
 
 use parking_lot::{Mutex, MutexGuard};
 
@@ -12,28 +12,18 @@ use crate::{
     brokers::Brokers,
     buckets::Buckets,
     clock::{Clock, UnixMillis},
-    commit_marker::{ChangeSet, CommitMarker, kept},
-    dead_letter_order::DeadLetterOrder,
+    commit_marker::{ChangeSet, CommitMarker},
     dead_letters::DeadLetters,
-    durability::{self, Durability, Syncer},
-    fault::StateFault,
-    following::Changes,
-    in_doubt,
-    intake::EmbeddedLog,
+    durability::{Durability, Syncer},
+    fault::{StateFault, io_fault},
     intake_log::IntakeLog,
     outcome::{LedgerEntry, LedgerKey},
-    overtaken::{self, Overtaken},
-    partition_transfer,
-    permissions::{close_to_others, make_directory},
-    record::Record,
+    overtaken::Overtaken,
     sources::Sources,
     spill::Spill,
-    storage::{
-        Database, Directory, Lock, SimulatedDisk, guarded, lock, open_database, remove_unfinished_snapshots,
-    },
+    storage::{Database, Directory, Lock, guarded},
     table::Table,
-    unfinished_letters,
-    unresolved::{self, Unresolved},
+    unresolved::Unresolved,
 };
 
 /// The format this version writes; one number for all trees and keys (values carry their own version byte). All
@@ -49,11 +39,7 @@ use crate::{
 pub(crate) const FORMAT: u32 = 6;
 
 /// The key in `meta` of the monotonic time; absent in a directory of an older version.
-const MONOTONIC_TIME: &[u8] = b"lived";
-
-/// The ledger's filter may take the cache's size divided by this, beside the cache: the store needs some hundred
-/// bytes for an entry, the filter two.
-const FILTER_SHARE: u64 = 2;
+pub(crate) const MONOTONIC_TIME: &[u8] = b"lived";
 
 /// How a state directory is opened.
 #[derive(Clone, Debug)]
@@ -84,115 +70,16 @@ pub struct Store {
     pub(crate) brokers: Brokers,
     pub(crate) intake: Arc<IntakeLog>,
     pub(crate) unresolved: Arc<Unresolved>,
-    seal: Arc<Mutex<CommitMarker>>,
+    pub(crate) seal: Arc<Mutex<CommitMarker>>,
     /// The tree with the clock's state.
-    meta: Table,
+    pub(crate) meta: Table,
     /// The options' clock, resumed from its state here.
-    clock: Clock,
+    pub(crate) clock: Clock,
     // Last, so that the lock is released after the database is closed.
-    _lock: Arc<Lock>,
+    pub(crate) _lock: Arc<Lock>,
 }
 
 impl Store {
-    /// Opens the state directory at `path`, and creates it if it does not exist.
-    ///
-    /// # Errors
-    /// [`StateFault::Locked`] if a process has it open, [`StateFault::TooNew`] if a newer version wrote it,
-    /// [`StateFault::Damaged`] or [`StateFault::Io`] if it cannot be read or written.
-    pub fn open(path: &Path, options: StoreOptions) -> Result<Self, StateFault> {
-        make_directory(path).map_err(|error| io_fault(path, &error))?;
-        let lock = lock(path)?;
-        let database = path.join("sled");
-        let own = make_directory(&database).and_then(|()| close_to_others(&database));
-        own.map_err(|error| io_fault(&database, &error))?;
-        remove_unfinished_snapshots(&database)?;
-        let db = open_database(path, &database, options.cache)?;
-        let files = Directory::at(Arc::from(path));
-        Self::over(db.clone(), files, options, lock).inspect_err(|fault| {
-            if fault.keeps_open() {
-                // As in `never_close`: the database keeps all of its trees open.
-                db.never_close();
-            }
-        })
-    }
-
-    /// Opens the state directory on `disk`, for tests.
-    ///
-    /// # Errors
-    /// As [`Store::open`].
-    pub fn open_simulated(disk: &SimulatedDisk, options: StoreOptions) -> Result<Self, StateFault> {
-        let files = Directory::simulated(disk.clone());
-        let lock = disk.lock().ok_or_else(|| StateFault::Locked { path: files.path().to_path_buf() })?;
-        Self::over(Database::Simulated(disk.clone()), files, options, Lock::Simulated { _held: lock })
-    }
-
-    /// The state directory whose database is open.
-    fn over(db: Database, files: Directory, options: StoreOptions, lock: Lock) -> Result<Self, StateFault> {
-        let path = files.path().clone();
-        let open = |name| Table::open(&db, name, &path);
-        let meta = open("meta")?;
-        let dead = DeadLetters::new(open("dead")?, DeadLetterOrder::open(open("dead-order")?)?);
-        let format = found_format(&meta, &path)?;
-        if matches!(format, Some(1 | 2)) {
-            dead.put_in_order()?;
-            // Letters on disk were flushed by the version that wrote them.
-            dead.flushed();
-        }
-        let overtaken = Overtaken::open(open(overtaken::TREE)?)?;
-        overtaken.complete(dead.iter())?;
-        let seal = CommitMarker::open(meta.clone(), &files, options.durability)?;
-        let kept = kept(&meta)?;
-        let accepted = kept.get(&("intake".to_owned(), Box::default())).map_or(0, |kept| kept.tally.entries);
-        let sources = Sources::new(open("sources")?);
-        let settled = sources.checkpoint(EmbeddedLog::SOURCE)?;
-        let filter_max = options.cache / FILTER_SHARE;
-        let clock = options.clock.clone().resumed(meta.get(MONOTONIC_TIME)?);
-        let store = Self {
-            buckets: Arc::new(Buckets::open(
-                &db,
-                meta.clone(),
-                (&path, options.dedupe_window),
-                filter_max,
-                &kept,
-                clock.monotonic(),
-            )?),
-            spill: Spill::new(open("spill")?),
-            dead,
-            overtaken,
-            intake: Arc::new(IntakeLog::open(&db, &path, settled.as_ref(), accepted)?),
-            sources,
-            brokers: Brokers::new(open("brokers")?),
-            unresolved: Arc::new(Unresolved::open(open(unresolved::TREE)?)?),
-            path: path.clone(),
-            files,
-            db,
-            options,
-            seal: Arc::new(Mutex::new(seal)),
-            meta: meta.clone(),
-            clock,
-            _lock: Arc::new(lock),
-        };
-        let begun = store.verify(format, &meta)?;
-        if format.is_none() {
-            store.begin_anew()?;
-        }
-        // Only after verification: a damaged directory is not changed.
-        store.digested().into_iter().try_for_each(Table::sweep)?;
-        store.intake.sweep()?;
-        unfinished_letters::remove(&store, &begun)?;
-        partition_transfer::recover(&store)?;
-        in_doubt::take_over(&store)?;
-        Ok(store)
-    }
-
-    /// Makes what a new directory begins with outlive a loss of power, whatever the durability: a first run that loses the
-    /// power before it has written anything else begins anew, and nothing else looks like it.
-    fn begin_anew(&self) -> Result<(), StateFault> {
-        self.commit_marker().begin_anew()?;
-        guarded(&self.path, || self.db.flush())?;
-        durability::sync_once(&self.db, &self.path.join("sled")).map_err(|error| io_fault(&self.path, &error))
-    }
-
     /// The deliveries waiting on disk.
     #[must_use]
     pub fn spill(&self) -> &Spill {
@@ -243,18 +130,6 @@ impl Store {
         self.unresolved.contains(key)
     }
 
-    /// Writes `records`, in this order, and returns once they are durable. For tools, while no line runs.
-    ///
-    /// # Errors
-    /// A fault of the store; then some of them may be written.
-    pub fn put_all(&self, records: &[Record]) -> Result<(), StateFault> {
-        let touched = self.touched(records.iter())?;
-        self.commit_of(touched, |now| {
-            let mut nowhere = Changes::default();
-            records.iter().try_for_each(|record| record.write(self, now, &mut nowhere))
-        })
-    }
-
     /// Calls `write` with the time, and returns once its writes are durable. Never beside a ledger thread.
     ///
     /// # Errors
@@ -267,7 +142,7 @@ impl Store {
     }
 
     /// As [`commit`](Self::commit), with the keys it touches known in advance.
-    fn commit_of<Fault: CommitFault>(
+    pub(crate) fn commit_of<Fault: CommitFault>(
         &self,
         touched: ChangeSet,
         write: impl FnOnce(UnixMillis) -> Result<(), Fault>,
@@ -336,17 +211,6 @@ impl Store {
     }
 }
 
-/// The format of the directory, if it has one yet.
-fn found_format(meta: &Table, path: &Path) -> Result<Option<u32>, StateFault> {
-    match meta.get::<u32>(b"format")? {
-        Some(found) if found > FORMAT => {
-            Err(StateFault::TooNew { path: path.to_owned(), found, known: FORMAT })
-        }
-        Some(0) => Err(StateFault::Damaged { path: path.to_owned(), detail: "format 0".to_owned() }),
-        found => Ok(found),
-    }
-}
-
 /// The error of a commit.
 pub(crate) trait CommitFault: From<StateFault> {
     /// Whether the database must not be closed after it.
@@ -363,9 +227,4 @@ impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store").field("path", &self.path).finish_non_exhaustive()
     }
-}
-
-/// An I/O error as a fault of the state directory at `path`.
-pub(crate) fn io_fault(path: &Path, error: &io::Error) -> StateFault {
-    StateFault::Io { path: path.to_owned(), kind: error.kind(), detail: error.to_string() }
 }

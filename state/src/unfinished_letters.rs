@@ -7,9 +7,9 @@
 use crate::{
     commit_marker::BegunCommit,
     fault::StateFault,
-    integrity::DEAD,
     outcome::{LedgerKey, Outcome},
     store::Store,
+    trees::DEAD,
 };
 
 /// Removes the letters that are new in the commit `begun`, which is not complete, and that no ledger entry stands for.

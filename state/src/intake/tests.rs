@@ -214,7 +214,7 @@ proptest! {
         let store = Store::open(dir.path(), options(Durability::Process)).unwrap();
         store.commit_marker().begin(crate::commit_marker::ChangeSet::Empty).unwrap();
         store.intake.write(&store.db, &IntakePost { first, at: HOUR, records: post(last) }).unwrap();
-        let is_segment = |name: &crate::storage::IVec| crate::intake_log::segment_start(name).is_some();
+        let is_segment = |name: &crate::storage::IVec| intake_log::segment_start(name).is_some();
         let segment = store.db.tree_names().into_iter().find(is_segment).unwrap();
         let tree = store.db.open_tree(segment).unwrap();
         for offset in total - lost..total {

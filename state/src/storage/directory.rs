@@ -9,14 +9,14 @@ use std::{
     sync::Arc,
 };
 
-use super::simulated::{SimulatedDisk, SimulatedHandle, SimulatedLock};
-use crate::{fault::StateFault, permissions::close_to_others, store::io_fault};
-
-/// Identifies the current boot of the machine.
-const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
-
-/// A boot of the machine. A page that was written but not synced survives the process, not the machine.
-pub(crate) type BootId = [u8; 16];
+use super::{
+    boot::{self, BootId},
+    simulated::{SimulatedDisk, SimulatedHandle, SimulatedLock},
+};
+use crate::{
+    fault::{StateFault, io_fault},
+    permissions::close_to_others,
+};
 
 /// The directory of the files. Clones share it.
 #[derive(Clone, Debug)]
@@ -106,9 +106,7 @@ impl Directory {
         if let Some(disk) = &self.simulated {
             return Some(disk.boot_id());
         }
-        let text = fs::read_to_string(BOOT_ID).ok()?;
-        let digits: String = text.trim().chars().filter(|c| *c != '-').collect();
-        u128::from_str_radix(&digits, 16).ok().filter(|id| *id != 0).map(u128::to_be_bytes)
+        boot::current()
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     sync::Once,
 };
 
-use super::{Result as DatabaseResult, sled::database_fault};
+use super::{Result as DatabaseResult, fault::database_fault};
 use crate::fault::StateFault;
 
 thread_local! {

@@ -6,7 +6,10 @@
 //!
 //! Bytes, results and errors are sled's own types, so that the real database costs nothing through the port.
 
+mod boot;
+mod change;
 mod directory;
+mod fault;
 mod guard;
 mod simulated;
 mod simulated_file;
@@ -21,10 +24,13 @@ use std::time::Duration;
 
 pub use self::simulated::{Crash, SimulatedDisk};
 pub(crate) use self::{
-    directory::{BootId, ByteFile, Directory, Lock, lock},
+    boot::BootId,
+    change::Change,
+    directory::{ByteFile, Directory, Lock, lock},
+    fault::database_fault,
     guard::{catch_panic, guarded, guarded_items},
-    sled::{database_fault, open_database, remove_unfinished_snapshots},
-    tree::{Change, Tree},
+    sled::{open_database, remove_unfinished_snapshots},
+    tree::Tree,
 };
 
 /// A database of named trees. Clones share it.

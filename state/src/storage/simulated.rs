@@ -17,10 +17,10 @@ use parking_lot::Mutex;
 
 use super::{
     Error, IVec, Result,
-    directory::BootId,
+    boot::BootId,
+    change::Change,
     simulated_file,
     simulated_log::{Entries, Undo, WriteLog},
-    tree::Change,
 };
 use crate::durability::Durability;
 

@@ -1,14 +1,9 @@
 //! Opens sled's database in a state directory, and gives its errors as faults of that directory.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    thread,
-    time::Duration,
-};
+use std::{fs, io, path::Path, thread, time::Duration};
 
-use super::{Database, Error, guard::guarded};
-use crate::{fault::StateFault, store::io_fault};
+use super::{Database, guard::guarded};
+use crate::fault::{StateFault, io_fault};
 
 /// How often opening is tried while the database is still being closed, 10 ms apart: one of sled's helper threads may
 /// wait for a slow disk.
@@ -50,19 +45,4 @@ pub(crate) fn remove_unfinished_snapshots(database: &Path) -> Result<(), StateFa
         }
     }
     Ok(())
-}
-
-/// A sled error as a fault of the state directory at `path`.
-pub(crate) fn database_fault(path: &Path, error: Error) -> StateFault {
-    let path = PathBuf::from(path);
-    match error {
-        Error::Io(error) => io_fault(&path, &error),
-        Error::Corruption { .. }
-        | Error::ReportableBug(_)
-        | Error::Unsupported(_)
-        | Error::CollectionNotFound(_) => {
-            let detail = error.to_string().trim_end_matches(" backtrace ()").to_owned();
-            StateFault::Damaged { path, detail }
-        }
-    }
 }

@@ -5,6 +5,7 @@ use std::ops::RangeBounds;
 
 use super::{
     IVec, Result,
+    change::Change,
     simulated::{Range, SimulatedTree},
 };
 
@@ -14,9 +15,6 @@ pub(crate) enum Tree {
     Sled(::sled::Tree),
     Simulated(SimulatedTree),
 }
-
-/// A key and its new value; none to remove it.
-pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
 
 impl Tree {
     pub(crate) fn name(&self) -> IVec {
