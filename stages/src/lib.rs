@@ -2,7 +2,7 @@
 //! them are in [`models`]; the receiver of a delivery is its [`Broker`]. Knows no stream and no queue.
 
 mod stage;
-mod timed;
+mod stage_times;
 
 mod ack;
 mod decode;
@@ -47,10 +47,10 @@ pub use retry::{
     Probe, Retry, RetryBudget, RetryBudgetPolicy, RetryPolicy,
 };
 pub use route::{FieldRule, FieldTest, Index, Route, Subscriptions};
-pub use stage::{Stage, Then};
+pub use stage::{Stage, Then, Timed};
+pub use stage_times::StageTimes;
 pub use tally::{BrokerTally, Count, Gauge, Gauges, Tally};
 pub use throttle::{Quota, QuotaError, RATE_MAX, RATE_MIN, REFILL_MAX, Replaced, Throttle};
-pub use timed::{StageTimes, Timed};
 pub use validate::{
     AGE_MAX_DEFAULT, AHEAD_MAX_DEFAULT, ID_MAX_DEFAULT, Rules, STATUS_MAX, Statuses, StatusesError,
     UnknownStatus, Validate,

@@ -7,8 +7,9 @@
 use std::{future::Future, sync::Arc};
 
 use state::Histogram;
+use tokio::time::Instant;
 
-use crate::{models::Step, timed::Timed};
+use crate::models::Step;
 
 /// One step of the line.
 ///
@@ -38,7 +39,7 @@ pub trait Stage: Send + Sync + 'static {
     where
         Self: Sized,
     {
-        Timed::new(self, times.clone())
+        Timed { stage: self, times: times.clone() }
     }
 }
 
@@ -59,5 +60,56 @@ where
 
     async fn run(&self, input: Self::In) -> Step<Self::Out> {
         self.next.run(self.first.run(input).await?).await
+    }
+}
+
+/// A stage whose durations are recorded; made by [`Stage::timed`]. Costs two readings of the
+/// clock and two atomic additions per payload.
+#[derive(Clone, Debug)]
+pub struct Timed<S> {
+    stage: S,
+    times: Arc<Histogram>,
+}
+
+impl<S: Stage> Stage for Timed<S> {
+    type In = S::In;
+    type Out = S::Out;
+
+    async fn run(&self, input: S::In) -> Step<S::Out> {
+        let started = Instant::now();
+        let step = self.stage.run(input).await;
+        self.times.note(started.elapsed());
+        step
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::models::{Exit, Verdict};
+
+    /// Waits as long as it is told, and gives nothing on.
+    struct Wait;
+
+    impl Stage for Wait {
+        type In = Duration;
+        type Out = ();
+
+        async fn run(&self, time: Duration) -> Step<()> {
+            tokio::time::sleep(time).await;
+            if time.is_zero() { Err(Exit::Verdict(Verdict::Unrouted)) } else { Ok(()) }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stages_time_is_noted_whether_it_gives_something_on_or_not() {
+        let times = Arc::new(Histogram::of_steps());
+        let stage = Wait.timed(&times);
+        stage.run(Duration::from_millis(250)).await.unwrap();
+        stage.run(Duration::ZERO).await.unwrap_err();
+        let read = times.read();
+        assert_eq!((read.count, read.sum), (2, 0.25));
     }
 }

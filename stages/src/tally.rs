@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use state::Histogram;
 
-use crate::timed::StageTimes;
+use crate::stage_times::StageTimes;
 
 /// One counter.
 #[derive(Debug, Default)]

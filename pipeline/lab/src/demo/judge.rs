@@ -10,7 +10,7 @@ use serde_json::Value;
 use service::config::Config;
 use state::DeadLetter;
 
-use super::{DemoBroker, report::BrokerTally};
+use super::DemoBroker;
 use crate::{
     BodyDigest,
     oracle::{BrokerEvidence, DeadClaim, Evidence, Judgement, Kind, Observer, Terms, index_events, judge},
@@ -45,6 +45,23 @@ struct JudgedBroker {
     broker: DemoBroker,
     wanted: Traffic,
     observer: Arc<Observer>,
+}
+
+/// What one broker was to get and got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokerTally {
+    /// The broker.
+    pub id: String,
+    /// What is special about it, in a few words.
+    pub about: String,
+    /// Deliveries routed to it: each event once, exact duplicates not counted, a conflicting one counted.
+    pub expected: u64,
+    /// Events its receiver took for the first time.
+    pub received: u64,
+    /// Events its receiver took again.
+    pub repeats: u64,
+    /// Deliveries nobody can account for.
+    pub missing: u64,
 }
 
 /// What became of a demo.

@@ -6,5 +6,5 @@ mod judge;
 mod report;
 
 pub use brokers::{DemoBroker, Loads, brokers};
-pub use judge::{DemoJudge, Outcome};
-pub use report::{BrokerTally, write_report};
+pub use judge::{BrokerTally, DemoJudge, Outcome};
+pub use report::write_report;

@@ -8,28 +8,11 @@ use std::{
 
 use state::DeadLetter;
 
-use super::Outcome;
+use super::judge::{BrokerTally, Outcome};
 use service::text_table::{shown, write_rows};
 
 /// What stands for the broker of a record that never became an event.
 const NO_BROKER: &str = "(none)";
-
-/// What one broker was to get and got.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BrokerTally {
-    /// The broker.
-    pub id: String,
-    /// What is special about it, in a few words.
-    pub about: String,
-    /// Deliveries routed to it: each event once, exact duplicates not counted, a conflicting one counted.
-    pub expected: u64,
-    /// Events its receiver took for the first time.
-    pub received: u64,
-    /// Events its receiver took again.
-    pub repeats: u64,
-    /// Deliveries nobody can account for.
-    pub missing: u64,
-}
 
 /// Prints the report, with what the oracle found. Brokers stand in the order given; dead letters in that order too, most
 /// frequent first.
