@@ -11,7 +11,7 @@ use stages::models::Delivery;
 use state::{DeadLetter, Waiting};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{new_broker::NewBroker, partitions::Partition, ticket::Tickets};
+use super::{new_broker::NewBroker, partitions::Partition, reply::Reply, ticket::Tickets};
 
 /// Commands that may wait for one shard; whoever sends more waits.
 pub(super) const COMMANDS_MAX: usize = 16;
@@ -54,33 +54,15 @@ pub(super) enum Command {
     HandOver(Partition),
     /// Start nothing more of this partition, and put what waits of it on disk; the answer comes once nothing of it is on
     /// the wire.
-    Leave { partition: Partition, told: Told },
+    Leave { partition: Partition, reply: Reply },
     /// These are on disk no more; the answer comes once that is known.
-    Dropped { dropped: Arc<[Waiting]>, told: Told },
+    Dropped { dropped: Arc<[Waiting]>, reply: Reply },
     /// The partition has left; the answer comes once that is known.
-    Left { partition: Arc<str>, told: Told },
+    Left { partition: Arc<str>, reply: Reply },
     /// Forget what waits and has one of these tickets.
     Lost(Tickets),
     /// Nothing is under way any more that has one of these tickets.
     Gone(Tickets),
-}
-
-/// Whoever waits until something is done.
-#[derive(Debug)]
-pub(super) struct Told(oneshot::Sender<()>);
-
-/// One that is to be told, and what waits for that: an error if it never will be.
-pub(super) fn told() -> (Told, oneshot::Receiver<()>) {
-    let (told, waits) = oneshot::channel();
-    (Told(told), waits)
-}
-
-impl Told {
-    /// It is done.
-    pub(super) fn tell(self) {
-        // Nobody may wait any more.
-        let _gone = self.0.send(());
-    }
 }
 
 /// The two ends of a shard's commands.

@@ -19,8 +19,7 @@ use futures::{
     task::AtomicWaker,
 };
 use parking_lot::Mutex;
-use stages::models::RawRecord;
-use state::{Horizon, Ledger, Record, SpilledDelivery};
+use state::{Horizon, Ledger, Record};
 use tokio::task::coop::unconstrained;
 use tokio_stream::{Stream, StreamExt};
 
@@ -29,21 +28,10 @@ use super::{
     fault::LineFault,
     partitions::Partitions,
     restoring::restored,
-    ticket::{Ticket, Tickets},
+    taken::{Ingested, Taken},
+    ticket::Tickets,
 };
 use crate::source::{Cursor, RestoredStream, SourceFault, SourcePartition, SourceRecord};
-
-/// What is taken in, with the obligation to settle it.
-#[derive(Debug)]
-pub enum Taken {
-    /// A record.
-    Record(RawRecord, Ticket),
-    /// A delivery that came with its partition.
-    Restored(Box<SpilledDelivery>, Ticket),
-}
-
-/// What is taken in next, or why there is no more.
-pub type Ingested = Result<Taken, LineFault>;
 
 /// A source's records with their tickets, and what the line needs to know of its partitions.
 pub struct Ingest {

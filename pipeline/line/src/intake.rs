@@ -19,9 +19,9 @@ use tokio_stream::Stream;
 use super::{
     fault::LineFault,
     in_flight_permits::{BodyPermit, Permit},
-    ingest::{Ingested, Taken},
     limits::{Limits, Shared},
     shard::Arrival,
+    taken::{Ingested, Taken},
     ticket::{Share, Ticket},
 };
 use crate::stop::{Level, Stop};

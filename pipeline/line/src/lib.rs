@@ -30,6 +30,7 @@ mod limits;
 mod moves;
 mod new_broker;
 mod partitions;
+mod reply;
 mod restoring;
 mod returning;
 mod roster;
@@ -39,6 +40,7 @@ mod source;
 mod spill_capacity;
 mod spill_reader;
 pub mod stop;
+mod taken;
 #[cfg(test)]
 pub(crate) mod testing;
 mod ticket;
@@ -56,7 +58,7 @@ pub use executor::Executor;
 pub use fault::LineFault;
 pub use handle::LineHandle;
 pub use in_flight_permits::READS_SHARE;
-pub use ingest::{Ingest, Ingested, Taken, ingest};
+pub use ingest::{Ingest, ingest};
 pub use limits::Limits;
 pub use moves::Released;
 pub use partitions::{Partition, Partitions};
@@ -64,6 +66,7 @@ pub use roster::{Roster, is_served, waiting};
 pub use run::LineReport;
 pub use source::{Cursor, HORIZON_STEP, RestoredStream, SourceFault, SourcePartition, SourceRecord, fixed};
 pub use spill_capacity::SpillCapacity;
+pub use taken::{Ingested, Taken};
 pub use ticket::{Share, Ticket, Tickets};
 
 /// The beginning of every line.

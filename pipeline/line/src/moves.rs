@@ -10,7 +10,7 @@ use state::{Ledger, Record, StateFault};
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{
-    command::{Command, Told, told},
+    command::Command,
     doubt::Doubt,
     fault::LineFault,
     handle::LineHandle,
@@ -18,6 +18,7 @@ use super::{
     leftovers::Leftovers,
     limits::Shared,
     partitions::{Ask, Partition, Partitions},
+    reply::{Reply, reply},
     ticket::Tickets,
 };
 use crate::source::Cursor;
@@ -122,11 +123,11 @@ impl Moves {
                     self.ledger.lose(&partition.source);
                     Box::pin(lose(partition, partitions, commands, leftovers()))
                 }
-                Ask::Adopt(source, told) => {
+                Ask::Adopt(source, reply) => {
                     let leftovers = leftovers();
                     Box::pin(async move {
                         leftovers.adopt(&source).await?;
-                        told.tell();
+                        reply.send();
                         Ok(())
                     })
                 }
@@ -173,12 +174,12 @@ async fn tell_all(commands: &Commands, mut command: impl FnMut() -> Command) {
 }
 
 /// Tells every shard, and waits until each has answered or ended.
-async fn ask_all(commands: &Commands, command: impl Fn(Told) -> Command) {
+async fn ask_all(commands: &Commands, command: impl Fn(Reply) -> Command) {
     let mut waiting = Vec::new();
     let ask = || {
-        let (told, answer) = told();
+        let (reply, answer) = reply();
         waiting.push(answer);
-        command(told)
+        command(reply)
     };
     tell_all(commands, ask).await;
     for answer in waiting {
@@ -204,7 +205,7 @@ async fn release(
     let Partition { source, tickets } = &partition;
     let leaves = Leaves(tickets);
     tickets.begin_to_leave();
-    ask_all(&commands, |told| Command::Leave { partition: partition.clone(), told }).await;
+    ask_all(&commands, |reply| Command::Leave { partition: partition.clone(), reply }).await;
     tickets.gone().await;
     let ledger = leftovers.ledger();
     let _proofs = partitions.checkpoint(&partition, ledger).await?;
@@ -217,7 +218,7 @@ async fn release(
         ledger.let_go(source);
     }
     // Before one of the same name may come: a shard would take its deliveries for those of this one.
-    ask_all(&commands, |told| Command::Left { partition: source.clone(), told }).await;
+    ask_all(&commands, |reply| Command::Left { partition: source.clone(), reply }).await;
     partitions.leave(&partition);
     drop(leaves);
     Ok(())
@@ -235,12 +236,12 @@ async fn lose(
     let follows = leftovers.ledger().is_followed(source)?;
     if follows {
         // What is on disk of it is somebody else's, too.
-        ask_all(&commands, |told| Command::Leave { partition: partition.clone(), told }).await;
+        ask_all(&commands, |reply| Command::Leave { partition: partition.clone(), reply }).await;
     }
     tickets.gone().await;
     if follows {
         drop_all(&leftovers, source, &commands).await?;
-        ask_all(&commands, |told| Command::Left { partition: source.clone(), told }).await;
+        ask_all(&commands, |reply| Command::Left { partition: source.clone(), reply }).await;
     }
     partitions.leave(&partition);
     drop(leaves);
@@ -271,7 +272,7 @@ async fn drop_all(leftovers: &Leftovers, source: &Arc<str>, commands: &Commands)
             return Ok(());
         }
         // In this order: a read that began before the shard knows finds what it knows, or nothing.
-        ask_all(commands, |told| Command::Dropped { dropped: dropped.clone(), told }).await;
+        ask_all(commands, |reply| Command::Dropped { dropped: dropped.clone(), reply }).await;
     }
 }
 
@@ -303,8 +304,8 @@ mod tests {
             tokio::select! {
                 _ = &mut released => unreachable!("it waits for the shard"),
                 command = commands.recv() => match command.unwrap() {
-                    Command::Leave { told, .. } => told.tell(),
-                    Command::Left { told, .. } => answers.push(told),
+                    Command::Leave { reply, .. } => reply.send(),
+                    Command::Left { reply, .. } => answers.push(reply),
                     _ => unreachable!("nothing else is asked"),
                 },
                 () = tokio::task::yield_now(), if !answers.is_empty() => break,
@@ -312,7 +313,7 @@ mod tests {
         }
         assert!((&mut released).now_or_never().is_none() && partitions.take_in(&name).is_err());
         assert!(partition.tickets.left().now_or_never().is_none());
-        answers.into_iter().for_each(Told::tell);
+        answers.into_iter().for_each(Reply::send);
         released.await.unwrap();
         partition.tickets.left().await;
         assert!(partitions.take_in(&name).unwrap().is_some());

@@ -11,8 +11,8 @@ use state::{Checkpoint, Ledger, Record, Recorded, StateFault};
 use tokio::sync::Notify;
 
 use super::{
-    command::{Told, told},
     fault::LineFault,
+    reply::{Reply, reply},
     ticket::Tickets,
 };
 
@@ -63,7 +63,7 @@ pub(super) enum Ask {
     /// Forget its deliveries.
     Lose(Partition),
     /// Tell the log of its state what waits of it here.
-    Adopt(Arc<str>, Told),
+    Adopt(Arc<str>, Reply),
 }
 
 impl Partitions {
@@ -170,10 +170,10 @@ impl Partitions {
 
     /// Tells the log of a partition's state what waits of it here.
     pub(super) async fn adopt(&self, source: &Arc<str>) {
-        let (told, waits) = told();
-        self.0.state.lock().ask(Ask::Adopt(source.clone(), told));
+        let (reply, waits) = reply();
+        self.0.state.lock().ask(Ask::Adopt(source.clone(), reply));
         self.0.asked.notify_one();
-        // If it is never told, the run is over.
+        // If it is never reply, the run is over.
         let _over = waits.await;
     }
 

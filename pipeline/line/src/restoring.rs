@@ -9,8 +9,8 @@ use state::{Horizon, Ledger, LedgerEntry, LedgerKey, Record, Restored, SpilledDe
 
 use super::{
     fault::LineFault,
-    ingest::{Ingested, Taken},
     partitions::{Partition, Partitions},
+    taken::{Ingested, Taken},
 };
 use crate::source::RestoredStream;
 

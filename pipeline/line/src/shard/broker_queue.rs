@@ -13,15 +13,15 @@ use state::{Spill, SpillSeq, SpilledDelivery};
 use tokio::time::Instant;
 
 use super::{
+    at::At,
     completion_rate::CompletionRate,
     deferred::{Deferred, numbers_max},
-    give_up::GivingUp,
-    leaving::LeavingHere,
+    giving_up::GivingUp,
     load_queues::{Backing, Item, LoadQueues},
+    moving::LeavingHere,
     spill_batch::{SpillBatch, cost, spilled},
     spill_index::SpillIndex,
     state_log::StateLog,
-    step::At,
 };
 
 /// One broker on its shard.

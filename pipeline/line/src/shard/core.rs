@@ -11,12 +11,13 @@ use stages::{Broker, Gate};
 use tokio::time::Instant;
 
 use super::{
+    at::At,
     broker_queue::BrokerQueue,
-    leaving::Moving,
     load_queues::{Backing, Item},
+    moving::Moving,
     shutdown_phase::ShutdownPhase,
     spill_batch::SpillBatch,
-    step::{Arrival, At, Effect, Input, ReadAsked},
+    step::{Arrival, Effect, Input, ReadAsked},
     timers::Timers,
 };
 use crate::{
@@ -101,7 +102,7 @@ impl Core {
             }
             Input::Forgotten => {}
             Input::HandOver(partition) => self.hand_over(&partition, at, out),
-            Input::Leave { partition, told } => self.leave(partition, told, at, out),
+            Input::Leave { partition, reply } => self.leave(partition, reply, at, out),
             Input::Dropped(dropped) => self.dropped(&dropped, at),
             Input::Left { partition } => self.left(&partition),
             Input::Lost(tickets) => self.lose(tickets, at, out),
@@ -172,7 +173,7 @@ impl Core {
         }
         self.queue_of[ordinal] = Some(index);
         self.queues.push(queue);
-        self.moving.tell(&mut self.queues[index]);
+        self.queues[index].leaving.extend(self.moving.here());
         self.active.push(true);
         self.is_dirty.push(false);
         index

@@ -199,14 +199,14 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Driver<Stages> {
                 let _gone = reply.send(admitted).is_err();
             }
             Command::HandOver(partition) => self.give(Input::HandOver(partition)),
-            Command::Leave { partition, told } => self.give(Input::Leave { partition, told }),
-            Command::Dropped { dropped, told } => {
+            Command::Leave { partition, reply } => self.give(Input::Leave { partition, reply }),
+            Command::Dropped { dropped, reply } => {
                 self.give(Input::Dropped(dropped));
-                told.tell();
+                reply.send();
             }
-            Command::Left { partition, told } => {
+            Command::Left { partition, reply } => {
                 self.give(Input::Left { partition });
-                told.tell();
+                reply.send();
             }
             Command::Lost(tickets) => self.give(Input::Lost(tickets)),
             Command::Gone(tickets) => self.give(Input::Gone(tickets)),

@@ -6,7 +6,7 @@ use stages::{Ack, Broker, Gate, HealthState, WhenFull};
 use state::Clock;
 use tokio::time::Instant;
 
-use super::step::{At, Surroundings};
+use super::at::{At, Surroundings};
 use crate::limits::{Limits, Shared};
 
 /// What a shard works with.

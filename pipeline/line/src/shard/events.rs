@@ -10,10 +10,11 @@ use state::{History, Outcome, Recorded, Word};
 use tokio::time::Instant;
 
 use super::{
+    at::At,
     core::Core,
     load_queues::{Backing, Item},
     spill_batch::{SpillBatch, cost},
-    step::{At, AttemptEnd, Effect},
+    step::{AttemptEnd, Effect},
 };
 
 impl Core {
@@ -77,7 +78,7 @@ impl Core {
         item.delivery.put_back(history, left);
         item.not_before = not_before;
         item.rewrite = matches!(item.backing, Backing::Disk);
-        self.moving.ended(&item, out);
+        out.extend(self.moving.ended(&item).map(Effect::Quiet));
         let queue = &mut self.queues[index];
         if self.moving.is_lost(&item) {
             queue.finished(load, at.now);
@@ -117,7 +118,7 @@ impl Core {
             queue.spill.remove(item.delivery.seq, cost(&item));
         }
         queue.finished(load, at.now);
-        self.moving.ended(&item, out);
+        out.extend(self.moving.ended(&item).map(Effect::Quiet));
         out.push(finish(item, proof));
     }
 

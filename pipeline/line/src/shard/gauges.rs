@@ -3,11 +3,7 @@
 use stages::Gate;
 use tokio::time::Instant;
 
-use super::{
-    broker_queue::BrokerQueue,
-    state_log::StateLog,
-    step::{At, Gauges},
-};
+use super::{at::At, broker_queue::BrokerQueue, state_log::StateLog, step::Gauges};
 
 impl BrokerQueue {
     /// What waits, for whoever asks.

@@ -8,64 +8,21 @@
 //! bytes of them; nothing of a load before what is earlier of it. Nothing later of a load is started or goes to disk while an earlier one of it is being given up: if the
 //! process ended then, the earlier one would be read again and come after it.
 
-use std::{collections::hash_map::Entry, sync::Arc};
-
-use rustc_hash::FxHashMap;
 use stages::WhenFull;
 use state::SpillSeq;
 
 use super::{
+    at::At,
     broker_queue::BrokerQueue,
     core::Core,
     events::finish,
     load_queues::Item,
     spill_batch::cost,
-    step::{At, Effect, GivenUp},
+    step::{Effect, GivenUp},
 };
 
 /// How many bytes of one broker's deliveries are given up at a time: their letters are copies, beside the bodies.
 const AT_ONCE_MAX: u64 = 4 << 20;
-
-/// What is being given up.
-#[derive(Debug, Default)]
-pub(crate) struct GivingUp {
-    items: FxHashMap<SpillSeq, Item>,
-    /// How many of each load.
-    loads: FxHashMap<Arc<str>, usize>,
-}
-
-impl GivingUp {
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.items.len()
-    }
-
-    /// The bytes they would take on disk.
-    fn bytes(&self) -> u64 {
-        self.items.values().map(cost).sum()
-    }
-
-    /// Whether one of `load` is being given up.
-    pub(crate) fn holds(&self, load: &Arc<str>) -> bool {
-        self.loads.contains_key(load)
-    }
-
-    pub(super) fn insert(&mut self, item: Item) {
-        *self.loads.entry(item.delivery.event().load_id.clone()).or_default() += 1;
-        self.items.insert(item.delivery.seq, item);
-    }
-
-    pub(super) fn remove(&mut self, seq: SpillSeq) -> Option<Item> {
-        let item = self.items.remove(&seq)?;
-        if let Entry::Occupied(mut count) = self.loads.entry(item.delivery.event().load_id.clone()) {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
-        }
-        Some(item)
-    }
-}
 
 impl BrokerQueue {
     /// Takes the oldest delivery that is to be given up now, if there is one and `room` for its letter; `others_keep_up`
@@ -154,6 +111,8 @@ impl Core {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use state::SpillUsage;
     use tokio::time::Instant;
 

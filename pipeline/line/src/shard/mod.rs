@@ -4,6 +4,7 @@
 //! `core` decides, `driver` carries out; `step` is what they say to each other. Everything but `driver`, `env`, `perform`
 //! and `attempt` is the core: it neither waits nor asks for the time.
 
+mod at;
 mod attempt;
 mod broker_queue;
 mod completion_rate;
@@ -14,10 +15,13 @@ mod env;
 mod events;
 mod gauges;
 mod give_up;
+mod giving_up;
 mod leaving;
+mod leaving_queue;
 mod load_queues;
 #[cfg(test)]
 mod model;
+mod moving;
 mod perform;
 #[cfg(test)]
 mod purity_tests;
@@ -31,6 +35,8 @@ mod step;
 mod tick;
 mod timers;
 
+#[cfg(test)]
+pub(crate) use at::At;
 pub(crate) use broker_queue::BrokerQueue;
 pub(crate) use deferred::Listed;
 pub(crate) use driver::{Driver, ShardReport};
@@ -40,6 +46,4 @@ pub(crate) use env::Pressure;
 pub(crate) use load_queues::{Backing, Item};
 pub(crate) use reading::Wanted;
 pub(crate) use spill_index::SpillIndex;
-#[cfg(test)]
-pub(crate) use step::At;
 pub(crate) use step::{Arrival, ReadAsked};

@@ -74,7 +74,7 @@ pub(super) fn perform<Stages: Stage<In = Delivery, Out = Receipt>>(
             Effect::HaltEach { queue, runs } => {
                 core.broker(queue).halt.ask_each(runs.iter().map(|run| &**run));
             }
-            Effect::Quiet(told) => told.tell(),
+            Effect::Quiet(reply) => reply.send(),
             Effect::Abandon(items) => {
                 abandon(&env.ack, items).into_iter().for_each(|ends| pending.push(ends));
             }

@@ -10,11 +10,11 @@ use stages::{Gate, models::Delivery};
 use tokio::time::Instant;
 
 use super::{
+    at::At,
     broker_queue::BrokerQueue,
     deferred::numbers_max,
     load_queues::{Backing, Item},
     spill_batch::{SpillBatch, cost},
-    step::At,
 };
 
 /// After so many failed attempts a delivery does not keep its place in memory from others between two of them. Few fail so

@@ -11,10 +11,10 @@ use state::{SpillSeq, SpilledDelivery};
 use tokio::time::Instant;
 
 use super::{
+    at::At,
     broker_queue::BrokerQueue,
     deferred::{Listed, numbers_max},
     load_queues::{Backing, Item},
-    step::At,
 };
 use crate::{in_flight_permits::Permit, spill_reader::SpillRead};
 

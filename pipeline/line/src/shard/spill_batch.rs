@@ -3,9 +3,9 @@
 use state::{Mark, Spill, SpillSeq, SpilledDelivery};
 
 use super::{
+    at::At,
     load_queues::{Backing, Item},
     spill_index::SpillIndex,
-    step::At,
 };
 use crate::ticket::Share;
 

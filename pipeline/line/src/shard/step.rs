@@ -6,62 +6,22 @@
 use std::{ops::Range, sync::Arc};
 
 use rustc_hash::FxHashSet;
-use stages::{
-    Broker, Gate, HealthState, WhenFull,
-    models::{Delivery, Leftover, Receipt, RunState, Verdict},
-};
-use state::{DeadLetter, History, Mark, Recorded, SpillSeq, SpilledDelivery, UnixMillis, Waiting};
+use stages::models::{Delivery, Leftover, Receipt, RunState, Verdict};
+use state::{DeadLetter, History, Mark, Recorded, SpillSeq, SpilledDelivery, Waiting};
 use tokio::time::Instant;
 
 use super::{
     broker_queue::BrokerQueue, load_queues::Item, reading::Wanted, spill_batch::SpillBatch, state_log::News,
 };
 use crate::{
-    command::{Replay, Replayed, Told},
+    command::{Replay, Replayed},
     in_flight_permits::Permit,
-    limits::Limits,
     partitions::Partition,
+    reply::Reply,
     spill_reader::SpillRead,
     stop::Level,
     ticket::{Share, Tickets},
 };
-
-/// When a step happens, and what it may ask beside its input.
-#[derive(Clone, Copy)]
-pub(crate) struct At<'a> {
-    pub(crate) now: Instant,
-    /// The same moment as it is written to disk: see [`state::Clock::lived`].
-    pub(crate) lived: UnixMillis,
-    pub(crate) limits: &'a Limits,
-    /// How many brokers share the line.
-    pub(crate) brokers: usize,
-    pub(crate) around: &'a dyn Surroundings,
-}
-
-/// What a step may ask: the answers are inputs like any other, asked for only where they count. Health is shared with
-/// attempts and operators on other threads, so an answer holds for this step alone.
-pub(crate) trait Surroundings {
-    /// What `broker` may be given now.
-    fn gate(&self, broker: &Broker, now: Instant) -> Gate;
-    /// How `broker` is doing, for the log.
-    fn state(&self, broker: &Broker, now: Instant) -> HealthState;
-    /// Whether an operator has paused `broker`.
-    fn is_paused(&self, broker: &Broker) -> bool;
-    /// How often the config has sent `broker` elsewhere.
-    fn moves(&self, broker: &Broker) -> u64;
-    /// How many deliveries `broker` may have on the wire.
-    fn concurrency(&self, broker: &Broker) -> usize;
-    /// What becomes of the deliveries of `broker` that find no room on disk.
-    fn when_full(&self, broker: &Broker) -> WhenFull;
-    /// Whether the config does not name `broker` any more.
-    fn is_leaving(&self, broker: &Broker) -> bool;
-    /// Whether backpressure holds the intake.
-    fn is_pressed(&self) -> bool;
-    /// Whether anyone waits for what a delivery in memory holds: the intake or a read.
-    fn is_contended(&self) -> bool;
-    /// How many bytes of dead letters full disk queues may still make.
-    fn full_letters_room(&self) -> u64;
-}
 
 /// A delivery on its way from the intake to its shard.
 #[derive(Debug)]
@@ -117,7 +77,7 @@ pub(crate) enum Input {
     /// A partition is about to leave, and no more of it is read: what waits for brokers that do not keep up goes to disk.
     HandOver(Partition),
     /// A partition is leaving: nothing of it is started until it [has left](Self::Left), and what waits goes to disk.
-    Leave { partition: Partition, told: Told },
+    Leave { partition: Partition, reply: Reply },
     /// Deliveries of a partition that is leaving have gone from disk, some of them of brokers that others serve.
     Dropped(Arc<[Waiting]>),
     /// A partition has left: what is on disk of it is sent like everything else.
@@ -192,7 +152,7 @@ pub(crate) enum Effect {
     /// Let none of these, of one broker, wait before an attempt any more.
     HaltEach { queue: usize, runs: Vec<Arc<RunState>> },
     /// Nothing is on the wire any more of the partition that is leaving.
-    Quiet(Told),
+    Quiet(Reply),
     /// Forget these, whose partition was taken away: their records are read again. Of those that may have been sent, that
     /// goes on record.
     Abandon(Vec<Item>),

@@ -1,11 +1,7 @@
 //! What the core does when time has passed: it looks at brokers that it was to look at again, and ten times a second, at
 //! those that have anything to do: it sees what operators have changed, and sends to disk what holds up the others.
 
-use super::{
-    core::Core,
-    spill_batch::SpillBatch,
-    step::{At, Effect},
-};
+use super::{at::At, core::Core, spill_batch::SpillBatch, step::Effect};
 
 /// In how many ticks each queue at which nothing can have changed by itself is looked at once: in some ten seconds, for
 /// what an operator has changed.

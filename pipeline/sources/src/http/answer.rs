@@ -7,7 +7,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde_json::json;
 
-use super::{body::BodyFault, read_body::ReadBodyFault, strict::InvalidRecords, unpack::UnpackFault};
+use super::{body::BodyFault, read_body::ReadBodyFault, strict::InvalidRecords, unpack_fault::UnpackFault};
 use crate::listening::ConnectionsFull;
 
 /// When a producer may try again, in seconds: a line that makes progress has room within one.

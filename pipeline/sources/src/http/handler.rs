@@ -25,7 +25,8 @@ use super::{
     read_body::{ReadBodyFault, discard, encoding, read_body},
     strict::StrictCheck,
     token::Token,
-    unpack::{UnpackFault, Unpacker},
+    unpack::Unpacker,
+    unpack_fault::UnpackFault,
 };
 use crate::listening::{self, Peer};
 use line::stop::{Level, Stop};

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use flate2::bufread::GzDecoder;
 use tokio::time::Instant;
 
-use super::unpack::UnpackFault;
+use super::unpack_fault::UnpackFault;
 
 /// The most members of one body: setting up each costs as much as a kilobyte of data. Tools that compress in parallel
 /// write one for each 64 KiB or more.

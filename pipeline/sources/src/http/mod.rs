@@ -22,6 +22,7 @@ mod strict;
 mod tests;
 mod token;
 mod unpack;
+mod unpack_fault;
 
 use std::{sync::Arc, vec};
 

@@ -1,38 +1,20 @@
 //! Decompresses a body and splits it into records: long bodies off the event loop, in no more tasks at once than
 //! there are cores; short ones inline.
 
-use std::{io, sync::Arc, thread};
+use std::{sync::Arc, thread};
 
 use bytes::Bytes;
 use tokio::{sync::Semaphore, task::spawn_blocking, time::Instant};
 
 use super::{
-    body::{BodyFault, RecordLimits, records},
+    body::{RecordLimits, records},
     inflate::inflate,
     read_body::Encoding,
+    unpack_fault::UnpackFault,
 };
 
 /// The longest body that is split inline, in bytes: well under a millisecond.
 const INLINE_MAX: usize = 64 << 10;
-
-/// Why there are no records.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum UnpackFault {
-    #[error("the body has more than {max} bytes when it is decompressed; post it in parts")]
-    TooLarge { max: usize },
-    #[error("the body is compressed to less than one byte in {max}; post it in parts, or as it is")]
-    TooDense { max: usize },
-    #[error("the body has more than {max} gzip members; compress it as one")]
-    TooManyMembers { max: usize },
-    #[error("the body could not be decompressed in time; nothing of it was accepted")]
-    TooSlow,
-    #[error("the body is not gzip, as its Content-Encoding says: {0}")]
-    NotGzip(io::Error),
-    #[error(transparent)]
-    Body(#[from] BodyFault),
-    #[error("the body could not be read now; nothing of it was accepted, post it again")]
-    Interrupted,
-}
 
 /// Limits how many long bodies are unpacked at once.
 #[derive(Debug)]

@@ -8,6 +8,7 @@
 
 mod moves;
 mod outside;
+mod part;
 mod world;
 
 use std::time::Duration;

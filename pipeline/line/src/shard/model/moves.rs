@@ -1,62 +1,24 @@
-//! Partitions that are taken away and come again. Each load is of one partition, as a topic's keys have it.
-
-use std::sync::Arc;
+//! Partitions that are taken away and come again.
 
 use futures::FutureExt;
 use state::Waiting;
-use tokio::sync::oneshot;
 
 use super::{
     Do, PARTITIONS,
     outside::is,
+    part::{Part, Stage, name_of, part_of},
     world::{Commit, Name, World},
 };
 use crate::{
-    command::told,
     partitions::Partition,
+    reply::reply,
     shard::{
         load_queues::Item,
         step::{Arrival, Input},
     },
-    testing::{share_of, tickets},
+    testing::share_of,
     ticket::Tickets,
 };
-
-/// One partition.
-pub(super) struct Part {
-    pub(super) tickets: Tickets,
-    stage: Stage,
-}
-
-enum Stage {
-    Here,
-    /// It is handed over, and will leave then.
-    HandedOver,
-    /// It is leaving; what is told when nothing of it is on the wire any more, and whether that was.
-    Leaving(oneshot::Receiver<()>, bool),
-    /// What is on disk of it goes to whoever has it next; whether the core knows that it has gone.
-    Dropping(bool),
-    Away,
-}
-
-impl Default for Part {
-    fn default() -> Self {
-        let tickets = tickets();
-        // What a crash leaves unsettled is nobody's defect.
-        tickets.stopping();
-        Self { tickets, stage: Stage::Here }
-    }
-}
-
-/// The partition of a load.
-pub(super) fn part_of(load: &str) -> usize {
-    load.bytes().last().map_or(0, usize::from) % PARTITIONS
-}
-
-/// Its name.
-pub(super) fn name_of(part: usize) -> Arc<str> {
-    format!("p{part}").into()
-}
 
 impl World {
     /// Whether what has this name can be read.
@@ -112,12 +74,12 @@ impl World {
             let permit = self.permits.leaving().now_or_never()?.ok()?;
             Some((name.2, Arrival { delivery: self.delivery(&name), share, permit }))
         });
-        let (told, quiet) = told();
+        let (reply, quiet) = reply();
         let tickets = self.parts[part].tickets.clone();
         tickets.retire();
         tickets.begin_to_leave();
         self.parts[part].stage = Stage::Leaving(quiet, false);
-        let leave = Input::Leave { partition: Partition { source: name_of(part), tickets }, told };
+        let leave = Input::Leave { partition: Partition { source: name_of(part), tickets }, reply };
         let mut inputs = vec![leave];
         if let Some((at, arrival)) = arrival {
             // The shard may hear of it before, or after.

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use super::{
     BROKERS, Do, PARTITIONS,
-    moves::{Part, name_of, part_of},
+    part::{Part, name_of, part_of},
 };
 use crate::{
     command::Replay,
@@ -30,12 +30,13 @@ use crate::{
     limits::Limits,
     shard::{
         Pressure,
+        at::At,
         broker_queue::BrokerQueue,
         core::Core,
         deferred::Listed,
         spill_batch::SpillBatch,
         spill_index::SpillIndex,
-        step::{Arrival, At, AttemptEnd, Effect, Input, ReadAsked},
+        step::{Arrival, AttemptEnd, Effect, Input, ReadAsked},
     },
     spill_reader::Scan,
     testing::{broker_called, delivery_of, share_of},
@@ -291,7 +292,7 @@ impl World {
             }
             Effect::Free(permit) => drop(permit),
             Effect::ClearMark(mark) => mark.clear(),
-            Effect::Quiet(told) => told.tell(),
+            Effect::Quiet(reply) => reply.send(),
             Effect::Abandon(items) => self.read_again(items),
             Effect::HaltEach { .. }
             | Effect::Halt { .. }

@@ -6,9 +6,11 @@ use tokio::time::Instant;
 use super::*;
 use crate::{
     limits::Limits,
-    shard::spill_index::SpillIndex,
+    partitions::Partition,
+    shard::{moving::LeavingHere, spill_index::SpillIndex},
     spill_reader::SpillRead,
     testing::{at, broker, item, item_of, limits, share_of, tickets},
+    ticket::Tickets,
 };
 
 fn queue(limits: &Limits) -> BrokerQueue {
