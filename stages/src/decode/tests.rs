@@ -270,7 +270,8 @@ proptest! {
     ) {
         let (schema, text) = match cloud {
             true => (Schema::cloudevents(), CLOUDEVENT.to_owned()),
-            false => (Schema::flat(), EVENT.replace("1e999", "1e99")),
+            // Without a number that a few changes put out of range where nobody reads it.
+            false => (Schema::flat(), EVENT.replace("1e999", "1")),
         };
         let pointers = match cloud {
             true => ["/id", "/data/loadId", "/data/status", "/data/sequence"],

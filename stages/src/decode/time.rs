@@ -1,13 +1,16 @@
 //! Reads a time as producers write it: RFC 3339; any other date and time of ISO 8601, with or without an offset or a
 //! zone's name; digits alone; or a number of seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by
-//! its size.
+//! its size. So are the forms of mail and HTTP (RFC 2822), and `/Date(…)/`.
 //!
 //! A time without an offset is in the schema's zone. Where its clocks are set back and the time comes twice, the first
 //! is meant; where they are set forward and it is left out, it is as much later, as a calendar would have it.
 
 use jiff::{
     civil,
-    fmt::temporal::{DateTimeParser, Pieces, PiecesOffset},
+    fmt::{
+        rfc2822,
+        temporal::{DateTimeParser, Pieces, PiecesOffset},
+    },
     tz::{Offset, TimeZone},
 };
 use state::UnixMillis;
@@ -32,6 +35,10 @@ const LEN_MAX: usize = 64;
 pub(super) fn of_text(text: &str, zone: &Zone) -> Result<UnixMillis, BadTime> {
     match unix_millis(text) {
         Err(BadTime::Format) => {}
+        // The end of a day, which RFC 3339 has not.
+        Err(BadTime::Calendar) if text.get(11..13) == Some("24") => {
+            return of_iso(text, zone).map_err(|_| BadTime::Calendar);
+        }
         known => return known,
     }
     let text = text.trim();
@@ -40,6 +47,11 @@ pub(super) fn of_text(text: &str, zone: &Zone) -> Result<UnixMillis, BadTime> {
     }
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return of_digits(text, zone);
+    }
+    // As .NET's older serializers write it: milliseconds, and perhaps an offset that says nothing of the moment.
+    if let Some(inside) = text.strip_prefix("/Date(").and_then(|rest| rest.strip_suffix(")/")) {
+        let millis = inside.split(['+', '-']).next().unwrap_or_default();
+        return millis.parse().map_err(|_| BadTime::Format);
     }
     if let Some((seconds, fraction)) = text.split_once('.')
         && !seconds.is_empty()
@@ -119,15 +131,45 @@ fn of_date(date: &str) -> &str {
 }
 
 fn of_iso(text: &str, zone: &Zone) -> Result<UnixMillis, BadTime> {
-    // The minus sign that ISO 8601 prefers.
-    let plain = text.replace('\u{2212}', "-");
-    let pieces = DateTimeParser::new().parse_pieces(&plain).map_err(|_| not_read(&plain))?;
-    let moment = moment(&pieces, zone)?;
+    let (plain, is_end_of_day) = plain(text);
+    let moment = match DateTimeParser::new().parse_pieces(&plain) {
+        Ok(pieces) => moment(&pieces, is_end_of_day, zone)?,
+        // As mail and HTTP have it.
+        Err(_) => {
+            let mail = rfc2822::DateTimeParser::new().relaxed_weekday(true);
+            mail.parse_timestamp(text).map_err(|_| not_read(&plain))?
+        }
+    };
     UnixMillis::try_from(moment.as_millisecond()).map_err(|_| BadTime::Before1970)
 }
 
-fn moment(pieces: &Pieces<'_>, zone: &Zone) -> Result<jiff::Timestamp, BadTime> {
-    let civil = pieces.date().to_datetime(pieces.time().unwrap_or(civil::Time::midnight()));
+/// The text with what producers add to ISO 8601 or take from its older editions put as its readers know it; and whether
+/// its time is 24:00, the end of its day, for which 00:00 stands then.
+fn plain(text: &str) -> (String, bool) {
+    // The minus sign that ISO 8601 prefers; UTC by its name; a space before an offset.
+    let mut plain = text.replace('\u{2212}', "-");
+    for utc in [" UTC", " GMT"] {
+        if let Some(before) = plain.strip_suffix(utc) {
+            plain = format!("{before}Z");
+        }
+    }
+    for offset in ["+", "-", "Z"] {
+        plain = plain.replace(&format!(" {offset}"), offset);
+    }
+    let Some(at) = plain.find(['T', 't', ' ']).map(|at| at + 1) else { return (plain, false) };
+    let clock = plain[at..].split(['Z', 'z', '+', '-', '[']).next().unwrap_or_default();
+    let is_end =
+        clock.strip_prefix("24").is_some_and(|rest| rest.bytes().all(|byte| b"0:.,".contains(&byte)));
+    if is_end {
+        plain.replace_range(at..at + 2, "00");
+    }
+    (plain, is_end)
+}
+
+fn moment(pieces: &Pieces<'_>, is_end_of_day: bool, zone: &Zone) -> Result<jiff::Timestamp, BadTime> {
+    let day = if is_end_of_day { pieces.date().tomorrow() } else { Ok(pieces.date()) };
+    let day = day.map_err(|_| BadTime::Calendar)?;
+    let civil = day.to_datetime(pieces.time().unwrap_or(civil::Time::midnight()));
     let offset = match pieces.offset() {
         Some(PiecesOffset::Numeric(numeric)) => Some(numeric.offset()),
         Some(_) => Some(Offset::UTC),
@@ -181,6 +223,15 @@ mod tests {
             "2026-08-10T03:00:00-0500",
             "2026-08-10T03:00:00\u{2212}05:00",
             "2026-08-10T08:00:00+0000",
+            "2026-08-10 08:00:00 +0000",
+            "2026-08-10 03:00:00 -05:00",
+            "2026-08-10 08:00:00 UTC",
+            "2026-08-10T08:00:00.000 GMT",
+            "2026-08-10T08:00:00 Z",
+            "Mon, 10 Aug 2026 08:00:00 GMT",
+            "10 Aug 2026 03:00:00 -0500",
+            "/Date(1786348800000)/",
+            "/Date(1786348800000-0500)/",
             "2026-08-10 08:00:00Z",
             "2026-08-10 08:00:00",
             "2026-08-10 08:00",
@@ -205,6 +256,20 @@ mod tests {
         }
         for date in ["20260810", "2026-08-10"] {
             assert_eq!(utc(date), Ok(EIGHT - 8 * 3_600_000), "{date}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_day_is_the_beginning_of_the_next() {
+        let (end, chicago) = (EIGHT + 16 * 3_600_000, Zone::named("America/Chicago").unwrap());
+        for text in
+            ["2026-08-10T24:00:00Z", "2026-08-10 24:00", "20260810T2400Z", "2026-08-10T24:00:00.000+00:00"]
+        {
+            assert_eq!(utc(text), Ok(end), "{text}");
+        }
+        assert_eq!(of_parts("20260810", Some("2400"), &chicago), Ok(end + 5 * 3_600_000));
+        for text in ["2026-08-10T24:01:00Z", "2026-08-10T25:00:00Z", "2026-08-10T24:00:30"] {
+            assert!(utc(text).is_err(), "{text}");
         }
     }
 

@@ -17,7 +17,7 @@ use super::{
     paths::{Node, Target},
 };
 
-/// Up to this many keys are compared in pairs, which is faster than sorting.
+/// Up to this many keys are compared in pairs, which is faster than sorting, and kept without an allocation.
 const COMPARED_MAX: usize = 24;
 
 /// As many values are kept without an allocation: those of the presets.
@@ -115,8 +115,8 @@ impl<'a> Reads<'a> {
         }
     }
 
-    fn note_duplicates(&mut self, node: &Node, mut keys: Vec<Cow<'a, str>>) {
-        if keys.len() <= COMPARED_MAX && !repeats(&keys) {
+    fn note_duplicates(&mut self, node: &Node, keys: &mut [Cow<'a, str>]) {
+        if keys.len() <= COMPARED_MAX && !repeats(keys) {
             return;
         }
         keys.sort_unstable();
@@ -266,7 +266,7 @@ impl<'a> Visitor<'a> for Walk<'_, 'a> {
             self.keep(Kind::Object, Read::Other(Kind::Object));
             return Ok(());
         };
-        let mut keys = Vec::with_capacity(COMPARED_MAX);
+        let mut keys = SmallVec::<[_; COMPARED_MAX]>::new();
         while let Some(Key(key)) = members.next_key()? {
             match node.member(&key) {
                 Some(target) => members.next_value_seed(Walk { target, reads: &mut *self.reads })?,
@@ -274,7 +274,7 @@ impl<'a> Visitor<'a> for Walk<'_, 'a> {
             }
             keys.push(key);
         }
-        self.reads.note_duplicates(node, keys);
+        self.reads.note_duplicates(node, &mut keys);
         Ok(())
     }
 }
