@@ -3,7 +3,7 @@
 use state::{QUEUE_FULL, StageName};
 
 /// Each code with the stage that gives it.
-pub const DEAD_LETTER_CAUSES: [(StageName, &str); 33] = [
+pub const DEAD_LETTER_CAUSES: [(StageName, &str); 34] = [
     (StageName::Decode, "unreadable-batch"),
     (StageName::Decode, "no-value"),
     (StageName::Decode, "schema-registry-frame"),
@@ -37,6 +37,7 @@ pub const DEAD_LETTER_CAUSES: [(StageName, &str); 33] = [
     (StageName::Deliver, QUEUE_FULL),
     (StageName::Deliver, "broker-disabled"),
     (StageName::Deliver, "address-refused"),
+    (StageName::Deliver, "unsendable"),
 ];
 
 #[cfg(test)]

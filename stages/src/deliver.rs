@@ -1,7 +1,7 @@
 //! Posts a delivery once.
 //!
-//! The body is the event's original bytes, unless its broker asks for another shape. At most one request is written for an
-//! event, and no redirect is followed; where access tokens are used, another may be made for one of these before. The
+//! The body is the event's original bytes, unless its broker asks for another shape, or for several events in one post. At
+//! most one request is written for an event, and no redirect is followed; where access tokens are used, another may be made for one of these before. The
 //! broker's timeout bounds the whole exchange. Once the headers of an answer are whole its status decides, whatever becomes
 //! of its body, unless the broker has rules for bodies. The permit is spent whatever happens; a failed attempt returns the
 //! delivery.
@@ -12,6 +12,7 @@ mod answer_body;
 mod answers;
 mod asked_pause;
 mod authorities;
+mod batch;
 mod body_error;
 mod certificate;
 mod client_error;
@@ -40,20 +41,17 @@ mod url_rules;
 mod webhook_id;
 mod x509;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use http::StatusCode;
-use reqwest::Response;
-use state::{Clock, answer::ANSWER_MAX};
+use http::{HeaderValue, StatusCode};
+use reqwest::{Request, Response};
+use state::{Clock, History, answer::ANSWER_MAX};
 use tokio::time::{Instant, timeout_at};
 
-use self::{
-    answer_body::BodyEnd,
-    asked_pause::asked_pause,
-    oauth2::{Refusal, Token},
-};
+use self::{answer_body::BodyEnd, asked_pause::asked_pause, batch::Part, oauth2::Refusal};
 pub use self::{
     answers::{Answers, Meaning},
+    batch::BatchPolicy,
     body_error::{BODY_RULE_TEXT_MAX, BodyError, is_json_pointer},
     client_error::HttpClientError,
     clients::{HttpClients, HttpOptions},
@@ -106,16 +104,51 @@ impl Deliver {
     async fn post(&self, delivery: &Delivery, ordinal: Ordinal) -> Result<StatusCode, Failure> {
         // Read once, so that the attempt uses the same terms to its end.
         let terms = delivery.broker.terms();
-        let endpoint = &terms.endpoint;
+        let (endpoint, shard) = (&terms.endpoint, delivery.broker.shard);
+        let attempt = || {
+            let (event, traceparent) = (delivery.event(), delivery.traceparent);
+            AttemptOf { event, ordinal, traceparent, now: self.clock.now() }
+        };
+        let Some(batches) = endpoint.batches() else {
+            return self.send(endpoint, shard, |token| attempt().request(endpoint, token)).await;
+        };
+        let part = attempt().part(endpoint)?;
+        let post = |parts| self.send_batch(endpoint, shard, parts);
+        // Few brokers take batches; the others' attempts need no room for one.
+        match goes_alone(&delivery.history) {
+            true => Box::pin(post(vec![part])).await,
+            false => Box::pin(batches.send(part, post)).await,
+        }
+    }
+
+    /// Sends `parts` in one post.
+    async fn send_batch(
+        &self,
+        endpoint: &Endpoint,
+        shard: usize,
+        parts: Vec<Part>,
+    ) -> Result<StatusCode, Failure> {
+        let request = |token| request::batch(&parts, endpoint, self.clock.now(), token);
+        let posted = self.send(endpoint, shard, request).await;
+        if parts.len() == 1 { posted } else { posted.map_err(failure::of_several) }
+    }
+
+    /// Sends the request that `request` makes, with an access token if one is needed, and waits for its answer.
+    async fn send(
+        &self,
+        endpoint: &Endpoint,
+        shard: usize,
+        request: impl FnOnce(Option<HeaderValue>) -> Result<Request, Failure>,
+    ) -> Result<StatusCode, Failure> {
         let limit = endpoint.timeout();
         let Some(tokens) = endpoint.tokens() else {
-            return self.exchange(delivery, ordinal, endpoint, None, limit).await;
+            return self.exchange(endpoint, shard, request(None)?, limit).await;
         };
         let begun = Instant::now();
-        let token = tokens.token(&self.clients, delivery.broker.shard, limit / 2).await;
+        let token = tokens.token(&self.clients, shard, limit / 2).await;
         let token = token.map_err(|why| request_failure::no_token(&why))?;
         let left = limit.saturating_sub(begun.elapsed());
-        let posted = self.exchange(delivery, ordinal, endpoint, Some(&token), left).await;
+        let posted = self.exchange(endpoint, shard, request(Some(token.value()))?, left).await;
         match &posted {
             Err(Failure { status: Some(401), .. }) if tokens.refused(&token) == Refusal::TryAnother => {
                 return Err(request_failure::token_spent());
@@ -126,19 +159,15 @@ impl Deliver {
         posted
     }
 
-    /// Sends one request, with `token` if there is one, and waits for its answer no longer than `limit`.
+    /// Sends one request, and waits for its answer no longer than `limit`.
     async fn exchange(
         &self,
-        delivery: &Delivery,
-        ordinal: Ordinal,
         endpoint: &Endpoint,
-        token: Option<&Arc<Token>>,
+        shard: usize,
+        request: Request,
         limit: Duration,
     ) -> Result<StatusCode, Failure> {
-        let (event, traceparent) = (delivery.event(), delivery.traceparent);
-        let attempt = AttemptOf { event, ordinal, traceparent, now: self.clock.now() };
-        let request = attempt.request(endpoint, token.map(|token| token.value()))?;
-        let client = endpoint.client(&self.clients, delivery.broker.shard);
+        let client = endpoint.client(&self.clients, shard);
         let client = client.map_err(|error| failure::no_client(&error))?;
         let deadline = Instant::now() + limit;
         let response = match timeout_at(deadline, client.execute(request)).await {
@@ -181,6 +210,13 @@ impl Deliver {
             Some(error) => Err(failure::error_in_body(status, error, pause).answered(&body.kept)),
         }
     }
+}
+
+/// Whether an event is sent without others: its last attempt may have failed because of it, or because of what it was sent
+/// with.
+fn goes_alone(history: &History) -> bool {
+    let asked_to_wait = |status: Option<u16>| matches!(status, Some(429 | 503));
+    history.last.last().is_some_and(|last| last.may_have_arrived && !asked_to_wait(last.status))
 }
 
 impl Stage for Deliver {

@@ -5,6 +5,7 @@ mod stage;
 mod stage_times;
 
 mod ack;
+mod at_pointer;
 mod decode;
 mod dedupe;
 mod deliver;
@@ -34,12 +35,12 @@ pub use decode::{
 };
 pub use dedupe::Dedupe;
 pub use deliver::{
-    AddressRefused, Answers, AttemptOf, BODY_RULE_TEXT_MAX, Body, BodyError, ClientAuth, CloudEvents,
-    Deliver, EXTRA_HEADERS_MAX, Egress, EgressProxy, Endpoint, EndpointError, HEADER_SIGNATURES_MAX,
-    HeaderSignature, HeaderSignatureError, HttpClientError, HttpClients, HttpOptions, JsonTemplate, Lookup,
-    LookupFuture, Meaning, Mode, NoToken, OAuth2, OwnTls, PlaceError, PlaceField, PlaceText,
-    SIGNING_KEYS_MAX, Shape, Signer, SigningError, SigningKey, Special, SystemLookup, TEMPLATE_MAX,
-    TemplateError, TlsSeen, Trial, Unfit, UrlError, UrlPlaces, UrlPlacesError, install_crypto,
+    AddressRefused, Answers, AttemptOf, BODY_RULE_TEXT_MAX, BatchPolicy, Body, BodyError, ClientAuth,
+    CloudEvents, Deliver, EXTRA_HEADERS_MAX, Egress, EgressProxy, Endpoint, EndpointError,
+    HEADER_SIGNATURES_MAX, HeaderSignature, HeaderSignatureError, HttpClientError, HttpClients, HttpOptions,
+    JsonTemplate, Lookup, LookupFuture, Meaning, Mode, NoToken, OAuth2, OwnTls, PlaceError, PlaceField,
+    PlaceText, SIGNING_KEYS_MAX, Shape, Signer, SigningError, SigningKey, Special, SystemLookup,
+    TEMPLATE_MAX, TemplateError, TlsSeen, Trial, Unfit, UrlError, UrlPlaces, UrlPlacesError, install_crypto,
     is_json_pointer, is_reserved_header, retry_after, trial_clients, try_once, url_errors, webhook_id,
 };
 pub use retry::{

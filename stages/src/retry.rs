@@ -151,7 +151,8 @@ impl<A> Retry<A> {
         let broker = Arc::clone(&fresh.delivery().broker);
         let retry_after = failure.retry_after.map(|asked| asked.min(self.policy.retry_after_max));
         let delivery = fresh.delivery();
-        let at_once = is_turned_away_once(&failure, &delivery.history);
+        let together = failure.kind == FailureKind::RefusedTogether;
+        let at_once = together || is_turned_away_once(&failure, &delivery.history);
         let evidence = match at_once {
             true => Evidence::Nothing,
             false => broker.health.evidence(&failure, &delivery.event().load_id, &delivery.history),
@@ -185,7 +186,9 @@ impl<A> Retry<A> {
             // The broker as a whole is held, and this delivery keeps its own wait.
             Gate::Probe | Gate::HeldUntil(_) => return Err(spilled(fresh, Some(now + own_wait))),
         }
-        let wait = backoff.max(retry_after.unwrap_or_default()).max(self.deferral(&broker.health, now));
+        // The next attempt is the first of the event's own, and no retry that the budget is for.
+        let deferral = if together { Duration::ZERO } else { self.deferral(&broker.health, now) };
+        let wait = backoff.max(retry_after.unwrap_or_default()).max(deferral);
         if wait > self.policy.in_place_max {
             return Err(spilled(fresh, Some(now + wait)));
         }
@@ -205,7 +208,7 @@ impl<A> Retry<A> {
     /// trouble, or has taken others since the event failed before.
     fn note(&self, fresh: &mut Fresh, mark: AttemptMark, failure: Failure, evidence: Evidence) {
         let counts = match failure.kind {
-            FailureKind::Throttled => false,
+            FailureKind::Throttled | FailureKind::RefusedTogether => false,
             FailureKind::EndpointRefused => evidence == Evidence::Nothing,
             // The first time, it is neither the event's fault nor the broker's.
             FailureKind::Unprocessed => evidence != Evidence::Nothing && mark.breaker_was_closed(),
@@ -250,6 +253,7 @@ fn report(
             }
         }
         FailureKind::Throttled => health.on_throttled(now, pause_until, failure, evidence),
+        FailureKind::RefusedTogether => health.on_refused(now, failure),
         FailureKind::Refused | FailureKind::Conflict => {
             health.on_refused(now, failure);
             // A refusal always has a status; zero would show a defect.
@@ -266,6 +270,10 @@ fn report(
         FailureKind::AddressRefused => {
             health.on_unsent(now, failure);
             return Some(Undeliverable::AddressRefused);
+        }
+        FailureKind::Unsendable => {
+            health.on_unsent(now, failure);
+            return Some(Undeliverable::Unsendable { why: failure.cause.clone() });
         }
     }
     None

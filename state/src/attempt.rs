@@ -18,7 +18,7 @@ pub struct FailedAttempt {
     pub at: UnixMillis,
     /// The HTTP status, if there was an answer.
     pub status: Option<u16>,
-    /// What went wrong, in one lower-case phrase of at most 200 bytes, without control characters.
+    /// What went wrong, in one phrase of at most 200 bytes, in lower case but for names of fields, without control characters.
     pub cause: String,
     /// Whether the receiver may have taken the event although the attempt failed.
     pub may_have_arrived: bool,

@@ -1,7 +1,13 @@
 //! A TMS that asks for more than a signed POST: it keeps each request whole, answers as it is told, and may want TLS with a
 //! client's certificate.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response};
@@ -34,6 +40,10 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
+    /// The number of its connection, from 1.
+    pub connection: usize,
+    /// The client's certificate, in DER, if one was shown.
+    pub client: Option<Vec<u8>>,
 }
 
 /// What is answered.
@@ -56,8 +66,17 @@ impl Reply {
 /// A TMS that keeps what it is asked.
 pub struct AskingTms {
     address: SocketAddr,
-    is_tls: bool,
+    /// For connections that come; none for plain TCP.
+    tls: Arc<Mutex<Option<TlsAcceptor>>>,
+    connections: Arc<AtomicUsize>,
     seen: Arc<Mutex<Vec<Request>>>,
+}
+
+/// A connection, by its number, and who is at its other end.
+#[derive(Clone)]
+struct Peer {
+    connection: usize,
+    client: Option<Vec<u8>>,
 }
 
 type Rule = dyn Fn(&Request) -> Reply + Send + Sync;
@@ -75,36 +94,59 @@ impl AskingTms {
         asks_client: bool,
         rule: impl Fn(&Request) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        Self::bound(Some(server_config(authority, asks_client)), Arc::new(rule))
+        let clients = if asks_client { vec![authority] } else { Vec::new() };
+        Self::bound(Some(server_config(authority, &clients)), Arc::new(rule))
+    }
+
+    /// From the next connection on its certificate is one of `authority`; if there are `clients`, it takes only those with
+    /// a certificate of one of these authorities.
+    pub fn present(&self, authority: &Authority, clients: &[&Authority]) {
+        *self.tls.lock() = Some(TlsAcceptor::from(Arc::new(server_config(authority, clients))));
     }
 
     fn bound(tls: Option<ServerConfig>, rule: Arc<Rule>) -> Self {
         let listener = runtime().block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let (is_tls, seen) = (tls.is_some(), Arc::<Mutex<Vec<Request>>>::default());
-        let (tls, keeps) = (tls.map(|config| TlsAcceptor::from(Arc::new(config))), seen.clone());
+        let tls = Arc::new(Mutex::new(tls.map(|config| TlsAcceptor::from(Arc::new(config)))));
+        let tms = Self { address, tls, connections: Arc::default(), seen: Arc::default() };
+        let (tls, connections, keeps) = (tms.tls.clone(), tms.connections.clone(), tms.seen.clone());
         runtime().spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (tls, rule, keeps) = (tls.clone(), rule.clone(), keeps.clone());
+                let (tls, rule, keeps) = (tls.lock().clone(), rule.clone(), keeps.clone());
+                let connection = connections.fetch_add(1, Ordering::SeqCst) + 1;
                 tokio::spawn(async move {
                     match tls {
-                        None => serve(stream, rule, keeps).await,
+                        None => serve(stream, Peer { connection, client: None }, rule, keeps).await,
                         Some(tls) => {
                             // A client without the certificate is not served.
                             let Ok(stream) = tls.accept(stream).await else { return };
-                            serve(stream, rule, keeps).await;
+                            let shown = stream.get_ref().1.peer_certificates();
+                            let client = shown.and_then(|chain| chain.first()).map(|der| der.to_vec());
+                            serve(stream, Peer { connection, client }, rule, keeps).await;
                         }
                     }
                 });
             }
         });
-        Self { address, is_tls, seen }
+        tms
+    }
+
+    /// How many connections there were so far.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many of the requests so far are of this kind.
+    #[must_use]
+    pub fn count(&self, which: impl Fn(&Request) -> bool) -> usize {
+        self.seen.lock().iter().filter(|request| which(request)).count()
     }
 
     /// Its origin, such as `http://127.0.0.1:4321`.
     #[must_use]
     pub fn origin(&self) -> String {
-        format!("{}://{}", if self.is_tls { "https" } else { "http" }, self.address)
+        format!("{}://{}", if self.tls.lock().is_some() { "https" } else { "http" }, self.address)
     }
 
     /// What it was asked so far.
@@ -127,16 +169,19 @@ impl AskingTms {
 
 async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Peer,
     rule: Arc<Rule>,
     keeps: Arc<Mutex<Vec<Request>>>,
 ) {
     let service = service_fn(move |request: http::Request<Incoming>| {
-        let (rule, keeps) = (rule.clone(), keeps.clone());
+        let (rule, keeps, peer) = (rule.clone(), keeps.clone(), peer.clone());
         async move {
             let (head, body) = request.into_parts();
             let body = body.collect().await?.to_bytes();
             let target = head.uri.path_and_query().map_or_else(String::new, ToString::to_string);
-            let request = Request { method: head.method, target, headers: head.headers, body };
+            let Peer { connection, client } = peer;
+            let request =
+                Request { method: head.method, target, headers: head.headers, body, connection, client };
             let Reply { status, body } = rule(&request);
             keeps.lock().push(request);
             let answer = Response::builder().status(status).body(Full::new(Bytes::from(body)));
@@ -147,21 +192,23 @@ async fn serve(
     hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.ok();
 }
 
-fn server_config(authority: &Authority, asks_client: bool) -> ServerConfig {
+fn server_config(authority: &Authority, clients: &[&Authority]) -> ServerConfig {
     let signed = authority.server(&["127.0.0.1", "localhost"]);
     let certificate = CertificateDer::from_pem_slice(signed.certificate.as_bytes()).expect("a certificate");
     let key = PrivateKeyDer::from_pem_slice(signed.key.as_bytes()).expect("a key");
     let provider = Arc::new(ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
     let config = config.expect("protocols");
-    let config = if asks_client {
+    let config = if clients.is_empty() {
+        config.with_no_client_auth()
+    } else {
         let mut roots = RootCertStore::empty();
-        let root = CertificateDer::from_pem_slice(authority.pem().as_bytes()).expect("a certificate");
-        roots.add(root).expect("an authority");
+        for authority in clients {
+            let root = CertificateDer::from_pem_slice(authority.pem().as_bytes()).expect("a certificate");
+            roots.add(root).expect("an authority");
+        }
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
         config.with_client_cert_verifier(verifier.expect("a verifier"))
-    } else {
-        config.with_no_client_auth()
     };
     config.with_single_cert(vec![certificate], key).expect("a pair")
 }

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use reqwest::Response;
+use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
 /// What was read of a body.
@@ -50,6 +51,12 @@ pub(super) async fn read(mut response: Response, keep: usize, max: usize, until:
         }
     };
     body
+}
+
+/// What a body holds in JSON; none if it is none. Some servers put a byte order mark before it, which a reader may ignore
+/// (RFC 8259, section 8.1).
+pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
+    serde_json::from_slice(body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body)).ok()
 }
 
 fn keep_some(kept: &mut Vec<u8>, chunk: &Bytes, keep: usize) {

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 
 use http::StatusCode;
 
-use super::body_error::BodyError;
+use super::{answer_body, body_error::BodyError};
 
 /// What an answer means for its event and its broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl Answers {
     /// more of it than is read.
     #[must_use]
     pub fn error_in(&self, body: Option<&[u8]>) -> Option<&BodyError> {
-        let value = body.and_then(|body| serde_json::from_slice(body).ok());
+        let value = body.and_then(answer_body::json);
         self.errors.iter().find(|error| error.is_in(value.as_ref()))
     }
 }
@@ -109,6 +109,15 @@ mod tests {
                 assert_eq!(meaning(&Answers::default(), *status), expected, "{status}");
             }
         }
+    }
+
+    #[test]
+    fn an_error_is_found_behind_a_byte_order_mark() {
+        let error =
+            BodyError { pointer: "/error".to_owned(), values: None, missing: false, meaning: Meaning::Retry };
+        let answers = Answers::new(Vec::new(), vec![error]);
+        let says = |body: &str| answers.error_in(Some(body.as_bytes())).is_some();
+        assert!(says("{\"error\":1}") && says("\u{feff}{\"error\":1}") && !says("\u{feff}{\"error\":0}"));
     }
 
     #[test]

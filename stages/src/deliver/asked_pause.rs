@@ -37,10 +37,18 @@ fn reset(headers: &HeaderMap, status: StatusCode, now: UnixMillis) -> Option<Dur
     let is_used_up =
         |left: Option<f64>| status == StatusCode::TOO_MANY_REQUESTS || left.is_none_or(|left| left <= 0.0);
     let structured = || {
-        // `limit=100, remaining=0, reset=30`, or `"default";r=0;t=30`.
+        // `limit=100, remaining=0, reset=30`, or for each limit `"default";r=0;t=30`.
         let text = text(headers, "ratelimit")?;
-        let reset = parameter(text, &["t", "reset"])?;
-        is_used_up(parameter(text, &["r", "remaining"])).then(|| wait(reset, now))
+        let limits: Vec<&str> = if text.contains(';') { text.split(',').collect() } else { vec![text] };
+        let limits = limits.iter().filter_map(|limit| {
+            Some((parameter(limit, &["r", "remaining"]), parameter(limit, &["t", "reset"])?))
+        });
+        let (used_up, left): (Vec<_>, Vec<_>) =
+            limits.partition(|(left, _)| left.is_none_or(|left| left <= 0.0));
+        // Of limits that are not used up, the status has to say that one of them is: the one that ends first.
+        let longest = used_up.iter().map(|(_, reset)| wait(*reset, now)).max();
+        let first = || left.iter().map(|(_, reset)| wait(*reset, now)).min();
+        longest.or_else(|| first().filter(|_| status == StatusCode::TOO_MANY_REQUESTS))
     };
     let separate = |(remaining, reset): &(&str, &str)| {
         let left = text(headers, remaining).and_then(number);
@@ -137,6 +145,16 @@ mod tests {
             assert_eq!(asked(429, headers), expected, "{headers:?}");
             assert_eq!(asked(500, headers), expected, "{headers:?}");
         }
+    }
+
+    #[test]
+    fn of_several_limits_the_one_that_is_used_up_says_how_long() {
+        let two = [("RateLimit", "\"day\";r=900;t=40000, \"second\";r=0;t=1")];
+        assert_eq!((asked(429, &two), asked(503, &two)), (Some(1_000), Some(1_000)));
+        let both = [("RateLimit", "\"second\";r=0;t=1, \"day\";r=0;t=40")];
+        assert_eq!(asked(503, &both), Some(40_000));
+        let neither = [("RateLimit", "\"day\";r=900;t=40, \"second\";r=2;t=1")];
+        assert_eq!((asked(429, &neither), asked(503, &neither)), (Some(1_000), None));
     }
 
     #[test]

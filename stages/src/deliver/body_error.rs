@@ -6,6 +6,7 @@
 use serde_json::Value;
 
 use super::answers::Meaning;
+use crate::at_pointer::at_pointer;
 
 /// The longest pointer and the longest text of a rule, in bytes.
 pub const BODY_RULE_TEXT_MAX: usize = 256;
@@ -26,10 +27,10 @@ pub struct BodyError {
 impl BodyError {
     /// Whether the error is in `body`; none for a body that is no JSON or was not read.
     pub(super) fn is_in(&self, body: Option<&Value>) -> bool {
-        match (body.and_then(|body| body.pointer(&self.pointer)), &self.values) {
+        match (body.and_then(|body| at_pointer(body, &self.pointer)), &self.values) {
             (None, _) => self.missing,
-            (Some(found), Some(values)) => values.iter().any(|value| is_same(value, found)),
-            (Some(found), None) => says_something(found),
+            (Some(found), Some(values)) => values.iter().any(|value| is_same(value, &found)),
+            (Some(found), None) => says_something(&found),
         }
     }
 }

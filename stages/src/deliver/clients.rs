@@ -197,8 +197,11 @@ fn client(
         .connect_timeout(options.connect_timeout)
         .pool_idle_timeout(options.idle_timeout)
         .pool_max_idle_per_host(options.idle_per_host_max)
-        // An answer is not less an answer for its many headers, or for a header on several lines (RFC 9112, section 5.2).
+        // An answer is not less an answer for its many headers, for a header on several lines (RFC 9112, section 5.2), or for
+        // one that is none: a status that was read says whether the event was taken.
         .http1_max_headers(HEADERS_MAX)
+        .http1_ignore_invalid_headers_in_responses(true)
+        .http1_allow_spaces_after_header_name_in_responses(true)
         .http1_allow_obsolete_multiline_headers_in_responses(true)
         .http2_max_header_list_size(HEADER_LIST_MAX)
         .tcp_nodelay(true)

@@ -22,6 +22,7 @@ use reqwest::Client;
 
 use super::{
     answers::Answers,
+    batch::Batches,
     client_error::HttpClientError,
     clients::{ClientSet, HttpClients},
     egress::Egress,
@@ -77,6 +78,7 @@ pub struct Endpoint {
     shape: Option<Arc<Shape>>,
     signatures: Arc<[HeaderSignature]>,
     tokens: Option<Arc<Tokens>>,
+    batches: Option<Arc<Batches>>,
 }
 
 impl Endpoint {
@@ -116,6 +118,7 @@ impl Endpoint {
             shape: None,
             signatures: Arc::default(),
             tokens: None,
+            batches: None,
         })
     }
 

@@ -44,8 +44,8 @@ pub(super) fn refused(status: StatusCode, meaning: Meaning, pause: Option<Durati
 
 /// The status said success, and the body that it is none.
 pub(super) fn error_in_body(status: StatusCode, error: &BodyError, pause: Option<Duration>) -> Failure {
-    let cause = format!("{}, but {} in its body says no", name(status), error.pointer);
-    Failure { kind: kind_of(error.meaning), cause: phrase(&cause), ..refused(status, error.meaning, pause) }
+    let cause = format!("{}, but {} in its body says no", name(status).to_lowercase(), error.pointer);
+    Failure { kind: kind_of(error.meaning), cause: one_line(&cause), ..refused(status, error.meaning, pause) }
 }
 
 fn kind_of(meaning: Meaning) -> FailureKind {
@@ -98,9 +98,19 @@ pub(super) fn no_client(error: &HttpClientError) -> Failure {
     Failure { kind: FailureKind::Throttled, ..transient(&cause, None, false) }
 }
 
-/// The event cannot be put into a request, now or ever.
-pub(super) fn unsendable() -> Failure {
-    Failure { kind: FailureKind::Refused, ..transient("the event id cannot stand in a header", None, false) }
+/// The event cannot be put into a request, now or ever. `why` may name fields, which keep their case.
+pub(super) fn unsendable(why: &str) -> Failure {
+    Failure { kind: FailureKind::Unsendable, cause: one_line(why), ..transient("", None, false) }
+}
+
+/// The failure of a post of several events: which of them a refusal is about is not known.
+pub(super) fn of_several(failure: Failure) -> Failure {
+    match failure.kind {
+        FailureKind::Refused | FailureKind::Conflict => {
+            Failure { kind: FailureKind::RefusedTogether, ..failure }
+        }
+        _ => failure,
+    }
 }
 
 pub(super) fn transient(cause: &str, status: Option<StatusCode>, may_have_arrived: bool) -> Failure {
@@ -150,7 +160,7 @@ fn source_of<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option
 }
 
 /// The innermost error's message: those around it only say that something failed.
-fn words(error: &(dyn Error + 'static)) -> String {
+pub(super) fn words(error: &(dyn Error + 'static)) -> String {
     let innermost = sources(error).last().unwrap_or(error);
     if let Some(untrusted) = certificate::untrusted(innermost) {
         return untrusted.to_string();
@@ -169,9 +179,14 @@ fn words(error: &(dyn Error + 'static)) -> String {
 
 /// `text` in lower case, on one line, cut to [`CAUSE_MAX`] bytes.
 fn phrase(text: &str) -> String {
-    let mut phrase = text.to_lowercase().replace(char::is_control, " ");
-    phrase.truncate(phrase.floor_char_boundary(CAUSE_MAX));
-    phrase
+    one_line(&text.to_lowercase())
+}
+
+/// `text` on one line, cut to [`CAUSE_MAX`] bytes.
+fn one_line(text: &str) -> String {
+    let mut line = text.replace(char::is_control, " ");
+    line.truncate(line.floor_char_boundary(CAUSE_MAX));
+    line
 }
 
 #[cfg(test)]
@@ -233,7 +248,7 @@ mod tests {
         };
         let failure = error_in_body(status(200), &error, None);
         assert_eq!((failure.kind, failure.status), (FailureKind::EndpointRefused, Some(200)));
-        assert_eq!(failure.cause, "200 ok, but /error/code in its body says no");
+        assert_eq!(failure.cause, "200 ok, but /Error/Code in its body says no");
     }
 
     #[test]

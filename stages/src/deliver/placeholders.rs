@@ -19,6 +19,12 @@ pub enum PlaceError {
     /// A brace without its other one.
     #[error("has a brace without its other one: write places as {{loadId}}, and no other braces")]
     Unpaired,
+    /// It begins like a JSON pointer and is none.
+    #[error("has the place {{{pointer}}}, which is no JSON pointer: write ~ as ~0 and / as ~1 within a name")]
+    Pointer {
+        /// What stands there.
+        pointer: String,
+    },
     /// No such name.
     #[error("has the place {{{name}}}, which stands for nothing here")]
     Unknown {

@@ -1,16 +1,11 @@
-//! Failures of attempts that never became a request, and of those whose access token was refused.
+//! Failures of attempts for which there was no access token, and of those whose access token was refused.
 
 use std::time::Duration;
 
 use http::StatusCode;
 
-use super::{failure::transient, oauth2::NoToken, shape::Unfit};
+use super::{failure::transient, oauth2::NoToken};
 use crate::models::{Failure, FailureKind};
-
-/// The event cannot be put into the form that its broker asks for, now or ever.
-pub(super) fn unfit(why: &Unfit) -> Failure {
-    Failure { kind: FailureKind::Refused, ..transient(&why.to_string(), None, false) }
-}
 
 /// There is no access token: the broker is in trouble, the event is not.
 pub(super) fn no_token(why: &NoToken) -> Failure {

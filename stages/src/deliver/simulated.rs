@@ -50,7 +50,7 @@ impl<R: Receivers> SimulatedDeliver<R> {
         let headers = terms
             .endpoint
             .headers(&event.event_id, self.clock.now() / 1_000, &event.body, ordinal)
-            .map_err(|_| failure::unsendable())?;
+            .map_err(|_| failure::unsendable("the event id cannot stand in a header"))?;
         let limit = terms.endpoint.timeout();
         match timeout(limit, self.receivers.post(delivery, &headers)).await {
             Err(_) => Err(failure::timed_out(limit, None)),

@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 use super::{
     HttpClients, HttpOptions,
     answers::{Answers, Meaning},
+    asked_pause::asked_pause,
     client_error::HttpClientError,
     endpoint::Endpoint,
     failure,
@@ -66,7 +67,8 @@ pub fn trial_clients(options: &HttpOptions) -> Result<HttpClients, HttpClientErr
     HttpClients::telling(options)
 }
 
-/// Sends `attempt` to `endpoint` once, and reads at most `body_max` bytes of the answer's body.
+/// Sends `attempt` to `endpoint` once, and reads at most `body_max` bytes of the answer's body; a run reads `response_max`
+/// of it.
 ///
 /// # Errors
 /// There was no answer.
@@ -74,7 +76,7 @@ pub async fn try_once(
     endpoint: &Endpoint,
     clients: &HttpClients,
     attempt: AttemptOf<'_>,
-    body_max: usize,
+    (body_max, response_max): (usize, usize),
 ) -> Result<Trial, Failure> {
     let (limit, begun) = (endpoint.timeout(), Instant::now());
     let (mut authorization, mut token_after) = (None, None);
@@ -88,7 +90,9 @@ pub async fn try_once(
     let exchange = async {
         let response = client.execute(request).await?;
         let head_after = begun.elapsed();
-        seen(response, endpoint.answers(), body_max, (head_after, begun)).await
+        let pause = asked_pause(response.headers(), response.status(), attempt.now);
+        let maxima = (body_max.max(response_max), response_max);
+        seen(response, (endpoint.answers(), pause), maxima, (head_after, begun)).await
     };
     match timeout(limit, exchange).await {
         Ok(Ok(trial)) => Ok(Trial { token_after, ..trial }),
@@ -105,8 +109,8 @@ fn name(version: Version) -> Option<String> {
 
 async fn seen(
     mut response: Response,
-    answers: &Answers,
-    body_max: usize,
+    (answers, pause): (&Answers, Option<Duration>),
+    (body_max, response_max): (usize, usize),
     (head_after, begun): (Duration, Instant),
 ) -> reqwest::Result<Trial> {
     let tls = response.extensions().get::<TlsInfo>().map(|info| TlsSeen {
@@ -125,11 +129,12 @@ async fn seen(
     let status = response.status();
     let failure = match answers.meaning(status) {
         Meaning::Success if answers.judge_bodies() => {
-            let error = answers.error_in((!is_cut).then_some(&body[..]));
-            error.map(|error| failure::error_in_body(status, error, None))
+            let is_read = !is_cut && body.len() <= response_max;
+            let error = answers.error_in(is_read.then_some(&body[..]));
+            error.map(|error| failure::error_in_body(status, error, pause))
         }
         Meaning::Success => None,
-        meaning => Some(failure::refused(status, meaning, None)),
+        meaning => Some(failure::refused(status, meaning, pause)),
     };
     Ok(Trial {
         token_after: None,

@@ -11,7 +11,7 @@ pub struct Failure {
     pub kind: FailureKind,
     /// The HTTP status, if there was an answer.
     pub status: Option<u16>,
-    /// What went wrong, in one lower-case phrase of at most 200 bytes.
+    /// What went wrong, in one phrase of at most 200 bytes; in lower case, but for names of fields.
     pub cause: String,
     /// The pause the receiver asked for (`Retry-After` and its like), not yet bounded.
     pub retry_after: Option<Duration>,
@@ -41,12 +41,13 @@ impl Failure {
             (FailureKind::Throttled, _) => "throttled",
             (
                 FailureKind::Refused
+                | FailureKind::RefusedTogether
                 | FailureKind::EndpointRefused
                 | FailureKind::Conflict
                 | FailureKind::Gone,
                 _,
             ) => "refused",
-            (FailureKind::AddressRefused, _) => "unsent",
+            (FailureKind::AddressRefused | FailureKind::Unsendable, _) => "unsent",
             (FailureKind::Transient | FailureKind::Unprocessed, None) => "no-answer",
             (FailureKind::Transient | FailureKind::Unprocessed, Some(_)) => "failure",
         }
@@ -70,8 +71,12 @@ pub enum FailureKind {
     Conflict,
     /// Another 4xx: this event will never be taken.
     Refused,
+    /// A post of several events was refused so: each of them is tried again at once, alone.
+    RefusedTogether,
     /// 410: the endpoint is gone.
     Gone,
     /// The address is in a network the config does not allow.
     AddressRefused,
+    /// The event cannot be put into the request that its broker asks for, now or ever.
+    Unsendable,
 }

@@ -91,6 +91,11 @@ pub enum Undeliverable {
     BrokerDisabled,
     /// The endpoint's address is in a network the config does not allow.
     AddressRefused,
+    /// It cannot be put into the request that its broker asks for.
+    Unsendable {
+        /// Why not, in words.
+        why: String,
+    },
 }
 
 impl Undeliverable {
@@ -105,6 +110,7 @@ impl Undeliverable {
             Self::QueueFull => QUEUE_FULL,
             Self::BrokerDisabled => "broker-disabled",
             Self::AddressRefused => "address-refused",
+            Self::Unsendable { .. } => "unsendable",
         }
     }
 }
@@ -113,9 +119,6 @@ impl fmt::Display for Undeliverable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Conflict { .. } => f.write_str("the same event id came before with another body"),
-            Self::Refused { status: 0 } => {
-                f.write_str("it cannot be put into the form that its broker asks for")
-            }
             Self::Refused { status } => write!(f, "the receiver refused it for good with status {status}"),
             Self::AttemptsExhausted => f.write_str("the last attempt allowed has failed"),
             Self::TooOld => f.write_str("it has waited longer than allowed"),
@@ -123,6 +126,9 @@ impl fmt::Display for Undeliverable {
             Self::BrokerDisabled => f.write_str("the broker is disabled"),
             Self::AddressRefused => {
                 f.write_str("the endpoint's address is in a network the config does not allow")
+            }
+            Self::Unsendable { why } => {
+                write!(f, "it cannot be put into the request that its broker asks for: {why}")
             }
         }
     }

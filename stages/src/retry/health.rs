@@ -48,7 +48,7 @@ pub struct LastError {
     pub at: Instant,
     /// The HTTP status, if there was an answer.
     pub status: Option<u16>,
-    /// What went wrong, in one lower-case phrase of at most 200 bytes.
+    /// What went wrong, in one phrase of at most 200 bytes, in lower case but for names of fields.
     pub cause: String,
 }
 
@@ -347,12 +347,13 @@ impl Health {
             (FailureKind::Throttled, _) => add(&counters.throttled),
             (
                 FailureKind::Refused
+                | FailureKind::RefusedTogether
                 | FailureKind::EndpointRefused
                 | FailureKind::Conflict
                 | FailureKind::Gone,
                 _,
             ) => add(&counters.refused),
-            (FailureKind::AddressRefused, _) => add(&counters.unsent),
+            (FailureKind::AddressRefused | FailureKind::Unsendable, _) => add(&counters.unsent),
             (FailureKind::Transient | FailureKind::Unprocessed, None) => add(&counters.unanswered),
             (FailureKind::Transient | FailureKind::Unprocessed, Some(_)) => add(&counters.server_errors),
         }

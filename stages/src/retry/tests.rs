@@ -131,6 +131,23 @@ async fn a_refusal_ends_it_at_once_and_leaves_the_broker_well() {
     assert_eq!(dead(refused), (Undeliverable::Refused { status: 422 }, 1, 1));
     let address = retry(QUICK, vec![Some(failure(FailureKind::AddressRefused))]).run(fresh(&broker)).await;
     assert_eq!(dead(address), (Undeliverable::AddressRefused, 1, 1));
+    let unsendable = retry(QUICK, vec![Some(failure(FailureKind::Unsendable))]).run(fresh(&broker)).await;
+    assert!(matches!(dead(unsendable), (Undeliverable::Unsendable { why }, 1, 1) if !why.is_empty()));
+    assert_eq!(broker.health.gate(Instant::now()), Gate::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_was_refused_together_with_others_is_tried_again_at_once_and_that_does_not_count() {
+    let broker = broker();
+    let policy = RetryPolicy { attempts_max: 1, ..QUICK };
+    let together = || answer(FailureKind::RefusedTogether, 422, None);
+    let begun = Instant::now();
+    let taken = retry(policy, vec![together(), None]).run(fresh(&broker)).await;
+    // Each attempt takes a second.
+    assert_eq!((taken.unwrap().failed_attempts, begun.elapsed()), (1, 2 * SECOND));
+    let alone = answer(FailureKind::Refused, 422, None);
+    let refused = retry(policy, vec![together(), alone]).run(fresh(&broker)).await;
+    assert_eq!(dead(refused), (Undeliverable::Refused { status: 422 }, 2, 1));
     assert_eq!(broker.health.gate(Instant::now()), Gate::Open);
 }
 

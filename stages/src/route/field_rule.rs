@@ -4,6 +4,8 @@
 
 use serde_json::{Number, Value};
 
+use crate::at_pointer::at_pointer;
+
 /// A rule about one field of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldRule {
@@ -26,10 +28,10 @@ impl FieldRule {
     /// Whether an event with this body passes.
     #[must_use]
     pub fn holds(&self, body: &Value) -> bool {
-        let found = body.pointer(&self.pointer);
+        let found = at_pointer(body, &self.pointer);
         match &self.test {
             FieldTest::OneOf(values) => {
-                found.is_some_and(|found| values.iter().any(|value| is_equal(value, found)))
+                found.is_some_and(|found| values.iter().any(|value| is_equal(value, &found)))
             }
             FieldTest::Exists(wanted) => found.is_some() == *wanted,
         }
@@ -68,6 +70,14 @@ mod tests {
         assert!(!one_of("/big", &[json!(u64::MAX - 1)]), "integers are not rounded");
         assert!(one_of("/ok", &[json!(true)]) && !one_of("/ok", &[json!("true")]));
         assert!(one_of("/a~1b", &[Value::Null]));
+    }
+
+    #[test]
+    fn a_field_is_found_in_a_text_that_holds_json() {
+        let body = json!({ "Message": json!({ "customer": { "id": 7 } }).to_string() });
+        assert!(holds("/Message/customer/id", FieldTest::OneOf(vec![json!(7)]), &body));
+        assert!(holds("/Message/customer", FieldTest::Exists(true), &body));
+        assert!(holds("/Message/driver", FieldTest::Exists(false), &body));
     }
 
     #[test]

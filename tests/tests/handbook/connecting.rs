@@ -158,6 +158,55 @@ fn signatures_of_other_schemes_instead_of_the_standard_one() {
     assert!(judged.status.success(), "{judged:?}");
 }
 
+/// Verifies a `v1a` signature, with another library than the one that signed.
+const NODE: &str = r#"
+const { createPublicKey, verify } = require('node:crypto');
+const given = JSON.parse(require('node:fs').readFileSync(0, 'utf8'));
+const prefix = Buffer.from('302a300506032b6570032100', 'hex');
+const key = createPublicKey({ key: Buffer.concat([prefix, Buffer.from(given.key, 'hex')]), format: 'der', type: 'spki' });
+const signed = Buffer.concat([Buffer.from(`${given.id}.${given.timestamp}.`), Buffer.from(given.body, 'base64')]);
+console.log(verify(null, signed, key, Buffer.from(given.signature, 'base64')));
+"#;
+
+/// RFC 8032, section 7.1, test 1: a seed and its public key.
+const SEED: [u8; 32] = [
+    0x9d, 0x61, 0xb1, 0x9d, 0xef, 0xfd, 0x5a, 0x60, 0xba, 0x84, 0x4a, 0xf4, 0x92, 0xec, 0x2c, 0xc4, 0x44,
+    0x49, 0xc5, 0x69, 0x7b, 0x32, 0x69, 0x19, 0x70, 0x3b, 0xac, 0x03, 0x1c, 0xae, 0x7f, 0x60,
+];
+const PUBLIC: &str = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+
+#[test]
+fn a_signature_by_ed25519_is_verified_by_another_library() {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    let tms = AskingTms::start(|_| Reply::of(200));
+    let mut broker = set_up("cedar")["brokers"][0].as_table().unwrap().clone();
+    broker.remove("signatures");
+    replace_origin(&mut broker["url"], &tms.origin());
+    broker.insert("secrets".to_owned(), vec!["file:ed25519"].into());
+    let mut site = Site::new(&Fleet::start(0), &[]);
+    keep(&site, "ed25519", &format!("whsk_{}", STANDARD.encode(SEED)));
+    site.put_broker(broker);
+    site.write_bytes(format!("{EVENT}\n").as_bytes());
+    assert_eq!(run(&site).delivered, 1);
+    let request = tms.only();
+    let signature = header(&request, "webhook-signature").strip_prefix("v1a,").unwrap();
+    let judged = |body: &[u8]| {
+        let mut node = Command::new("node");
+        node.args(["-e", NODE]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut node = node.spawn().ok()?;
+        let given = json!({
+            "key": PUBLIC, "id": header(&request, "webhook-id"), "timestamp": header(&request, "webhook-timestamp"),
+            "body": STANDARD.encode(body), "signature": signature,
+        });
+        node.stdin.take().unwrap().write_all(given.to_string().as_bytes()).unwrap();
+        Some(String::from_utf8(node.wait_with_output().unwrap().stdout).unwrap())
+    };
+    let Some(whole) = judged(&request.body) else {
+        return skipped("there is no node to verify the signature with");
+    };
+    assert_eq!((&*whole, judged(b"{}").as_deref()), ("true\n", Some("false\n")));
+}
+
 #[test]
 fn a_client_certificate_and_a_private_authority() {
     let (authority, other) = (Authority::new(), Authority::new());
@@ -189,7 +238,12 @@ fn another_body() {
         format!("{}\n{other}\n", EVENT.replace("e.1", "e.3").replace("in-transit", "posted")).as_bytes(),
     );
     let summary = run(&site);
-    assert_eq!((summary.delivered, site.dead_letters().len()), (2, 1), "one has no weight");
+    let letters = site.dead_letters();
+    assert_eq!((summary.delivered, letters.len()), (2, 1), "one has no weight");
+    assert_eq!((&*letters[0].stage, &*letters[0].cause), ("deliver", "unsendable"));
+    let words = "it cannot be put into the request that its broker asks for: the template fails for this event: \
+                 something it asks for is not there in line 6";
+    assert_eq!(letters[0].detail, words);
     let seen = tms.seen();
     let expected = |code: &str| json!({ "reference": "L 1", "code": code, "at": "2025-06-01T12:00:00Z", "city": "Łódź", "weight": 1.5 });
     assert_eq!((body(&seen[0]), body(&seen[1])), (expected("X6"), expected("ZZ")));
@@ -208,6 +262,40 @@ fn cloudevents() {
     assert_eq!(attributes, ["1.0", "e.1", "https://carrier.example/loads", "load.in-transit", "L 1"]);
     assert_eq!(sent["data"], serde_json::from_str::<Value>(EVENT).unwrap());
     verify(&request);
+}
+
+#[test]
+fn several_events_in_one_post() {
+    let tms = AskingTms::start(|request| {
+        let is_bad = body(request).as_array().unwrap().iter().any(|event| event["note"] == "bad");
+        Reply::of(if is_bad { 422 } else { 200 })
+    });
+    let site = site("iris", &tms.origin());
+    let event = |number: usize, note: &str| {
+        let id = EVENT.replace("e.1", &format!("e-{number}")).replace("L 1", &format!("L-{number}"));
+        id.replace(r#""note":"\"Zürich\"""#, &format!("\"note\":\"{note}\"")) + "\n"
+    };
+    let lines: String =
+        (0..40).map(|number| event(number, if number == 7 { "bad" } else { "good" })).collect();
+    site.write_bytes(lines.as_bytes());
+    let summary = run(&site);
+    let letters = site.dead_letters();
+    assert_eq!((summary.delivered, letters.len()), (39, 1), "{summary:?}");
+    assert_eq!((letters[0].event_id.as_deref(), &*letters[0].cause), (Some("e-7"), "refused"));
+    let seen = tms.seen();
+    seen.iter().for_each(verify);
+    let ids = |request: &Request| -> Vec<String> {
+        let events = body(request);
+        events.as_array().unwrap().iter().map(|event| event["eventId"].as_str().unwrap().to_owned()).collect()
+    };
+    let taken: Vec<_> = seen.iter().filter(|request| !body(request).to_string().contains("bad")).collect();
+    let mut all: Vec<_> = taken.iter().flat_map(|request| ids(request)).collect();
+    all.sort();
+    all.dedup();
+    assert_eq!((all.len(), taken.iter().map(|request| ids(request).len()).sum::<usize>()), (39, 39));
+    let largest = seen.iter().max_by_key(|request| ids(request).len()).unwrap();
+    assert!(ids(largest).len() > 5 && header(largest, "webhook-id").starts_with("batch-"), "{largest:?}");
+    assert!(seen.iter().any(|request| ids(request) == ["e-7"] && header(request, "webhook-id") == "e-7"));
 }
 
 #[test]
@@ -299,7 +387,7 @@ fn every_set_up_of_the_page_is_tried() {
         .iter()
         .map(|block| block.split("id = \"").nth(1).unwrap().split('"').next().unwrap().to_owned())
         .collect();
-    assert_eq!(ids.len(), 8, "{ids:?}");
+    assert_eq!(ids.len(), 9, "{ids:?}");
     for id in ids {
         assert!(source.contains(&format!("site(\"{id}\"")), "{id} is not tried");
     }

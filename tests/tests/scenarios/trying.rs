@@ -89,6 +89,19 @@ fn a_refusal_and_what_it_would_mean_are_shown_and_what_cannot_be_tried_says_why(
 }
 
 #[test]
+fn an_error_behind_what_is_shown_of_an_answer_is_found_as_in_a_run() {
+    let body = format!("{{\"pad\":\"{}\",\"error\":\"no such load\"}}", "x".repeat(6_000));
+    let tms = AskingTms::start(move |_| Reply { status: 200, body: body.clone() });
+    let mut site = site(&tms.origin());
+    let rule = toml::Table::from_iter([("pointer".to_owned(), toml::Value::from("/error"))]);
+    site.set_broker(0, "body_errors", vec![rule]);
+    let tried = site.loadline(&TRY).expect(1).stdout;
+    assert!(tried.contains("in a run it would be a dead letter"), "{tried}");
+    assert!(tried.contains("… (the answer goes on)") && !tried.contains("no such load"), "{tried}");
+    assert_eq!(site.run().wait().summary().dead_letters, 1);
+}
+
+#[test]
 fn what_is_sent_again_from_a_dead_letter_is_made_of_the_same_fields() {
     let takes = Arc::new(AtomicBool::new(false));
     let asked = takes.clone();

@@ -10,7 +10,7 @@ use stages::{
 };
 
 use super::{
-    answers, auth,
+    answers, auth, batch,
     delivery::{CONCURRENCY, DeliveryConfig, TIMEOUT, networks, ports},
     findings::Order,
     headers,
@@ -112,16 +112,18 @@ impl BrokerConfig {
         let burst = rate.unwrap_or(1.0).ceil().max(1.0) as u32;
         let burst = s.ranged_or("burst", burst, "`rate`, rounded up".to_owned(), 1..=1_000_000, &count());
         check_quota(s, rate, burst);
+        let batch = batch::read(s);
         let timeout = around.delivery.timeout;
         let timeout = s.ranged_or("timeout", timeout, "`delivery.timeout`".to_owned(), TIMEOUT, &DURATION);
         let concurrency = s.ranged_or(
             "concurrency",
-            around.delivery.concurrency,
+            batch::concurrency(batch, around),
             "`delivery.concurrency`".to_owned(),
             CONCURRENCY,
             &count(),
         );
         relations(s, around, timeout, concurrency);
+        batch::relations(s, around, batch, concurrency);
         let answers = answers::read(s);
         let when_full = s.choice_or("when_full", around.limits.when_full, "`limits.when_full`", &WHEN_FULL);
         let mut headers = headers::read(s);
@@ -134,9 +136,11 @@ impl BrokerConfig {
             oauth2: auth::oauth2(s, &egress, &headers),
             tls: own_tls::read(s),
             proxy: proxy::read(s, Some("`delivery.proxy`"), around.delivery.proxy.as_ref()),
+            batch,
         };
+        batch::check_shape(s, &special);
         let subscription = subscription::read(s, around.schema);
-        shape::default_content_type(&special.shape, &mut headers);
+        shape::default_content_type(&special, &mut headers);
         let (secrets, signer) = signing?;
         let broker = Self {
             id: id?,
@@ -202,7 +206,8 @@ impl BrokerConfig {
     pub fn breaker_policy(&self, breaker: &BreakerConfig) -> BreakerPolicy {
         // The longest wait for a permit: `rate` is at least 0.001, so this is at most 1000 seconds.
         let permit = Duration::try_from_secs_f64(1.0 / self.rate).unwrap_or_default();
-        breaker.policy(self.timeout + permit)
+        let gathering = self.special.batch.map_or(Duration::ZERO, |batch| batch.wait);
+        breaker.policy(self.timeout + permit + gathering)
     }
 }
 

@@ -17,6 +17,7 @@ use toml::de::DeTable;
 mod admin;
 mod answers;
 mod auth;
+mod batch;
 mod broker;
 mod dead_topic;
 mod delivery;

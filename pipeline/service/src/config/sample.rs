@@ -22,7 +22,8 @@ pub(super) fn event_of(text: &str, schema: &SchemaConfig) -> Result<Event, Strin
         bytes: bytes.clone(),
         read_at: OCCURRED_AT,
         unreadable: None,
-        id: None,
+        // As a source would have it from a header.
+        id: Some("event-1".into()),
         traceparent: None,
     };
     // Decoding waits for nothing.

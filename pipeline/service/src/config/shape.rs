@@ -3,7 +3,7 @@
 use std::{fs::File, io::Read};
 
 use http::{HeaderMap, HeaderValue, Method, header::CONTENT_TYPE};
-use stages::{Body, CloudEvents, JsonTemplate, Mode, PlaceField, PlaceText, Shape, TEMPLATE_MAX};
+use stages::{Body, CloudEvents, JsonTemplate, Mode, PlaceField, PlaceText, Special, TEMPLATE_MAX};
 
 use super::{
     problem::Refusal,
@@ -42,8 +42,12 @@ pub(super) fn content_type(s: &mut Section<'_, '_>, headers: &mut HeaderMap) {
 }
 
 /// Adds the content type of the body to `headers`, unless it is the usual one, or the config has another.
-pub(super) fn default_content_type(shape: &Shape, headers: &mut HeaderMap) {
-    let default = shape.content_type();
+pub(super) fn default_content_type(special: &Special, headers: &mut HeaderMap) {
+    // CloudEvents HTTP binding 1.0.2, section 3.3.
+    let default = match special.shape.content_type() {
+        "application/cloudevents+json" if special.batch.is_some() => "application/cloudevents-batch+json",
+        other => other,
+    };
     if default != "application/json" {
         headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(default));
     }

@@ -110,6 +110,7 @@ fn keys(old: &BrokerConfig, new: &BrokerConfig) -> Vec<&'static str> {
             tls.map_or(&[][..], OwnTls::certificate) != other_tls.map_or(&[][..], OwnTls::certificate),
         ),
         ("proxy", special.proxy != other.proxy),
+        ("batch", special.batch != other.batch),
         ("allow_networks", old.egress.own_networks != new.egress.own_networks),
         ("allow_ports", old.egress.allow_ports != new.egress.allow_ports),
         ("secrets", old.secrets != new.secrets || signs(old) != signs(new)),

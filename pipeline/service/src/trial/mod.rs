@@ -107,8 +107,8 @@ impl Attempted {
     /// There are no clients; or there was no answer, which is the inner error.
     pub async fn send(&self, config: &Config) -> Result<Result<Trial, Failure>, TryFault> {
         let clients = trial_clients(&assemble::http_options(config)?)?;
-        let terms = self.broker.terms();
-        Ok(try_once(&terms.endpoint, &clients, self.attempt(), SHOWN_MAX).await)
+        let (terms, read) = (self.broker.terms(), (SHOWN_MAX, config.delivery.response_max));
+        Ok(try_once(&terms.endpoint, &clients, self.attempt(), read).await)
     }
 
     fn attempt(&self) -> AttemptOf<'_> {
@@ -139,7 +139,8 @@ async fn event(config: &Config, clock: &Clock, file: &Path) -> Result<ValidEvent
         bytes,
         read_at: clock.monotonic(),
         unreadable: None,
-        id: None,
+        // As a source would have it from a header.
+        id: Some("event-1".into()),
         traceparent: None,
     };
     let IntakeStages { decode, validate, .. } = IntakeStages::new(config, &[], clock.clone());

@@ -10,8 +10,9 @@ use stages::{
     Trial,
     models::{Failure, FailureKind},
 };
+use state::is_unprintable;
 
-use super::{Prepared, certificate};
+use super::{Prepared, SHOWN_MAX, certificate};
 use crate::text_table::shown;
 
 /// Prints a request.
@@ -24,7 +25,8 @@ pub fn show_request(request: &Prepared, out: &mut impl Write) -> io::Result<()> 
     for (name, value) in headers {
         writeln!(out, "{name}: {}", value.as_deref().unwrap_or("(hidden)"))?;
     }
-    writeln!(out, "\n{body}\n")
+    let harmless = body.replace(|c: char| is_unprintable(c) && !matches!(c, '\n' | '\t'), "\u{fffd}");
+    writeln!(out, "\n{harmless}\n")
 }
 
 /// What an answer was, line by line, and as JSON.
@@ -49,7 +51,8 @@ pub fn answered(trial: &Trial) -> (Vec<String>, Value) {
         let version = tls.version.as_deref().unwrap_or("TLS");
         format!("{version}, {}", certificate.unwrap_or_default())
     });
-    let text = String::from_utf8_lossy(body);
+    let is_cut = *is_cut || body.len() > SHOWN_MAX;
+    let text = String::from_utf8_lossy(&body[..body.len().min(SHOWN_MAX)]);
     let mut lines = vec![format!("{status} ({version:?}, from {remote})")];
     lines.push(seen.clone().unwrap_or_else(|| "without TLS".to_owned()));
     let value = |value: &http::HeaderValue| shown(&String::from_utf8_lossy(value.as_bytes()));
@@ -93,9 +96,11 @@ fn meaning(failure: &Failure) -> &'static str {
         FailureKind::Throttled => "it would be tried again after the pause that was asked for",
         FailureKind::EndpointRefused => "the broker's events would wait, and be tried again",
         FailureKind::Conflict => "it would be a dead letter, unless an earlier attempt may have arrived",
+        FailureKind::RefusedTogether => "it would be tried again at once, alone",
         FailureKind::Refused => "it would be a dead letter",
         FailureKind::Gone => "the broker would be disabled",
         FailureKind::AddressRefused => "it would be a dead letter: the address is not allowed",
+        FailureKind::Unsendable => "it would be a dead letter: no request can be made of it",
     }
 }
 

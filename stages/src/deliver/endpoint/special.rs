@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, header::AUTHORIZATION};
 
 use super::{
     super::{
+        batch::{BatchPolicy, Batches},
         egress::Egress,
         header_signature::HeaderSignature,
         oauth2::{OAuth2, Tokens},
@@ -28,6 +29,8 @@ pub struct Special {
     pub tls: Option<Arc<OwnTls>>,
     /// The proxy its connections go through.
     pub proxy: Option<Arc<EgressProxy>>,
+    /// How many events go in one post; none for one each, as they are. The shape must not make URL or headers of an event.
+    pub batch: Option<BatchPolicy>,
 }
 
 impl Endpoint {
@@ -36,7 +39,7 @@ impl Endpoint {
     /// # Errors
     /// A signature has the header of another one, or the token endpoint is not allowed.
     pub fn with(mut self, special: Special, egress: &Egress) -> Result<Self, EndpointError> {
-        let Special { shape, signatures, oauth2, tls, proxy } = special;
+        let Special { shape, signatures, oauth2, tls, proxy, batch } = special;
         self.reach = Reach { tls, proxy, ..self.reach };
         self.tokens =
             oauth2.map(|oauth2| Tokens::new(oauth2, &self.reach, egress)).transpose()?.map(Arc::new);
@@ -48,7 +51,8 @@ impl Endpoint {
             // The names stand in the map already, so that setting them never grows it.
             for signature in &signatures {
                 let name = signature.name();
-                if headers.insert(name.clone(), HeaderValue::from_static("")).is_some() {
+                let is_tokens = self.tokens.is_some() && *name == AUTHORIZATION;
+                if headers.insert(name.clone(), HeaderValue::from_static("")).is_some() || is_tokens {
                     return Err(EndpointError::SignatureTwice { name: name.to_string() });
                 }
             }
@@ -56,6 +60,7 @@ impl Endpoint {
         self.method = shape.method.clone();
         self.shape = (!shape.is_usual()).then(|| Arc::new(shape));
         self.signatures = signatures.into();
+        self.batches = batch.map(|policy| Arc::new(Batches::new(policy)));
         Ok(self)
     }
 
@@ -68,6 +73,11 @@ impl Endpoint {
     /// What it makes of an event; none for the original bytes.
     pub(crate) fn shape(&self) -> Option<&Shape> {
         self.shape.as_deref()
+    }
+
+    /// What gathers its events; none if each goes by itself.
+    pub(crate) fn batches(&self) -> Option<&Batches> {
+        self.batches.as_deref()
     }
 
     /// The access tokens it needs.

@@ -7,13 +7,16 @@ use http::HeaderValue;
 use reqwest::Response;
 use serde::Deserialize;
 
-use crate::{error_chain::sources, excerpt::excerpt};
+use super::super::{answer_body, failure::words};
+use crate::excerpt::excerpt;
 
 /// The longest answer that is read, in bytes.
 const ANSWER_MAX: usize = 64 << 10;
 
 /// How long a token is used whose answer does not say.
 const LIFETIME_UNKNOWN: Duration = Duration::from_secs(3600);
+/// The shortest time a token is used, so that one that expires at once does not cost each event a request of its own.
+const LIFETIME_MIN: Duration = Duration::from_secs(1);
 /// The longest time a token is used, whatever the answer says.
 const LIFETIME_MAX: Duration = Duration::from_secs(24 * 3600);
 
@@ -29,7 +32,7 @@ impl NoToken {
 
     /// What went wrong innermost.
     pub(super) fn of(error: &(dyn Error + 'static)) -> Self {
-        Self(sources(error).last().unwrap_or(error).to_string())
+        Self(words(error))
     }
 }
 
@@ -64,7 +67,7 @@ pub(super) async fn granted(mut answer: Response) -> Result<Granted, NoToken> {
         body.extend_from_slice(&chunk);
     }
     if !status.is_success() {
-        let code = serde_json::from_slice::<Refused>(&body).map(|refused| excerpt(&refused.error)).ok();
+        let code = answer_body::json::<Refused>(&body).map(|refused| excerpt(&refused.error));
         let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
         return Err(NoToken(format!("the token endpoint answered {}{code}", status.as_u16())));
     }
@@ -73,8 +76,8 @@ pub(super) async fn granted(mut answer: Response) -> Result<Granted, NoToken> {
 
 fn read(body: &[u8]) -> Result<Granted, NoToken> {
     // The reader's own error could repeat a part of the token.
-    let success: Success = serde_json::from_slice(body)
-        .map_err(|_| NoToken::new("the token endpoint's answer holds no access_token"))?;
+    let success = answer_body::json::<Success>(body)
+        .ok_or_else(|| NoToken::new("the token endpoint's answer holds no access_token"))?;
     if success.token_type.is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
         return Err(NoToken::new("the token endpoint gave a token that is no bearer token"));
     }
@@ -82,7 +85,7 @@ fn read(body: &[u8]) -> Result<Granted, NoToken> {
     let mut value = value.map_err(|_| NoToken::new("the access token cannot stand in a header"))?;
     value.set_sensitive(true);
     let lifetime = success.expires_in.as_ref().and_then(seconds).unwrap_or(LIFETIME_UNKNOWN);
-    Ok(Granted { value, lifetime: lifetime.min(LIFETIME_MAX) })
+    Ok(Granted { value, lifetime: lifetime.clamp(LIFETIME_MIN, LIFETIME_MAX) })
 }
 
 /// A number of seconds; some servers write it as text.
@@ -102,6 +105,8 @@ mod tests {
             (r#"{"access_token":"hunter2","token_type":"Bearer","expires_in":"299"}"#, 299),
             (r#"{"access_token":"hunter2"}"#, 3600),
             (r#"{"access_token":"hunter2","expires_in":1e9}"#, 86_400),
+            (r#"{"access_token":"hunter2","expires_in":0}"#, 1),
+            ("\u{feff}{\"access_token\":\"hunter2\",\"expires_in\":300}", 300),
         ];
         for (body, expected) in table {
             let granted = read(body.as_bytes()).unwrap();

@@ -81,10 +81,18 @@ async fn a_token_is_replaced_once_after_a_refusal_and_again_only_if_it_was_accep
 }
 
 #[tokio::test]
-async fn a_token_that_is_about_to_expire_is_renewed() {
+async fn a_token_that_is_about_to_expire_is_renewed_and_one_that_expires_at_once_is_kept_for_a_moment() {
     let (receiver, clients, tokens) = endpoint(0).await;
-    for _ in 0..3 {
-        tokens.token(&clients, 0, LIMIT).await.unwrap();
+    tokens.token(&clients, 0, LIMIT).await.unwrap();
+    let now = Instant::now();
+    let current = tokens.current.load_full().unwrap();
+    assert_eq!(current.expires_at - current.renew_at, Duration::from_millis(100));
+    for (renew_at, expires_at) in [(now, now + LIMIT), (now, now)] {
+        let (value, accepted) = (current.value(), AtomicBool::new(true));
+        let old = Arc::new(Token { value, renew_at, expires_at, after_refusal: false, accepted });
+        tokens.current.store(Some(old.clone()));
+        let renewed = tokens.token(&clients, 0, LIMIT).await.unwrap();
+        assert!(!Arc::ptr_eq(&renewed, &old));
     }
     assert_eq!(receiver.seen().len(), 3);
     assert_eq!(early(Duration::from_secs(3600)), Duration::from_secs(3540));

@@ -4,15 +4,22 @@ use std::{borrow::Cow, cell::OnceCell};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Number, Value};
 use state::Event;
 
-use super::super::placeholders::{Piece, PlaceError, pieces};
+use super::super::{
+    body_error::is_json_pointer,
+    placeholders::{Piece, PlaceError, pieces},
+};
+use crate::at_pointer::at_pointer;
+
+/// From here on a float has no fractions, and not all whole numbers: 2^53.
+const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// Why an event cannot be put into the form that its broker asks for. Shows no value of the event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
-    /// It has no such field, or one that is no text, number or truth value, or empty.
+    /// It has no such field, or one that is no text, number or truth value, or empty, or a number that has more than 64 bits.
     #[error("the event has no text or number at {field}, which the request needs")]
     Missing {
         /// The field.
@@ -73,7 +80,10 @@ impl Field {
             "status" => Self::Status,
             "occurredAt" => Self::OccurredAt,
             "sequence" => Self::Sequence,
-            pointer if pointer.starts_with('/') => Self::Pointer(pointer.into()),
+            pointer if is_json_pointer(pointer) => Self::Pointer(pointer.into()),
+            pointer if pointer.starts_with('/') => {
+                return Err(PlaceError::Pointer { pointer: pointer.to_owned() });
+            }
             name => return Err(PlaceError::Unknown { name: name.to_owned() }),
         })
     }
@@ -123,16 +133,21 @@ impl<'e> Facts<'e> {
             Field::Status => Some((&*self.event.status).into()),
             Field::OccurredAt => Some(rfc3339(self.event).into()),
             Field::Sequence => self.event.sequence.map(|number| number.to_string().into()),
-            Field::Pointer(pointer) => match self.body().pointer(pointer) {
-                Some(Value::String(text)) => Some(text.as_str().into()),
-                Some(Value::Number(number)) => Some(number.to_string().into()),
+            Field::Pointer(pointer) => match at_pointer(self.body(), pointer).map(Cow::into_owned) {
+                Some(Value::String(text)) => Some(text.into()),
+                Some(Value::Number(number)) if is_exact(&number) => Some(number.to_string().into()),
                 Some(Value::Bool(flag)) => Some(flag.to_string().into()),
-                None | Some(Value::Null | Value::Array(_) | Value::Object(_)) => None,
+                None | Some(Value::Number(_) | Value::Null | Value::Array(_) | Value::Object(_)) => None,
             },
         };
         let found = found.filter(|text| !text.is_empty());
         found.ok_or_else(|| Unfit::Missing { field: field.name().to_owned() })
     }
+}
+
+/// Whether a number is read as it was written: a whole one of more than 64 bits would be rounded.
+fn is_exact(number: &Number) -> bool {
+    !number.is_f64() || number.as_f64().is_some_and(|number| number.abs() < EXACT_MAX)
 }
 
 /// A text with fields in it, such as `load.{status}`.

@@ -176,12 +176,18 @@ fn write_value(out: &mut Output<'_>, value: &Value, absent: &str) -> Result<(), 
     }
 }
 
-/// What a JSON pointer leads to: `{{ pointer(body, "/stops/0/city") }}`.
+/// What a JSON pointer leads to: `{{ pointer(body, "/stops/0/city") }}`. A text on the way that holds JSON is looked into.
 fn pointer(of: Value, path: &str) -> Value {
-    let step = |of: Value, token: &str| match of.kind() {
-        ValueKind::Seq => of.get_item_by_index(token.parse().ok()?).ok(),
-        ValueKind::Map => of.get_attr(&token.replace("~1", "/").replace("~0", "~")).ok(),
-        _ => None,
+    let step = |of: Value, token: &str| {
+        let of = match of.as_str() {
+            Some(text) => Value::from(Serde(&serde_json::from_str::<serde_json::Value>(text).ok()?)),
+            None => of,
+        };
+        match of.kind() {
+            ValueKind::Seq => of.get_item_by_index(token.parse().ok()?).ok(),
+            ValueKind::Map => of.get_attr(&token.replace("~1", "/").replace("~0", "~")).ok(),
+            _ => None,
+        }
     };
     path.split('/').skip(1).try_fold(of, step).unwrap_or(Value::UNDEFINED)
 }

@@ -79,6 +79,41 @@ fn a_value_that_is_not_there_or_no_text_ends_the_delivery_with_its_name() {
 }
 
 #[test]
+fn a_pointer_leads_into_a_text_that_holds_json_wherever_it_stands() {
+    let event = event(&json!({ "Message": json!({ "stop": { "n": 3 }, "city": "X" }).to_string() }));
+    assert_eq!(filled("https://tms.example/{/Message/stop/n}", &event).unwrap(), "https://tms.example/3");
+    let template =
+        r#"{"city": "{{ pointer(body, "/Message/city") }}", "n": {{ pointer(body, "/Message/stop/n") }}}"#;
+    let made = json_of(Body::Template(JsonTemplate::new(template).unwrap()), &event);
+    assert_eq!(made, json!({ "city": "X", "n": 3 }));
+}
+
+#[test]
+fn a_number_that_would_be_rounded_stands_in_no_url() {
+    let url = "https://tms.example/{/n}";
+    let body = |number: &str| event_of("L", &format!("{{\"n\":{number}}}"));
+    assert_eq!(
+        filled(url, &body("18446744073709551615")).unwrap(),
+        "https://tms.example/18446744073709551615"
+    );
+    assert_eq!(filled(url, &body("1.50")).unwrap(), "https://tms.example/1.5");
+    for rounded in ["123456789012345678901234", "-123456789012345678901234", "1e300"] {
+        assert_eq!(filled(url, &body(rounded)).unwrap_err(), Unfit::Missing { field: "/n".to_owned() });
+    }
+}
+
+#[test]
+fn a_place_that_is_no_pointer_is_refused() {
+    for url in ["https://tms.example/{/a~2b}", "https://tms.example/{/a~}"] {
+        let refused = places(url).unwrap_err();
+        assert!(
+            matches!(refused, UrlPlacesError::Place(super::super::PlaceError::Pointer { .. })),
+            "{refused:?}"
+        );
+    }
+}
+
+#[test]
 fn a_place_that_stands_for_nothing_or_before_the_path_is_refused() {
     let unknown = places("https://tms.example/{load}").unwrap_err();
     assert!(

@@ -163,10 +163,11 @@ async fn an_acceptance_that_breaks_off_in_its_body_is_one() {
 }
 
 #[tokio::test]
-async fn many_headers_headers_on_several_lines_and_the_older_version_are_answers_too() {
-    static ANSWERS: [fn() -> Vec<u8>; 4] = [
+async fn many_headers_malformed_ones_those_on_several_lines_and_the_older_version_are_answers_too() {
+    static ANSWERS: [fn() -> Vec<u8>; 5] = [
         || b"HTTP/1.1 200 OK\r\nx-folded: one,\r\n two\r\n\tthree\r\ncontent-length: 0\r\n\r\n".to_vec(),
         || b"HTTP/1.0 200 OK\r\n\r\nok".to_vec(),
+        || b"HTTP/1.1 200 OK\r\nx-a : b\r\nno header: c\r\ncontent-length: 0\r\n\r\n".to_vec(),
         || {
             let headers: String = (0..300).map(|n| format!("x-header-{n}: {n}\r\n")).collect();
             format!("HTTP/1.1 204 No Content\r\n{headers}\r\n").into_bytes()

@@ -85,6 +85,7 @@ fn what_is_taken_and_what_is_throttled_closes_the_breaker_and_a_refusal_says_not
     }));
     assert!(held(|health, now| health.on_refused(now, &failure(FailureKind::Refused))));
     assert!(held(|health, now| health.on_unsent(now, &failure(FailureKind::AddressRefused))));
+    assert!(held(|health, now| health.on_unsent(now, &failure(FailureKind::Unsendable))));
 }
 
 #[test]

@@ -85,6 +85,22 @@ fn a_request_has_the_shape_that_the_config_gives_it() {
 }
 
 #[test]
+fn several_events_go_in_one_post_with_room_for_all_of_them() {
+    let batch = broker("batch = { max = 20, wait = \"1s\" }\nbody = \"cloudevents\"");
+    let policy = batch.special.batch.unwrap();
+    assert_eq!((policy.max, policy.wait.as_secs(), policy.bytes_max), (20, 1, 1 << 20));
+    assert_eq!((batch.concurrency, broker("batch = {}").concurrency), (640, 1024));
+    assert_eq!(batch.headers["content-type"], "application/cloudevents-batch+json");
+    assert!(broker("").special.batch.is_none());
+    let refused = |lines: &str| with(lines, "").unwrap_err().problems.remove(0).key;
+    assert_eq!(refused("batch = { max = 20 }\nconcurrency = 10"), "brokers[0].concurrency");
+    assert_eq!(refused("batch = { wait = \"3s\" }"), "brokers[0].batch.wait");
+    assert_eq!(refused("batch = {}\nbody = \"cloudevents-binary\""), "brokers[0].batch");
+    let places = parse(&format!("{}batch = {{}}\n", LEAST.replace("/hook", "/{loadId}"))).unwrap_err();
+    assert_eq!(places.problems[0].key, "brokers[0].batch");
+}
+
+#[test]
 fn a_template_is_tried_on_the_sample_it_names() {
     let dir = tempfile::tempdir().unwrap();
     let event =
