@@ -10,12 +10,17 @@ use std::sync::{
 };
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 
 pub use self::{
     halt::Halt,
     terms::{LoadFilter, Subscription, Terms, WhenFull},
 };
-use crate::{retry::Health, tally::BrokerTally, throttle::Quota};
+use crate::{
+    retry::Health,
+    tally::BrokerTally,
+    throttle::{Allowed, Portion, Quota},
+};
 
 /// One freight broker with its TMS.
 #[derive(Debug)]
@@ -33,7 +38,11 @@ pub struct Broker {
     /// Whether no further attempt is to begin, because the line is stopping.
     pub halt: Halt,
     terms: ArcSwap<Terms>,
-    /// A copy of the terms' value, read with each event of a delivery.
+    /// This process's part of what the terms allow. Held while either changes.
+    portion: Mutex<Portion>,
+    /// What is in force: that part.
+    quota: ArcSwap<Quota>,
+    /// The same, read with each event of a delivery.
     concurrency: AtomicUsize,
     leaving: AtomicBool,
 }
@@ -49,6 +58,8 @@ impl Broker {
             health,
             tally: BrokerTally::default(),
             halt: Halt::default(),
+            portion: Mutex::default(),
+            quota: ArcSwap::new(Arc::clone(&terms.quota)),
             concurrency: AtomicUsize::new(terms.concurrency),
             terms: ArcSwap::from_pointee(terms),
             leaving: AtomicBool::new(false),
@@ -61,13 +72,13 @@ impl Broker {
         self.terms.load_full()
     }
 
-    /// The current quota.
+    /// The current quota: this process's portion of the one in the terms.
     #[must_use]
     pub fn quota(&self) -> Arc<Quota> {
-        Arc::clone(&self.terms.load().quota)
+        self.quota.load_full()
     }
 
-    /// How many attempts may be on the wire to it at once.
+    /// How many attempts this process may have on the wire to it at once.
     #[must_use]
     pub fn concurrency(&self) -> usize {
         self.concurrency.load(Ordering::Relaxed)
@@ -82,16 +93,44 @@ impl Broker {
     /// Replaces the terms for every attempt that begins from now on. A new quota takes over from the old one, so that
     /// the change itself allows no further attempt.
     pub fn agree(&self, terms: Terms) {
-        let old = self.terms();
-        self.concurrency.store(terms.concurrency, Ordering::Relaxed);
-        if Arc::ptr_eq(&old.quota, &terms.quota) {
-            self.terms.store(Arc::new(terms));
+        let portion = self.portion.lock();
+        self.terms.store(Arc::new(terms));
+        self.divide(&portion);
+    }
+
+    /// Sets which part of the terms' limits is this process's, for every attempt that begins from now on. As with new
+    /// terms, the change itself allows no further attempt.
+    pub fn set_portion(&self, portion: Portion) {
+        let mut current = self.portion.lock();
+        if *current != portion {
+            *current = portion;
+            self.divide(&current);
+        }
+    }
+
+    /// Puts this process's portion of the terms in force.
+    fn divide(&self, portion: &Portion) {
+        let (terms, old) = (self.terms(), self.quota());
+        let whole = Allowed {
+            rate: terms.quota.rate(),
+            burst: terms.quota.burst(),
+            concurrency: terms.concurrency,
+            wire_time: None,
+        };
+        let allowed = portion.of(whole);
+        self.concurrency.store(allowed.map_or(0, |allowed| allowed.concurrency), Ordering::Relaxed);
+        let quota = match portion {
+            Portion::Whole => Arc::clone(&terms.quota),
+            Portion::Held { .. } if old.is_of_portion(allowed.as_ref()) => return,
+            Portion::Held { .. } => Arc::new(Quota::of_portion(allowed)),
+        };
+        if Arc::ptr_eq(&old, &quota) {
             return;
         }
-        terms.quota.take_over(&old.quota);
-        self.terms.store(Arc::new(terms));
+        quota.take_over(&old);
+        self.quota.store(quota);
         // Only now, so that whoever waits for the old one finds the new one.
-        old.quota.replace();
+        old.replace();
     }
 
     /// Sets whether the broker was removed from the config. It is served until its deliveries are done.

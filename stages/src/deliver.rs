@@ -225,7 +225,9 @@ impl Stage for Deliver {
 
     async fn run(&self, permitted: Permitted) -> Step<Attempt> {
         let (fresh, ordinal) = permitted.spend()?;
+        let begun = Instant::now();
         let posted = self.post(fresh.delivery(), ordinal).await;
+        fresh.delivery().broker.quota().was_on_wire(begun.elapsed());
         Ok(Attempt::of(fresh, posted, &self.clock))
     }
 }

@@ -51,7 +51,7 @@ pub use route::{FieldRule, FieldTest, Index, Route, Subscriptions};
 pub use stage::{Stage, Then, Timed};
 pub use stage_times::StageTimes;
 pub use tally::{BrokerTally, Count, Gauge, Gauges, Tally};
-pub use throttle::{Quota, QuotaError, RATE_MAX, RATE_MIN, REFILL_MAX, Replaced, Throttle};
+pub use throttle::{Allowed, Portion, Quota, QuotaError, RATE_MAX, RATE_MIN, REFILL_MAX, Replaced, Throttle};
 pub use validate::{
     AGE_MAX_DEFAULT, AHEAD_MAX_DEFAULT, ID_MAX_DEFAULT, Rules, STATUS_MAX, Statuses, StatusesError,
     UnknownStatus, Validate,

@@ -4,11 +4,16 @@
 //! waits. No more deliveries pass than the broker's [`Quota`](crate::Quota) gave permits, in the order in which they
 //! came. The quota counts how often one had to wait: [`Quota::waits`](crate::Quota::waits).
 
+mod portion;
 mod quota;
+mod wire_time;
 
 use tokio::time::Instant;
 
-pub use self::quota::{Quota, QuotaError, RATE_MAX, RATE_MIN, REFILL_MAX, Replaced};
+pub use self::{
+    portion::{Allowed, Portion},
+    quota::{Quota, QuotaError, RATE_MAX, RATE_MIN, REFILL_MAX, Replaced},
+};
 use crate::{
     models::{Fresh, Permitted, Step},
     retry::{spilled, through_gate},

@@ -14,9 +14,9 @@ pub struct Terms {
     pub subscription: Subscription,
     /// Where and how its events are posted.
     pub endpoint: Endpoint,
-    /// How fast. Terms with the same rate and burst share it, so that spent permits stay spent.
+    /// How fast, by all processes together. Terms with the same rate and burst share it, so that spent permits stay spent.
     pub quota: Arc<Quota>,
-    /// How many attempts may be on the wire to it at once.
+    /// How many attempts all processes together may have on the wire to it at once.
     pub concurrency: usize,
     /// What happens to its deliveries when its disk queue is full.
     pub when_full: WhenFull,

@@ -2,7 +2,7 @@
 //!
 //! Guarantees: in any window of `w` seconds at most `burst + rate * w` permits are given, in the order in which they
 //! were asked for. At most one task per broker is woken by a timer. A quota that is replaced passes on no more than
-//! its unspent permits, and sends its waiters to the new one.
+//! its unspent permits, and sends its waiters to the new one. One that allows nothing gives no permit, however long one waits.
 
 use std::{
     num::NonZeroU32,
@@ -23,6 +23,8 @@ use tokio::{
     time::Instant,
 };
 
+use super::{portion::Allowed, wire_time::WireTime};
+
 /// The slowest rate, in permits a second: one a day. For less, disable the broker.
 pub const RATE_MIN: f64 = 1.0 / 86_400.0;
 
@@ -33,6 +35,9 @@ pub const RATE_MAX: f64 = 1e6;
 /// The longest time an empty burst may take to fill. The limiter's sums are 64-bit nanoseconds; this bound keeps them
 /// 500 times below overflow.
 pub const REFILL_MAX: Duration = Duration::from_secs(366 * 86_400);
+
+/// The longest time between two permits, for the portion of one process of a slow rate.
+const INTERVAL_MAX: Duration = REFILL_MAX;
 
 /// Why a quota cannot be made.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
@@ -74,6 +79,10 @@ pub struct Quota {
     limiter: Limiter,
     rate: f64,
     burst: NonZeroU32,
+    /// How long requests may be on the wire; none if that is not bounded here.
+    wire_time: Option<WireTime>,
+    /// Whether it gives no permits at all.
+    closed: bool,
     /// How many tasks wait; while it is not zero, new ones queue, too.
     waiting: AtomicUsize,
     /// Held by the one task that waits for the limiter; tokio's mutex is fair. A thousand tasks that wait on one
@@ -103,16 +112,57 @@ impl Quota {
         let Some(quota) = governor::Quota::with_period(interval) else {
             return Err(QuotaError::Rate { rate });
         };
-        Ok(Self {
-            limiter: RateLimiter::direct_with_clock(quota.allow_burst(burst), TokioClock),
+        Ok(Self::made(quota.allow_burst(burst), rate, burst))
+    }
+
+    /// What a portion of a broker's limits allows; nothing if there is none. Full; see [`take_over`](Self::take_over).
+    /// Slower than [`RATE_MIN`] if the portion is, down to one permit in [`REFILL_MAX`].
+    #[must_use]
+    pub fn of_portion(allowed: Option<Allowed>) -> Self {
+        let Some(Allowed { rate, burst, wire_time, .. }) = allowed else {
+            return Self { closed: true, ..Self::one_a_second() };
+        };
+        let interval = Duration::try_from_secs_f64(1.0 / rate).unwrap_or(INTERVAL_MAX);
+        // A nanosecond more for rounding, so that the true rate is never above the one asked for.
+        let interval = (interval + Duration::from_nanos(1)).min(INTERVAL_MAX);
+        let max = u32::try_from(REFILL_MAX.as_nanos() / interval.as_nanos()).unwrap_or(u32::MAX);
+        let burst = burst.min(NonZeroU32::new(max).unwrap_or(NonZeroU32::MIN));
+        let quota = governor::Quota::with_period(interval);
+        let made = quota.map(|quota| Self::made(quota.allow_burst(burst), rate, burst));
+        let made = made.unwrap_or_else(|| Self { closed: true, ..Self::one_a_second() });
+        Self { wire_time: wire_time.map(WireTime::new), ..made }
+    }
+
+    /// Whether it is what [`of_portion`](Self::of_portion) would make of this.
+    #[must_use]
+    pub fn is_of_portion(&self, allowed: Option<&Allowed>) -> bool {
+        let wire_time = self.wire_time.as_ref().map(WireTime::per_second);
+        match allowed {
+            None => self.closed,
+            Some(allowed) => {
+                !self.closed
+                    && (allowed.rate, allowed.burst, allowed.wire_time) == (self.rate, self.burst, wire_time)
+            }
+        }
+    }
+
+    fn one_a_second() -> Self {
+        Self::made(governor::Quota::per_second(NonZeroU32::MIN), 0.0, NonZeroU32::MIN)
+    }
+
+    fn made(quota: governor::Quota, rate: f64, burst: NonZeroU32) -> Self {
+        Self {
+            limiter: RateLimiter::direct_with_clock(quota, TokioClock),
             rate,
             burst,
+            wire_time: None,
+            closed: false,
             waiting: AtomicUsize::new(0),
             turn: Mutex::new(()),
             waits: AtomicU64::new(0),
             replaced: AtomicBool::new(false),
             wake: Notify::new(),
-        })
+        }
     }
 
     /// Waits for a permit. Dropping the future leaves the queue and spends nothing.
@@ -121,7 +171,7 @@ impl Quota {
     /// [`Replaced`], at once, if the quota is no longer in force.
     pub async fn permit(&self) -> Result<(), Replaced> {
         // Checked only when nobody waits, or a new task could take the permit of the first in the queue.
-        if self.waiting.load(Ordering::Acquire) == 0 && self.limiter.check().is_ok() {
+        if self.waiting.load(Ordering::Acquire) == 0 && self.next_at().is_ok_and(|at| at.is_none()) {
             return self.in_force();
         }
         self.permit_in_turn().await
@@ -130,9 +180,19 @@ impl Quota {
     /// Takes over the unspent permits of `old`, as far as `burst` allows, and its count of waits. For a quota that is
     /// not in use yet.
     pub fn take_over(&self, old: &Self) {
-        let saved = old.spend(old.burst.get()).min(self.burst.get());
+        let saved = if old.closed { 0 } else { old.spend(old.burst.get()).min(self.burst.get()) };
         self.spend(self.burst.get() - saved);
+        if let (Some(wire_time), Some(before)) = (&self.wire_time, &old.wire_time) {
+            wire_time.owe(before.owed());
+        }
         self.waits.fetch_add(old.waits(), Ordering::Relaxed);
+    }
+
+    /// A request that was permitted has ended, and was on the wire for so long.
+    pub fn was_on_wire(&self, took: Duration) {
+        if let Some(wire_time) = &self.wire_time {
+            wire_time.spend(took);
+        }
     }
 
     /// Marks it as replaced, for whoever asks or waits.
@@ -172,12 +232,31 @@ impl Quota {
         let _turn = self.turn.lock().await;
         loop {
             self.in_force()?;
-            let Err(until) = self.limiter.check() else { return self.in_force() };
+            let Ok(next_at) = self.next_at() else {
+                self.wake.notified().await;
+                continue;
+            };
+            let Some(at) = next_at else { return self.in_force() };
             tokio::select! {
-                () = tokio::time::sleep_until(earliest(&until)) => {}
+                () = tokio::time::sleep_until(at) => {}
                 () = self.wake.notified() => {}
             }
         }
+    }
+
+    /// Takes a permit; or says when there may be one.
+    ///
+    /// # Errors
+    /// There will be none.
+    fn next_at(&self) -> Result<Option<Instant>, Never> {
+        if self.closed {
+            return Err(Never);
+        }
+        let free_at = self.wire_time.as_ref().map(WireTime::free_at);
+        if let Some(at) = free_at.filter(|at| *at > Instant::now()) {
+            return Ok(Some(at));
+        }
+        Ok(self.limiter.check().err().map(|until| earliest(&until)))
     }
 
     fn in_force(&self) -> Result<(), Replaced> {
@@ -199,6 +278,9 @@ impl Quota {
         spent
     }
 }
+
+/// No permit is ever given.
+struct Never;
 
 fn earliest(until: &NotUntil<LimiterInstant>) -> Instant {
     until.earliest_possible().0

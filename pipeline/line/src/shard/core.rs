@@ -253,8 +253,8 @@ impl Core {
             Gate::Open | Gate::Disabled => {
                 queue.held = false;
                 let most = at.around.concurrency(&queue.broker);
-                // It may have been lowered since.
-                queue.window = queue.window.min(most);
+                // It may have been lowered since, or raised from nothing.
+                queue.window = queue.window.clamp(most.min(1), most);
                 let window = if gate == Gate::Disabled { most } else { queue.window };
                 while queue.on_wire < window {
                     // First, since what comes out of the overflow may be all there is to start.

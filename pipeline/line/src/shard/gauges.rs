@@ -38,6 +38,8 @@ impl BrokerQueue {
             return true;
         }
         match at.around.gate(&self.broker, at.now) {
+            // A window of nothing grows by no success.
+            Gate::Open if self.window == 0 => self.held || at.around.concurrency(&self.broker) > 0,
             Gate::Open | Gate::Disabled => self.held,
             Gate::Probe => self.held && wakes_after(at.now),
             Gate::HeldUntil(_) if at.around.is_paused(&self.broker) => !self.held,

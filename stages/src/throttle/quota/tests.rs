@@ -6,6 +6,7 @@ use proptest::prelude::{Strategy, prop_assert, proptest};
 use tokio::{runtime::Runtime, task::LocalSet};
 
 use super::*;
+use crate::throttle::Portion;
 
 fn quota(rate: f64, burst: u32) -> Quota {
     Quota::new(rate, NonZeroU32::new(burst).unwrap()).unwrap()
@@ -177,4 +178,89 @@ async fn a_change_passes_on_what_was_saved_up_and_not_a_permit_more() {
         new.permit().await.unwrap();
     }
     assert_eq!(start.elapsed(), Duration::from_secs(2), "three at once, ten at the new rate");
+}
+
+/// Members that hold the portions of one broker, each with requests that take some time, all as fast as they may.
+fn pressed(held: &[Vec<u32>], of: u32, whole: Allowed, took_ms: &[u64]) -> Vec<(f64, f64)> {
+    let spans = Rc::new(RefCell::new(Vec::new()));
+    let all = Rc::clone(&spans);
+    paused().block_on(LocalSet::new().run_until(async move {
+        let start = Instant::now();
+        for partitions in held {
+            let allowed = Portion::held(partitions.iter().copied(), of).of(whole);
+            let quota = Rc::new(Quota::of_portion(allowed));
+            for worker in 0..allowed.map_or(1, |allowed| allowed.concurrency) {
+                let (quota, spans) = (Rc::clone(&quota), Rc::clone(&all));
+                let took_ms = took_ms.to_vec();
+                tokio::task::spawn_local(async move {
+                    for took in took_ms.iter().cycle().skip(worker) {
+                        quota.permit().await.unwrap();
+                        let begun = start.elapsed();
+                        tokio::time::sleep(Duration::from_millis(*took)).await;
+                        quota.was_on_wire(start.elapsed() - begun);
+                        spans.borrow_mut().push((begun.as_secs_f64(), start.elapsed().as_secs_f64()));
+                    }
+                });
+            }
+        }
+        tokio::time::sleep(Duration::from_secs(PRESSED)).await;
+    }));
+    spans.take()
+}
+
+/// For how long members press a broker, in seconds.
+const PRESSED: u64 = 40;
+
+proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+    #[test]
+    fn members_together_press_a_broker_no_harder_than_one(
+        owners in proptest::collection::vec(0_usize..6, 1..13),
+        rate in 1.0_f64..60.0, burst in 1_u32..20, concurrency in 1_usize..20,
+        took in proptest::collection::vec(1_u64..900, 1..6),
+    ) {
+        let of = u32::try_from(owners.len()).unwrap();
+        let held: Vec<Vec<u32>> = (0..6).map(|member| {
+            owners.iter().zip(0..).filter(|(owner, _)| **owner == member).map(|(_, at)| at).collect()
+        }).collect();
+        let members = held.iter().filter(|held| !held.is_empty()).count();
+        let burst_of = NonZeroU32::new(burst).unwrap();
+        let whole = Allowed { rate, burst: burst_of, concurrency, wire_time: None };
+        let spans = pressed(&held, of, whole, &took);
+        let (bursts, most_at_once) = (burst as usize + members, concurrency + members);
+        let permitted = bursts as f64 + rate * PRESSED as f64;
+        prop_assert!(spans.len() as f64 <= permitted, "{} attempts, {permitted} permitted", spans.len());
+        let on_wire: f64 = spans.iter().map(|(from, to)| to - from).sum();
+        // What is on the wire at the end is paid for later.
+        let mean = concurrency as f64 * PRESSED as f64 + most_at_once as f64;
+        prop_assert!(on_wire <= mean, "{on_wire} s on the wire, {mean} s permitted");
+        let at_once = spans.iter().map(|(at, _)| {
+            spans.iter().filter(|(from, to)| from <= at && at < to).count()
+        });
+        let strict = if concurrency >= owners.len() { concurrency } else { most_at_once };
+        prop_assert!(at_once.max().unwrap_or(0) <= strict);
+    }
+}
+
+#[test]
+fn one_that_allows_nothing_gives_a_permit_only_to_whoever_asks_its_successor_and_saves_none_up() {
+    paused().block_on(async {
+        let (nothing, whole) = (Quota::of_portion(None), quota(10.0, 20));
+        nothing.take_over(&whole);
+        let asked = tokio::time::timeout(Duration::from_secs(3_600), nothing.permit()).await;
+        assert!(asked.is_err());
+        let part = Portion::held([0, 1], 4).of(Allowed {
+            rate: 10.0,
+            burst: NonZeroU32::new(20).unwrap(),
+            concurrency: 8,
+            wire_time: None,
+        });
+        let next = Quota::of_portion(part);
+        next.take_over(&nothing);
+        nothing.replace();
+        assert_eq!(nothing.permit().await, Err(Replaced));
+        let start = Instant::now();
+        next.permit().await.unwrap();
+        assert!(start.elapsed() >= Duration::from_millis(200), "it begins with nothing saved up");
+    });
 }
