@@ -23,6 +23,10 @@ pub struct Producer(Infallible);
 /// A producer onto the state topics.
 pub(crate) struct StateProducer(Infallible);
 
+/// A producer onto a group's control topic.
+#[derive(Clone)]
+pub(crate) struct ControlProducer(Infallible);
+
 /// Knows and makes topics.
 #[derive(Clone)]
 pub(crate) struct StateClusterAdmin(Infallible);
@@ -127,6 +131,16 @@ impl Topic for Producer {
 impl StateProducer {
     pub(crate) fn new(_: &FollowOptions) -> Result<Self, KafkaFault> {
         Err(KafkaFault::NoClient)
+    }
+
+    pub(crate) fn control(&self, _: &str) -> ControlProducer {
+        match self.0 {}
+    }
+}
+
+impl ControlProducer {
+    pub(crate) fn send(&self, _: i32, _: &[u8], _: Option<&[u8]>) -> Result<Arc<Deliveries>, ClusterFault> {
+        match self.0 {}
     }
 }
 

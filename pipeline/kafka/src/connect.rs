@@ -14,6 +14,7 @@ use crate::{
     client::{ClusterConsumer, PollThread},
     cluster_wait::ClusterWait,
     consumer::Consumer,
+    counted::OnCounted,
     drain::PartitionDrain,
     events::Events,
     fault::{ClusterFault, KafkaFault},
@@ -71,7 +72,7 @@ pub async fn connect<K: Checkpoints>(
     let thread = PollThread::start(&consumer, &events)?;
     let mut cluster = ClusterWait::new(&options.cluster, fail_fast, Arc::clone(&member.outage));
     let count = cluster.wait(|| consumer.count()).await?;
-    member.counts.set_partitions(count);
+    member.set_partitions(count);
     if let Some(topics) = &follow {
         topics.cover(count, fail_fast).await?;
     }
@@ -117,6 +118,11 @@ impl<K: Checkpoints> Membership<K> {
     #[must_use]
     pub fn counts(&self) -> Arc<GroupCounts> {
         Arc::clone(&self.member.counts)
+    }
+
+    /// Tells from now on, and at once, which partitions count as this process's where limits are divided.
+    pub fn on_counted(&self, tell: OnCounted) {
+        self.member.counted.tell(tell);
     }
 
     /// Commits what is settled and leaves the group; to be called when the line has ended. Takes at most twice the cluster's

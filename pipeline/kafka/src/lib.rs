@@ -23,6 +23,7 @@ mod cluster_wait;
 mod commit_mark;
 mod connect;
 mod consumer;
+mod counted;
 mod drain;
 mod events;
 mod fault;
@@ -53,6 +54,7 @@ use std::sync::Arc;
 
 pub use client::Producer;
 pub use connect::{Connected, Membership, connect};
+pub use counted::OnCounted;
 pub use drain::{Drained, PartitionDrain};
 pub use fault::{ClusterFault, KafkaFault};
 pub use given::{AssignedPartitions, RecordStream};

@@ -41,6 +41,10 @@ impl<C: Consumer, K: Checkpoints> Member<C, K> {
 
     /// Looks once.
     pub(crate) async fn look(&self) {
+        // Also one that gets none of the partitions that were added must know of them: its portion is smaller by then.
+        if let Ok(count) = self.consumer.count().await {
+            self.set_partitions(count);
+        }
         let count = i32::try_from(self.counts.partitions()).unwrap_or(i32::MAX);
         let all: Vec<i32> = (0..count).collect();
         let streams: Vec<_> = self.partitions().into_iter().map(|counts| (counts.stream(), counts)).collect();

@@ -24,6 +24,7 @@ use crate::{
     assignment::Assignment,
     commit_mark::CommitMark,
     consumer::{Consumer, Offset},
+    counted::CountedPartitions,
     drain::PartitionDrain,
     fault::{ClusterFault, KafkaFault},
     follow::PartitionState,
@@ -54,6 +55,8 @@ pub(crate) struct Member<C: Consumer, K> {
     pub(crate) given: AssignedPartitions,
     pub(crate) counts: Arc<GroupCounts>,
     pub(crate) outage: Arc<OutageLog>,
+    /// Which partitions count where limits are divided.
+    pub(crate) counted: CountedPartitions,
     /// Where the state of partitions is kept that follows them; none if it stays in this process's directory.
     pub(crate) follow: Option<Arc<dyn PartitionState>>,
     /// Held while a commit is under way, from the look at what is this process's to the cluster's answer. Whoever gives
@@ -80,6 +83,7 @@ impl<C: Consumer, K: Checkpoints> Member<C, K> {
             given: AssignedPartitions::default(),
             counts: Arc::default(),
             outage: Arc::default(),
+            counted: CountedPartitions::default(),
             follow,
             sending: tokio::sync::Mutex::default(),
             drain: OnceLock::new(),
@@ -146,6 +150,8 @@ impl<C: Consumer, K: Checkpoints> Member<C, K> {
     /// Gives `partitions` up at once: nothing of them is committed any more.
     pub(crate) fn lose(&self, partitions: &[i32]) {
         let taken = self.take(partitions);
+        // At once: somebody else may press the brokers already.
+        self.counted.give_up(partitions);
         self.counts.lose(taken.len());
         for held in taken {
             let source = held.counts.source();
@@ -168,6 +174,13 @@ impl<C: Consumer, K: Checkpoints> Member<C, K> {
         let committed = self.commit(self.news(&taken, &settled), "at the end of the run").await;
         let drained = self.drained_at_the_end(&taken).await;
         self.give_up_state(&taken, &drained, committed).await;
+        self.counted.give_up(&all);
+    }
+
+    /// The topic has so many partitions.
+    pub(crate) fn set_partitions(&self, count: i32) {
+        self.counts.set_partitions(count);
+        self.counted.of(count);
     }
 
     /// Takes these out of what this process holds; their queues are gone.

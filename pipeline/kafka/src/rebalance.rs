@@ -68,6 +68,7 @@ impl<C: Consumer, K: Checkpoints> Member<C, K> {
         }
         self.counts.set_assigned(held.len());
         drop(held);
+        self.counted.hold(partitions.iter().copied());
         assignments.into_iter().for_each(|(assignment, claimed)| self.give(assignment, claimed));
         Ok(())
     }
@@ -116,6 +117,8 @@ impl<C: Consumer, K: Checkpoints> Member<C, K> {
             self.counts.lose(taken.len());
         }
         self.give_up_state(&taken, &drained, committed).await;
+        // Only now: what was on its way until here was permitted by it.
+        self.counted.give_up(partitions);
         for held in &taken {
             tracing::info!(source = %held.counts.source(), "the partition was given up");
         }
@@ -133,7 +136,7 @@ impl<C: Consumer, K: Checkpoints> Member<C, K> {
             };
             match asked.await {
                 Ok((count, offsets)) => {
-                    self.counts.set_partitions(count);
+                    self.set_partitions(count);
                     self.outage.over();
                     return Some(offsets.into_iter().map(|offset| (offset.partition, offset)).collect());
                 }

@@ -125,8 +125,11 @@ pub struct StatusArgs {
     #[command(flatten)]
     pub config: ConfigArgs,
     /// Look again every second, until a signal comes.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "group")]
     pub watch: bool,
+    /// Show all members of the Kafka group, as the one of this config knows them (state.follow).
+    #[arg(long)]
+    pub group: bool,
     /// How to answer.
     #[command(flatten)]
     pub output: OutputArgs,

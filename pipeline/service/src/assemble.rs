@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, io, sync::Arc, thread, time::Duration};
 use kafka_engine::follow::{FollowFault, StateTopics};
 use stages::{
     Ack, AttemptExt, Broker, Decode, Dedupe, Deliver, EndpointError, HttpClientError, HttpClients,
-    HttpOptions, Quota, QuotaError, Route, Split, Stage, Subscriptions, Terms, Throttle, Validate,
+    HttpOptions, Portion, Quota, QuotaError, Route, Split, Stage, Subscriptions, Terms, Throttle, Validate,
     models::{Delivery, RawRecord, Receipt},
 };
 use state::{Clock, CommitOptions, Ledger, LedgerThread, StateFault, Store, StoreOptions};
@@ -13,6 +13,7 @@ use state::{Clock, CommitOptions, Ledger, LedgerThread, StateFault, Store, Store
 use crate::{
     config::{BrokerConfig, Config, SourceKind, StateConfig},
     descriptors::{self, Shortage},
+    portions::Portions,
     telemetry::{Telemetry, TelemetryFault, Traced},
 };
 use kafka_engine::Reading;
@@ -73,6 +74,8 @@ pub struct Parts {
     pub(crate) follow: Option<Arc<StateTopics>>,
     /// All brokers.
     pub brokers: Roster,
+    /// This process's portion of their limits.
+    pub(crate) portions: Portions,
     /// The stages that turn records into deliveries; the line has clones of them, which share their tables.
     pub front: IntakeStages,
     /// Records verdicts.
@@ -155,11 +158,15 @@ pub fn parts(config: &Config) -> Result<Parts, AssembleFault> {
     let ack = Ack::new(&ledger, clock.clone());
     let front = IntakeStages::new(config, &brokers, clock.clone());
     let brokers = Roster::new(brokers);
+    // Of a group nothing is this member's before it is given partitions.
+    let portion = if follow.is_some() { Portion::held([], 1) } else { Portion::Whole };
+    let portions = Portions::new(brokers.clone(), portion);
     Ok(Parts {
         ledger,
         thread,
         follow,
         brokers,
+        portions,
         front,
         ack,
         telemetry,

@@ -2,12 +2,15 @@
 
 pub mod admin;
 pub mod assemble;
+mod broker_command;
 pub mod config;
 mod config_file;
 pub mod dead;
 mod descriptors;
 pub mod engine;
+mod group;
 pub mod logging;
+mod portions;
 pub mod reload;
 pub mod status;
 pub mod summary;

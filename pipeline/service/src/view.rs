@@ -5,7 +5,7 @@ use std::{fmt, net::SocketAddr, sync::Arc};
 use stages::Tally;
 use state::LedgerStatus;
 
-use crate::{dead::DeadTopicCounts, telemetry::SpanCounts};
+use crate::{dead::DeadTopicCounts, group::GroupHandle, telemetry::SpanCounts};
 use kafka_engine::GroupCounts;
 use line::{LineHandle, Roster};
 use sources::FileCounts;
@@ -16,6 +16,7 @@ use topics::PartitionCounts;
 pub struct TopicView {
     partitions: Arc<dyn Fn() -> Vec<Arc<PartitionCounts>> + Send + Sync>,
     group: Option<(Arc<str>, Arc<GroupCounts>)>,
+    members: Option<GroupHandle>,
 }
 
 impl Default for TopicView {
@@ -33,7 +34,7 @@ impl fmt::Debug for TopicView {
 impl TopicView {
     /// Of partitions that stay for the whole run.
     pub(super) fn of(partitions: Vec<Arc<PartitionCounts>>) -> Self {
-        Self { partitions: Arc::new(move || partitions.clone()), group: None }
+        Self { partitions: Arc::new(move || partitions.clone()), group: None, members: None }
     }
 
     /// Of partitions that come and go, as `partitions` tells; `group` is the consumer group's name and this member's part.
@@ -41,7 +42,18 @@ impl TopicView {
         partitions: impl Fn() -> Vec<Arc<PartitionCounts>> + Send + Sync + 'static,
         group: Option<(Arc<str>, Arc<GroupCounts>)>,
     ) -> Self {
-        Self { partitions: Arc::new(partitions), group }
+        Self { partitions: Arc::new(partitions), group, members: None }
+    }
+
+    /// The same, whose state follows its partitions: with all members of the group.
+    pub(super) fn with_members(self, members: Option<GroupHandle>) -> Self {
+        Self { members, ..self }
+    }
+
+    /// All members of the group, if state follows its partition.
+    #[must_use]
+    pub fn members(&self) -> Option<&GroupHandle> {
+        self.members.as_ref()
     }
 
     /// Counts of the partitions that are read now.

@@ -6,19 +6,12 @@ use tests::{KafkaCluster, KafkaTopic, Loadline, Site, until};
 
 use crate::{
     scene::{PARTITIONS, Scene, scene},
-    site::{assigned, group, member_by, wait_for_shares},
+    site::{assigned, follows, group, member_by, wait_for_shares},
 };
 
 /// A member whose state follows its partitions.
 fn member(protocol: &str, scene: &Scene, topic: &KafkaTopic<'_>) -> Site {
-    let mut site = member_by(protocol, &scene.fleet, &scene.wants, topic, &group(topic));
-    site.set("state.follow", "topic");
-    site.set("state.create_topics", true);
-    site.set("state.replication", 1);
-    site.set("state.min_isr", 1);
-    // What a lost power takes is in the topics.
-    site.set("state.durability", "process");
-    site
+    follows(member_by(protocol, &scene.fleet, &scene.wants, topic, &group(topic)))
 }
 
 fn all_arrived(scene: &Scene) -> bool {

@@ -10,6 +10,7 @@
 mod dead_topic;
 mod following;
 mod harness;
+mod members;
 mod no_cluster;
 mod nodes;
 mod producing;

@@ -28,6 +28,17 @@ pub(crate) fn member_by(
     site
 }
 
+/// The same with its state on topics that it makes.
+pub(crate) fn follows(mut site: Site) -> Site {
+    site.set("state.follow", "topic");
+    site.set("state.create_topics", true);
+    site.set("state.replication", 1);
+    site.set("state.min_isr", 1);
+    // What a lost power takes is in the topics.
+    site.set("state.durability", "process");
+    site
+}
+
 /// A name for a group that only this topic's scenario has.
 pub(crate) fn group(topic: &KafkaTopic<'_>) -> String {
     format!("of-{}", topic.name())

@@ -6,6 +6,7 @@
 
 mod config;
 mod context;
+mod control_producer;
 mod errors;
 mod native_producer;
 mod producer;
@@ -25,6 +26,7 @@ use rdkafka::{
     topic_partition_list::Offset as NativeOffset,
 };
 
+pub(crate) use self::control_producer::ControlProducer;
 pub use self::producer::Producer;
 pub(crate) use self::queue::ClusterQueue;
 pub(crate) use self::state_admin::StateClusterAdmin;

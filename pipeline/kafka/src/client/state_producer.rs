@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use rdkafka::producer::BaseRecord;
 
-use super::native_producer::{NativeProducer, Settings};
+use super::{
+    control_producer::ControlProducer,
+    native_producer::{NativeProducer, Settings},
+};
 use crate::{
     fault::{ClusterFault, KafkaFault},
     follow::{AROUND_A_BODY, FollowOptions, StateRecord, StateTopic, StateWriter},
@@ -20,7 +23,7 @@ const BUFFER_BYTES: usize = 32 << 20;
 
 /// A producer onto both topics.
 pub(crate) struct StateProducer {
-    native: NativeProducer,
+    native: Arc<NativeProducer>,
     ledger: String,
     waiting: String,
 }
@@ -38,9 +41,14 @@ impl StateProducer {
             buffer_bytes: BUFFER_BYTES,
             partitioner: None,
         };
-        let native = NativeProducer::new(&options.cluster, &settings)?;
+        let native = Arc::new(NativeProducer::new(&options.cluster, &settings)?);
         let (ledger, waiting) = (options.ledger_topic.clone(), options.waiting_topic.clone());
         Ok(Self { native, ledger, waiting })
+    }
+
+    /// A producer onto the control topic, by the same client.
+    pub(crate) fn control(&self, topic: &str) -> ControlProducer {
+        ControlProducer::new(Arc::clone(&self.native), topic)
     }
 }
 

@@ -1,6 +1,8 @@
 //! State that follows its partition: what the ledger records of a partition is also appended to two topics beside the
 //! source's, from which whoever reads the partition next restores it.
 //!
+//! A third topic, `…-control` (compacted), is the group's: see [`control`].
+//!
 //! `…-ledger` (deleted by age) has outcomes, horizons, claims and releases; `…-waiting` (compacted) has the deliveries that
 //! wait, with their bodies, each under its broker and the place of its event. Both have as many partitions as the source,
 //! and a partition's state is in the partition of the same number.
@@ -10,6 +12,7 @@
 //! from the topic of waiting deliveries before its final outcome stands in the other, with no claim before it.
 
 mod appends;
+pub mod control;
 mod fault;
 mod fence;
 mod follower;
@@ -52,6 +55,7 @@ pub use topics::StateTopics;
 #[doc(hidden)]
 #[allow(clippy::panic, reason = "a fuzz target fails by a panic")]
 pub fn decode_any(bytes: &[u8]) {
+    control::decode_any(bytes);
     if let Ok(value) = record::StateValue::decode(bytes) {
         let again = value.encode().ok().and_then(|bytes| record::StateValue::decode(&bytes).ok());
         assert!(again.as_ref() == Some(&value), "{value:?} is not written as it was read");

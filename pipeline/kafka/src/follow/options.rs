@@ -4,17 +4,21 @@ use std::{sync::Arc, time::Duration};
 
 use crate::options::ClusterOptions;
 
-/// The two topics beside a source's topic.
+/// The topics beside a source's topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FollowOptions {
     /// The cluster, the source's own.
     pub cluster: ClusterOptions,
+    /// The consumer group whose members share it.
+    pub group: String,
     /// The topic whose partitions' state is kept.
     pub source_topic: String,
     /// The topic of outcomes, horizons and claims.
     pub ledger_topic: String,
     /// The topic of deliveries that wait.
     pub waiting_topic: String,
+    /// The topic of what all members are to know of brokers, and of each other.
+    pub control_topic: String,
     /// Whether they are created, and grow with the source, by this process.
     pub create: bool,
     /// How many replicas a topic that is created has.

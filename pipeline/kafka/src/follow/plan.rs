@@ -7,6 +7,15 @@ use super::{fault::FollowFault, options::FollowOptions};
 /// What a waiting delivery has beside its body: names, and the history of its attempts.
 pub(crate) const AROUND_A_BODY: usize = 128 << 10;
 
+/// The longest summary of a member, in bytes.
+pub const SUMMARY_MAX: usize = 64 << 10;
+/// The largest batch of the control topic, in bytes: several summaries. No more than topics have by default.
+const CONTROL_BATCH_MAX: u64 = 1 << 20;
+/// How many partitions it has: one of brokers, one of members.
+const CONTROL_PARTITIONS: i32 = 2;
+/// How large a part of its log becomes before it is compacted, in bytes.
+const CONTROL_SEGMENT: u64 = 16 << 20;
+
 /// What the cluster says of a topic.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TopicFacts {
@@ -46,8 +55,8 @@ pub(crate) enum Step {
 }
 
 impl TopicPlan {
-    /// The ledger's topic and that of waiting deliveries, for a source of so many partitions.
-    pub(crate) fn both(options: &FollowOptions, partitions: i32) -> [Self; 2] {
+    /// The ledger's topic, that of waiting deliveries, and the group's, for a source of so many partitions.
+    pub(crate) fn all(options: &FollowOptions, partitions: i32) -> [Self; 3] {
         let retention = millis(options.dedupe_window.saturating_mul(3) / 2);
         let message_max = (options.record_max + AROUND_A_BODY) as u64;
         let plan = |is_ledger: bool| {
@@ -64,7 +73,19 @@ impl TopicPlan {
             let bootstrap = options.cluster.bootstrap.join(",");
             Self { topic, partitions, replication, settings, is_ledger, retention, message_max, bootstrap }
         };
-        [plan(true), plan(false)]
+        let control = Self {
+            topic: options.control_topic.clone(),
+            partitions: CONTROL_PARTITIONS,
+            settings: vec![
+                ("min.insync.replicas", options.min_isr.to_string()),
+                ("cleanup.policy", "compact".to_owned()),
+                ("segment.bytes", CONTROL_SEGMENT.to_string()),
+                ("max.message.bytes", CONTROL_BATCH_MAX.to_string()),
+            ],
+            message_max: CONTROL_BATCH_MAX,
+            ..plan(false)
+        };
+        [plan(true), plan(false), control]
     }
 
     /// What is to be done about a topic of which the cluster says `facts`, if this process may `change` it.
@@ -99,7 +120,7 @@ impl TopicPlan {
         if change {
             return Ok(Step::Grow);
         }
-        let problem = format!("has {} partitions, and the source has {}", facts.partitions, self.partitions);
+        let problem = format!("has {} partitions, and needs {}", facts.partitions, self.partitions);
         let Self { bootstrap, topic, partitions, .. } = self;
         Err(self.fault(
             problem,
@@ -156,7 +177,7 @@ mod tests {
 
     #[test]
     fn topics_that_are_not_there_or_too_small_are_made_or_the_command_is_named() {
-        let [ledger, waiting] = TopicPlan::both(&options(), 12);
+        let [ledger, waiting, control] = TopicPlan::all(&options(), 12);
         assert_eq!(ledger.step(None, true).unwrap(), Step::Create);
         let said = ledger.step(None, false).unwrap_err().to_string();
         for part in [
@@ -170,6 +191,12 @@ mod tests {
             assert!(said.contains(part), "{part}: {said}");
         }
         assert!(waiting.step(None, false).unwrap_err().to_string().contains("cleanup.policy=compact"));
+        let said = control.step(None, false).unwrap_err().to_string();
+        for part in ["t-control", "--partitions 2", "cleanup.policy=compact", "segment.bytes=16777216"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        let by_default = TopicFacts { partitions: 2, message_max: 1 << 20, retention: None, ..fine(false) };
+        assert_eq!(control.step(Some(&by_default), false).unwrap(), Step::Use);
         let small = TopicFacts { partitions: 3, ..fine(true) };
         assert_eq!(ledger.step(Some(&small), true).unwrap(), Step::Grow);
         assert!(
@@ -188,7 +215,7 @@ mod tests {
 
     #[test]
     fn topics_that_would_forget_too_early_are_refused_whoever_may_change_them() {
-        let [ledger, waiting] = TopicPlan::both(&options(), 12);
+        let [ledger, waiting, _] = TopicPlan::all(&options(), 12);
         let wrong = [
             (TopicFacts { cleanup_policy: "compact".into(), ..fine(true) }, "cleanup.policy=delete"),
             (TopicFacts { cleanup_policy: "compact,delete".into(), ..fine(true) }, "cleanup.policy=delete"),

@@ -1,4 +1,4 @@
-//! Sees to it that both topics are there and as they must be, before anything of the source is read. A cluster that is away
+//! Sees to it that the topics are there and as they must be, before anything of the source is read. A cluster that is away
 //! is waited for.
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::cluster_wait::ClusterWait;
 
-/// Sees to both topics for a source of so many partitions.
+/// Sees to the topics for a source of so many partitions.
 ///
 /// # Errors
 /// [`FollowFault::Topic`] with what somebody has to do; with `fail_fast` also that the cluster does not answer.
@@ -26,7 +26,7 @@ pub(super) async fn ensure<A: StateAdmin>(
 ) -> Result<(), FollowFault> {
     let cluster = &options.cluster;
     let mut wait = ClusterWait::new(cluster, fail_fast, Arc::default());
-    for plan in TopicPlan::both(options, partitions) {
+    for plan in TopicPlan::all(options, partitions) {
         let mut backoff = Backoff::new(cluster.backoff_min, cluster.backoff_max);
         let mut changed = false;
         loop {
@@ -66,7 +66,7 @@ mod tests {
         ensure(&cluster, &options(), 5, true).await.unwrap();
         ensure(&cluster, &strict, 5, true).await.unwrap();
         let made: Vec<_> = cluster.0.lock().made.clone();
-        assert_eq!(made, ["t-ledger 3", "t-waiting 3", "t-ledger 5", "t-waiting 5"]);
+        assert_eq!(made, ["t-ledger 3", "t-waiting 3", "t-control 2", "t-ledger 5", "t-waiting 5"]);
         cluster.0.lock().unreachable = 1;
         assert!(matches!(ensure(&cluster, &strict, 5, true).await, Err(FollowFault::Cluster(_))));
     }

@@ -41,9 +41,11 @@ pub(crate) fn options() -> FollowOptions {
     let cluster = crate::testing::options(Reading::Partitions(Vec::new())).cluster;
     FollowOptions {
         cluster,
+        group: "g".to_owned(),
         source_topic: "t".to_owned(),
         ledger_topic: "t-ledger".to_owned(),
         waiting_topic: "t-waiting".to_owned(),
+        control_topic: "t-control".to_owned(),
         create: true,
         replication: 3,
         min_isr: 2,

@@ -7,6 +7,7 @@ use state::{Appended, Checkpoint, PartitionChange, PartitionLog, PartitionLogFau
 use tokio::sync::Mutex;
 
 use super::{
+    control::ControlTopic,
     fault::FollowFault,
     follower::{ClaimRequest, Follower, OnLate, OnSuperseded, RestoredStream, Stamp},
     options::FollowOptions,
@@ -31,6 +32,7 @@ const FETCH_WAIT: std::time::Duration = std::time::Duration::from_millis(100);
 pub struct StateTopics {
     follower: Follower<ClusterConsumer, StateProducer>,
     admin: StateClusterAdmin,
+    control: ControlTopic,
     options: FollowOptions,
     /// How many partitions of the source they have room for.
     covered: Mutex<i32>,
@@ -56,12 +58,16 @@ impl StateTopics {
         let admin = StateClusterAdmin::new(&options.cluster)?;
         let ledger = ClusterConsumer::new(&reading(&options, &options.ledger_topic))?.with_keys();
         let waiting = ClusterConsumer::new(&reading(&options, &options.waiting_topic))?.with_keys();
+        let control = ClusterConsumer::new(&reading(&options, &options.control_topic))?.with_keys();
         let events: Arc<dyn Events> = Arc::new(Told);
-        let threads = vec![PollThread::start(&ledger, &events)?, PollThread::start(&waiting, &events)?];
+        let consumers = [&ledger, &waiting, &control];
+        let threads = consumers.map(|consumer| PollThread::start(consumer, &events));
+        let threads = threads.into_iter().collect::<Result<Vec<_>, _>>()?;
         let producer = StateProducer::new(&options)?;
+        let control = ControlTopic::new(control, producer.control(&options.control_topic), &options);
         let follower = Follower::new(options.clone(), ledger, waiting, producer);
         let threads = parking_lot::Mutex::new(threads);
-        Ok(Self { follower, admin, options, covered: Mutex::new(0), threads, _events: events })
+        Ok(Self { follower, admin, control, options, covered: Mutex::new(0), threads, _events: events })
     }
 
     /// Tells from now on which partitions somebody else has claimed.
@@ -87,6 +93,12 @@ impl StateTopics {
             *covered = partitions;
         }
         Ok(())
+    }
+
+    /// What all members are to know of brokers, and of each other; there once the topics are [covered](Self::cover).
+    #[must_use]
+    pub fn control(&self) -> &ControlTopic {
+        &self.control
     }
 
     /// Takes a partition up as soon as the stream is polled: what the topics have of it is given back, and it may be

@@ -177,3 +177,37 @@ async fn deliveries_that_do_not_come_to_an_end_in_time_hold_the_group_no_longer(
     assert_eq!(cluster.committed_at(0), Some(4), "what was settled by then");
     assert_eq!(site.line.0.lock().lost, [name_of("t", 0)]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_counts_for_the_limits_until_it_is_given_up_and_at_once_no_more_if_it_is_lost() {
+    let cluster = Scripted::new(4, 10);
+    let site = Site::new(&cluster, in_group());
+    type Told = Vec<(Vec<u32>, u32)>;
+    let told: Arc<Mutex<Told>> = Arc::default();
+    let tell = Arc::clone(&told);
+    site.member
+        .counted
+        .tell(Box::new(move |held, of| tell.lock().push((held.iter().copied().collect(), of))));
+    site.member.assign(&[0, 1, 2]).await.unwrap();
+    let last = || told.lock().last().cloned().unwrap();
+    assert_eq!(last(), (vec![0, 1, 2], 4));
+    for _ in 0..3 {
+        let _taken = site.take().await.unwrap();
+    }
+    site.line.0.lock().release_takes = 8 * SECOND;
+    let member = Arc::clone(&site.member);
+    let gives_up = tokio::spawn(async move { member.revoke(&[0], false).await });
+    sleep(4 * SECOND).await;
+    assert_eq!(last(), (vec![0, 1, 2], 4), "what is on the wire of it is still permitted");
+    gives_up.await.unwrap();
+    assert_eq!(last(), (vec![1, 2], 4));
+    assert_eq!(cluster.committed_at(0), Some(0));
+    site.member.revoke(&[1], true).await;
+    assert_eq!(last(), (vec![2], 4));
+    // It gets none of those that are added, and hears of them all the same.
+    (4..8).for_each(|partition| cluster.change(partition, |_| ()));
+    site.member.look().await;
+    assert_eq!(last(), (vec![2], 8));
+    site.member.finish().await;
+    assert_eq!(last(), (vec![], 8));
+}

@@ -49,6 +49,11 @@ pub(super) fn broker(
         }
         Ok::<_, anyhow::Error>(match process_or_directory(target, Method::POST, &path).await? {
             Answered::Process(_) => "process",
+            // The group's word would replace it when the next run begins.
+            Answered::Directory(_) if target.state.follow.is_some() => anyhow::bail!(
+                "no process runs here, and a broker of a group is changed for all of its members: give the command at one \
+                 that runs, with its config"
+            ),
             Answered::Directory(store) => {
                 command_done.on_directory(&store, name)?;
                 "directory"
@@ -66,6 +71,7 @@ pub(super) fn broker(
             BrokerCommand::Enable => "enabled",
         };
         let asked = match by {
+            "process" if target.state.follow.is_some() => "at all members of the group",
             "process" => "in the running process",
             _ => "in the state directory, for the next run: no process runs",
         };

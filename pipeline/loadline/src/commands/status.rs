@@ -16,9 +16,9 @@ use super::{
 };
 use crate::cli::{ConfigFile, Exit, StatusArgs};
 use service::{
-    admin::client::ask,
+    admin::client::{AskFault, ask},
     config::Target,
-    status::{Condition, Status, directory, write_table},
+    status::{Condition, GroupPicture, Status, directory, write_group, write_table},
     text_table::shown_in,
 };
 
@@ -30,6 +30,9 @@ const PROCESS: &str = "process";
 const DIRECTORY: &str = "directory";
 
 pub(super) fn status(target: &Target, args: &StatusArgs, answer: Answer) -> anyhow::Result<Exit> {
+    if args.group {
+        return group(target, answer);
+    }
     runtime()?.block_on(async {
         let (mut status, mut by) = match look(target).await {
             Ok(seen) => seen,
@@ -50,6 +53,29 @@ pub(super) fn status(target: &Target, args: &StatusArgs, answer: Answer) -> anyh
             }
         }
     })
+}
+
+/// All members of the group; healthy if all of them answer and read all partitions.
+fn group(target: &Target, answer: Answer) -> anyhow::Result<Exit> {
+    let told = match runtime()?.block_on(ask(&target.admin, Method::GET, "/group")) {
+        Ok(told) => told,
+        Err(fault @ AskFault::NoProcess { .. }) => {
+            let here = "a group is known to its running members; ask one, with its config";
+            writeln!(io::stderr().lock(), "loadline: {}; {here}", Escaped(&fault.to_string()))?;
+            return Ok(Exit::NotRunning);
+        }
+        Err(fault) => return Err(fault.into()),
+    };
+    let picture: GroupPicture = serde_json::from_value(told)?;
+    let mut out = Vec::new();
+    if answer.json {
+        writeln!(out, "{}", json!(picture))?;
+    } else if !answer.quiet || !picture.is_whole() {
+        write_group(&mut out, &picture)?;
+    }
+    // A reader that has gone changes nothing about the group.
+    let _read = tell(&out)?;
+    Ok(if picture.is_whole() { Exit::Done } else { Exit::Lagging })
 }
 
 /// The exit code.

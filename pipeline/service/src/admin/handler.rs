@@ -10,13 +10,14 @@ use parking_lot::Mutex;
 use serde_json::json;
 
 use super::{
-    broker_command::{self, BrokerCommand},
     dead::{DeadRefusal, DeadRequest},
     metrics,
     observe::Observer,
 };
 use crate::{
+    broker_command::{self, BrokerCommand},
     dead::Planner,
+    group::GroupFault,
     reload::{Refused, Reload, ReloadTrigger},
     view::View,
 };
@@ -63,6 +64,10 @@ enum Refusal {
     Browser,
     #[error("broker {0} is not in this run's config")]
     NoBroker(String),
+    #[error(
+        "this process knows of no others: its state does not follow its partitions (state.follow); ask each process"
+    )]
+    NoGroup,
     #[error("the run is only starting; ask again in a moment")]
     Early,
     #[error(transparent)]
@@ -71,6 +76,8 @@ enum Refusal {
     Reload(#[from] Refused),
     #[error(transparent)]
     State(#[from] state::StateFault),
+    #[error(transparent)]
+    Group(#[from] GroupFault),
     #[error(transparent)]
     Dead(#[from] DeadRefusal),
 }
@@ -135,6 +142,20 @@ impl Handler {
                 let status = self.observer.lock().observe(self.stopping()).ok_or(Refusal::Early)?;
                 Ok(response(StatusCode::OK, JSON, format!("{}\n", json!(&*status))))
             }
+            "/group" => {
+                only(head, &Method::GET, "GET")?;
+                let (begun, members) = {
+                    let observer = self.observer.lock();
+                    (observer.watched().is_some(), observer.members())
+                };
+                match members {
+                    Some(members) => {
+                        Ok(response(StatusCode::OK, JSON, format!("{}\n", json!(members.picture()))))
+                    }
+                    None if begun => Err(Refusal::NoGroup),
+                    None => Err(Refusal::Early),
+                }
+            }
             "/metrics" => {
                 only(head, &Method::GET, "GET")?;
                 let status = self.observer.lock().observe(self.stopping()).ok_or(Refusal::Early)?;
@@ -187,9 +208,9 @@ impl Handler {
             .find(name)
             .filter(|broker| is_served(broker))
             .ok_or_else(|| Refusal::NoBroker(name.to_owned()))?;
-        let (ledger, begun) = {
+        let (ledger, begun, members) = {
             let observer = self.observer.lock();
-            (observer.ledger().clone(), observer.watched().is_some())
+            (observer.ledger().clone(), observer.watched().is_some(), observer.members())
         };
         if !begun {
             // The recorded state is still being read.
@@ -199,7 +220,10 @@ impl Handler {
         // A task of its own, so that a recorded command is applied even if the client has gone.
         let done = tokio::spawn(async move {
             let _alone = command_lock.lock().await;
-            broker_command::on_running(&ledger, &broker, command).await
+            match members {
+                Some(members) => members.command(broker, command).await.map_err(Refusal::from),
+                None => Ok(broker_command::on_running(&ledger, &broker, command).await?),
+            }
         });
         let state = done.await.map_err(state::StateFault::interrupted)??;
         Ok(response(
@@ -269,7 +293,9 @@ fn is_foreign(headers: &HeaderMap) -> bool {
 
 fn refused(refusal: &Refusal) -> Response<Full<Bytes>> {
     let (status, extra) = match refusal {
-        Refusal::NotFound | Refusal::NoBroker(_) => (StatusCode::NOT_FOUND, None),
+        Refusal::NotFound | Refusal::NoBroker(_) | Refusal::NoGroup => (StatusCode::NOT_FOUND, None),
+        // It was done here, and somebody else has not answered: asking again is for whoever reads this.
+        Refusal::Group(GroupFault::HereOnly { .. }) => (StatusCode::BAD_GATEWAY, None),
         Refusal::Method(allowed) => (StatusCode::METHOD_NOT_ALLOWED, Some((header::ALLOW, *allowed))),
         Refusal::Unauthorised => (StatusCode::UNAUTHORIZED, Some((header::WWW_AUTHENTICATE, "Bearer"))),
         Refusal::Browser => (StatusCode::FORBIDDEN, None),
@@ -277,6 +303,7 @@ fn refused(refusal: &Refusal) -> Response<Full<Bytes>> {
         Refusal::Reload(Refused::Stopping)
         | Refusal::Early
         | Refusal::State(_)
+        | Refusal::Group(_)
         | Refusal::Dead(_)
         | Refusal::ConnectionsFull(_) => (StatusCode::SERVICE_UNAVAILABLE, None),
         Refusal::Reload(_) => (StatusCode::UNPROCESSABLE_ENTITY, None),

@@ -208,7 +208,7 @@ fn dead_letters(out: &mut Exposition, status: &Status) {
 type OfBroker = (&'static str, Kind, &'static str, fn(&BrokerStatus) -> f64);
 
 #[rustfmt::skip]
-const PER_BROKER: [OfBroker; 17] = [
+const PER_BROKER: [OfBroker; 20] = [
     ("loadline_delivered_total", Counter, "Deliveries taken.", |b| b.delivered as f64),
     ("loadline_duplicates_total", Counter, "Deliveries not needed.", |b| b.duplicates as f64),
     ("loadline_conflicts_total", Counter, "Event ids that came again with another body.", |b| b.conflicts as f64),
@@ -225,6 +225,9 @@ const PER_BROKER: [OfBroker; 17] = [
     ("loadline_spill_bytes_max", Gauge, "The most they may be.", |b| b.spilled_bytes_max.unwrap_or(0) as f64),
     ("loadline_oldest_waiting_age_seconds", Gauge, "How long the oldest has waited.", |b| b.oldest_seconds.unwrap_or(0.0)),
     ("loadline_quota_attempts_per_second", Gauge, "Attempts a second allowed.", |b| b.rate_allowed),
+    ("loadline_quota_attempts_per_second_whole", Gauge, "Attempts a second allowed to all members together.", |b| b.rate_whole),
+    ("loadline_concurrency", Gauge, "Attempts on the wire allowed.", |b| b.concurrency_allowed as f64),
+    ("loadline_concurrency_whole", Gauge, "Attempts on the wire allowed to all members together.", |b| b.concurrency_whole as f64),
     ("loadline_recent_attempts_per_second", Gauge, "Attempts a second, ten seconds' mean.", |b| b.rate_used.unwrap_or(0.0)),
 ];
 

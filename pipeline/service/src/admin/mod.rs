@@ -4,6 +4,7 @@
 //! | request | answer |
 //! |---|---|
 //! | `GET /status` | the [`Status`](crate::status::Status) as JSON |
+//! | `GET /group` | all members of the group as a [`GroupPicture`](crate::status::GroupPicture), if state follows its partition |
 //! | `GET /metrics` | the same as Prometheus text, format 0.0.4 |
 //! | `GET /healthz` | 200 while the process and its ledger thread live, else 503 |
 //! | `GET /readyz` | 200 while the source is open, the state can be written and nothing is stopping, else 503 |
@@ -17,7 +18,6 @@
 //! ten times a second at most, however often it is asked.
 
 mod bind;
-mod broker_command;
 pub mod client;
 mod dead;
 mod fault;
@@ -39,7 +39,7 @@ use std::{
 use state::StateFault;
 use tokio::sync::oneshot;
 
-pub use broker_command::BrokerCommand;
+pub use crate::broker_command::BrokerCommand;
 pub use fault::AdminFault;
 
 use self::{bind::BoundListener, handler::Handler, observe::Observer};

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     config::{Config, SourceKind},
+    group::GroupHandle,
     status::{
         BrokerStatus, DeadStatus, DeadTopicStatus, FileStatus, LedgerStatus, MovedStatus, PartitionStatus,
         ReadProgress, ReadingStatus, Status, Verdict, age,
@@ -86,6 +87,11 @@ impl Observer {
     /// The line, once the run has begun.
     pub(super) fn watched(&self) -> Option<LineHandle> {
         self.view.as_ref().map(|view| view.line.clone())
+    }
+
+    /// The members of the group, if the run has begun and its state follows its partitions.
+    pub(super) fn members(&self) -> Option<GroupHandle> {
+        self.view.as_ref()?.topic.members().cloned()
     }
 
     pub(super) fn watch(&mut self, view: View) {

@@ -17,7 +17,7 @@ use super::{
 };
 
 /// What stands behind `state.topic` in the topics' names.
-const SUFFIXES: [&str; 2] = ["-ledger", "-waiting"];
+const SUFFIXES: [&str; 3] = ["-ledger", "-waiting", "-control"];
 /// The keys that only mean something if the state follows.
 const KEYS: [&str; 4] = ["topic", "create_topics", "replication", "min_isr"];
 
@@ -81,12 +81,14 @@ impl Config {
         let SourceKind::Kafka(source) = &self.source.kind else { return None };
         let Reading::Group(group) = &source.reading else { return None };
         let prefix = follow.prefix(&source.topic, &group.id);
-        let [ledger_topic, waiting_topic] = SUFFIXES.map(|suffix| format!("{prefix}{suffix}"));
+        let [ledger_topic, waiting_topic, control_topic] = SUFFIXES.map(|suffix| format!("{prefix}{suffix}"));
         Some(FollowOptions {
             cluster: source.cluster.clone(),
             source_topic: source.topic.clone(),
             ledger_topic,
             waiting_topic,
+            control_topic,
+            group: group.id.clone(),
             create: follow.create_topics,
             replication: i32::try_from(follow.replication).unwrap_or(i32::MAX),
             min_isr: i32::try_from(follow.min_isr).unwrap_or(i32::MAX),

@@ -2,7 +2,7 @@
 
 use state::{LedgerStatus, StateFault};
 
-use crate::{admin::AdminFault, assemble::AssembleFault};
+use crate::{admin::AdminFault, assemble::AssembleFault, group::JoinFault};
 use fluvio_engine::TopicFault;
 use kafka_engine::KafkaFault;
 use line::{LineFault, SourceFault};
@@ -31,6 +31,15 @@ pub enum RunFault {
 impl From<ReadFault> for RunFault {
     fn from(fault: ReadFault) -> Self {
         Self::Source(fault.into())
+    }
+}
+
+impl From<JoinFault> for RunFault {
+    fn from(fault: JoinFault) -> Self {
+        match fault {
+            JoinFault::Topic(fault) => Self::Source(fault.into()),
+            JoinFault::State(fault) => Self::State(fault),
+        }
     }
 }
 

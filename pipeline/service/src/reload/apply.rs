@@ -77,6 +77,8 @@ impl<'p> Reloader<'p> {
             }
             // At once: if the next broker cannot be admitted, this one still has its slot and must not get a second.
             self.parts.brokers.know(broker);
+            // Again: it may have changed while nobody knew this one.
+            self.parts.portions.admit(broker);
         }
         let hints = self.apply(&new, &plan, prepared);
         self.config = new;
@@ -96,7 +98,7 @@ impl<'p> Reloader<'p> {
             let broker = match known.remove(config.id.as_str()) {
                 Some(broker) => {
                     if to_agree.contains(&config.id) {
-                        let terms = assemble::terms(config, Some(broker.quota()))?;
+                        let terms = assemble::terms(config, Some(broker.terms().quota.clone()))?;
                         prepared.terms.push((broker.clone(), terms));
                     }
                     broker
@@ -104,6 +106,7 @@ impl<'p> Reloader<'p> {
                 None => {
                     let ordinal = roster.known() + prepared.new.len();
                     let broker = assemble::broker(new, config, ordinal, self.parts.limits.shards)?;
+                    self.parts.portions.admit(&broker);
                     prepared.new.push(broker.clone());
                     broker
                 }

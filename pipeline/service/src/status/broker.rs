@@ -48,8 +48,14 @@ pub struct BrokerStatus {
     pub queue_full: u64,
     /// How long the oldest that waits has waited, in seconds; none if nothing waits.
     pub oldest_seconds: Option<f64>,
-    /// Attempts a second it may be given.
+    /// Attempts a second it may be given, by this process.
     pub rate_allowed: f64,
+    /// Attempts a second it may be given by all members of the group together; the same without a group.
+    pub rate_whole: f64,
+    /// Attempts that this process may have on the wire at once.
+    pub concurrency_allowed: u64,
+    /// Attempts that all members together may have on the wire at once.
+    pub concurrency_whole: u64,
     /// Attempts a second over the last ten seconds; only from the admin endpoint, and not in the first second.
     pub rate_used: Option<f64>,
     /// The share of those that ended in these ten seconds that were taken, 0 to 1; none if none ended.
@@ -112,7 +118,7 @@ pub struct ErrorStatus {
 impl BrokerStatus {
     pub(super) fn new(broker: &Broker, now: Instant, wall: UnixMillis) -> Self {
         let (counts, tally, health) = (broker.health.counts(), &broker.tally, &broker.health);
-        let (quota, leaving) = (broker.quota(), broker.is_leaving());
+        let (quota, terms, leaving) = (broker.quota(), broker.terms(), broker.is_leaving());
         let (spilled, oldest_at) = (tally.gauges.spilled.get(), tally.gauges.oldest_at.get());
         let state = match health.state(now) {
             HealthState::Healthy if spilled > 0 || leaving => "draining",
@@ -136,6 +142,9 @@ impl BrokerStatus {
             no_room: tally.gauges.no_room.get(),
             oldest_seconds: (oldest_at > 0).then(|| age(wall, oldest_at)),
             rate_allowed: quota.rate(),
+            rate_whole: terms.quota.rate(),
+            concurrency_allowed: broker.concurrency() as u64,
+            concurrency_whole: terms.concurrency as u64,
             rate_used: None,
             success_ratio: None,
             refused_ratio: None,

@@ -90,6 +90,17 @@ fn every_key_of_the_status_is_documented_and_no_other() {
 }
 
 #[test]
+fn every_key_of_the_groups_picture_is_documented_and_no_other() {
+    let mut there = keys::<GroupPicture>("");
+    // What a member tells of itself stands beside its name.
+    there.extend(["name", "ageSeconds", "silent"].map(|key| format!("members[].{key}")));
+    there.extend(keys::<MemberSummary>("members[]."));
+    there.extend(keys::<MemberBroker>("members[].brokers[]."));
+    there.extend(keys::<GroupBroker>("brokers[]."));
+    assert_same(there, &documented("The group in JSON"));
+}
+
+#[test]
 fn every_key_of_a_runs_summary_is_documented_and_no_other() {
     let mut there = keys::<Summary>("");
     there.extend(keys::<PossibleRepeats>("possible_repeats."));

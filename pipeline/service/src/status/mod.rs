@@ -7,6 +7,8 @@ mod backlog;
 mod broker;
 pub mod directory;
 mod group;
+mod group_members;
+mod group_table;
 #[cfg(test)]
 mod keys_tests;
 mod lag;
@@ -23,6 +25,8 @@ use tokio::time::Instant;
 
 pub use broker::{BrokerStatus, ErrorStatus};
 pub use group::GroupStatus;
+pub use group_members::{GroupBroker, GroupPicture, MemberBroker, MemberStatus, MemberSummary};
+pub use group_table::write_group;
 pub(crate) use lag::ReadProgress;
 pub use moved::MovedStatus;
 pub use partition::{FileStatus, PartitionStatus, ReadingStatus};

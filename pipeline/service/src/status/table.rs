@@ -165,6 +165,10 @@ fn brokers(out: &mut impl Write, brokers: &[BrokerStatus]) -> io::Result<()> {
     let mut rows = vec![row(head)];
     rows.extend(sorted.iter().take(BROKERS_MAX).map(|broker| {
         let rate = match broker.rate_used {
+            Some(used) if broker.rate_whole > broker.rate_allowed => {
+                let (own, whole) = (broker.rate_allowed, broker.rate_whole);
+                format!("{used:.1} of {own:.1}/s, the group {whole}/s")
+            }
             Some(used) => format!("{used:.1} of {}/s", broker.rate_allowed),
             None => dash(),
         };

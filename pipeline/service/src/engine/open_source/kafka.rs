@@ -2,8 +2,12 @@
 
 use std::{convert::Infallible, future::pending, sync::Arc};
 
+use stages::Portion;
 use state::{Ledger, LedgerKey, Restored};
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 
 use crate::assemble::Parts;
 use crate::engine::{
@@ -12,6 +16,7 @@ use crate::engine::{
     line_run::{LineRun, OpenSource},
     view::{TopicView, View},
 };
+use crate::group::{Group, JoinFault, Joining};
 use kafka_engine::{Connected, KafkaOptions, Reading, connect, follow::StateTopics};
 use line::LineReport;
 
@@ -31,21 +36,45 @@ impl LineRun<'_> {
             Reading::Group(group) => Some((Arc::from(&*group.id), membership.counts())),
             Reading::Partitions(_) => None,
         };
-        let topic = TopicView::assigned(membership.watch(), group);
+        let mut members = match &self.parts.follow {
+            Some(_) => match self.meet().await? {
+                Some(members) => Some(members),
+                None => {
+                    membership.finish().await;
+                    return Ok(LineReport::default());
+                }
+            },
+            None => None,
+        };
+        let topic =
+            TopicView::assigned(membership.watch(), group).with_members(members.as_ref().map(Group::handle));
         let late = merge_late(self.parts.follow.as_ref(), &self.parts.ledger);
         let follow = self.parts.follow.clone();
+        if follow.is_some() {
+            let portions = self.parts.portions.clone();
+            membership
+                .on_counted(Box::new(move |held, of| portions.set(Portion::held(held.iter().copied(), of))));
+        }
         let source = OpenSource { topic, ..OpenSource::new(partitions) };
+        let (show, shown) = oneshot::channel();
         let report = Box::pin(self.over(source, |view| {
             membership.attach(view.line.clone());
+            // Without a group nobody looks.
+            let _seen = show.send(view.clone()).is_ok();
             started(view);
         }));
         let report = tokio::select! {
             report = report => report,
             never = late => match never {},
+            fault = take_part(members.as_mut(), shown) => Err(fault.into()),
         };
         // Whatever has ended the line: what is settled is durable, and others wait for the partitions.
         if report.is_ok() {
             membership.finish().await;
+            // One that has failed is missed, as it should be.
+            if let Some(members) = members {
+                members.leave().await;
+            }
         } else {
             let _timed_out = timeout(CLOSE_TIMEOUT, membership.finish()).await.is_err();
         }
@@ -53,6 +82,29 @@ impl LineRun<'_> {
             topics.finish().await;
         }
         report
+    }
+
+    /// Takes part in the group: what it says of brokers is on record here by then; none if the run was stopped before that.
+    async fn meet(&self) -> Result<Option<Group>, RunFault> {
+        let (Some(topics), Some(options)) = (&self.parts.follow, self.config.follow()) else {
+            return Ok(None);
+        };
+        let mut stop = self.stop.clone();
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let joining = Joining {
+            control: topics.control(),
+            options: &options,
+            group: &options.group,
+            address: format!("{host} {}", self.config.admin.listen),
+            ledger: &self.parts.ledger,
+            brokers: &self.parts.brokers,
+            clock: &self.parts.clock,
+            stop: self.stop.clone(),
+        };
+        tokio::select! {
+            joined = Group::join(joining) => Ok(Some(joined?)),
+            _ = stop.asked() => Ok(None),
+        }
     }
 
     /// The partitions as they come; none if the run was stopped before the cluster could be reached.
@@ -65,6 +117,17 @@ impl LineRun<'_> {
             }
             _ = stop.asked() => Ok(None),
         }
+    }
+}
+
+/// Takes part in the group, if there is one to take part in; ends with a fault only.
+async fn take_part(members: Option<&mut Group>, view: oneshot::Receiver<View>) -> JoinFault {
+    match members {
+        Some(members) => match members.run(view).await {
+            Err(fault) => fault,
+            Ok(never) => match never {},
+        },
+        None => pending().await,
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use kafka_engine::follow::control::BrokerSet;
 use stages::{Broker, HealthState};
 use state::{Clock, Disabled, Ledger, Paused, Record, StateFault, Store};
 use tokio::time::Instant;
@@ -51,6 +52,16 @@ impl BrokerCommand {
         store.put_all(&[self.record(Arc::from(broker))])
     }
 
+    /// The same, as a group is told.
+    pub(crate) fn set_for_group(self) -> BrokerSet {
+        match self {
+            Self::Pause => BrokerSet::Paused(Some(paused())),
+            Self::Resume => BrokerSet::Paused(None),
+            Self::Disable => BrokerSet::Disabled(Some(disabled())),
+            Self::Enable => BrokerSet::Disabled(None),
+        }
+    }
+
     fn record(self, broker: Arc<str>) -> Record {
         match self {
             Self::Pause => Record::Paused(broker, Some(paused())),
@@ -63,7 +74,7 @@ impl BrokerCommand {
 
 /// Carries it out in a running line; returns the broker's new state. Its shard sees it within 100 ms if anything
 /// waits for the broker, and otherwise with its next arrival.
-pub(super) async fn on_running(
+pub(crate) async fn on_running(
     ledger: &Ledger,
     broker: &Broker,
     command: BrokerCommand,
