@@ -194,7 +194,8 @@ impl Ack {
 
     /// The record as it has to be made of a delivery whose partition's state may go to a log, too.
     fn of_partition(&self, delivery: &Delivery, record: Record) -> Record {
-        let from = (&delivery.broker.id, &delivery.event().position);
+        let event = delivery.event();
+        let from = (&delivery.broker.id, &event.event_id, &event.position);
         self.0.ledger.of_partition(record, from, delivery.waits())
     }
 

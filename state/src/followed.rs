@@ -82,19 +82,20 @@ impl Ledger {
         }
     }
 
-    /// `record`, the end of a delivery to `broker` of the record at `position`, as it has to be recorded here; `waits` if the
-    /// log says that the delivery waits.
+    /// `record`, the end of a delivery to `broker` of this event in the record at `position`, as it has to be recorded here;
+    /// `waits` if the log says that the delivery waits.
     #[must_use]
     pub fn of_partition(
         &self,
         record: Record,
-        (broker, position): (&Arc<str>, &Position),
+        (broker, event_id, position): (&Arc<str>, &Arc<str>, &Position),
         waits: bool,
     ) -> Record {
         if self.following.is_none() {
             return record;
         }
-        let origin = Origin { broker: broker.clone(), position: position.clone(), waits };
+        let (broker, event_id, position) = (broker.clone(), event_id.clone(), position.clone());
+        let origin = Origin { broker, event_id, position, waits };
         Record::OfPartition(origin, Box::new(record))
     }
 

@@ -147,6 +147,11 @@ impl Changes {
         self.by_partition.is_empty()
     }
 
+    /// Whether any change of this partition goes to the log.
+    pub(crate) fn are_of(&self, source: &str) -> bool {
+        self.to.as_ref().is_some_and(|(stays, _)| stays.contains_key(source))
+    }
+
     /// An event has this outcome at a broker.
     pub(crate) fn outcome(&mut self, source: &Arc<str>, key: &LedgerKey, entry: LedgerEntry) {
         self.add(source, |clock| {

@@ -59,7 +59,13 @@ impl Process {
         let spilled = spilled.map(|seq| (acme.clone(), seq));
         let (key, digest, waits) = (LedgerKey::new("acme", id), BodyDigest::of(b"{}"), spilled.is_some());
         let record = Record::Delivered { key, digest, failed_attempts: 0, spilled };
-        self.ledger.of_partition(record, (&acme, &position(source, id)), waits)
+        self.ledger.of_partition(record, (&acme, &id.into(), &position(source, id)), waits)
+    }
+
+    /// The event is a duplicate of what is on record here.
+    fn duplicate(&self, source: &str, id: &str) -> Record {
+        let (acme, noop) = (Arc::from("acme"), Record::Noop { spilled: None });
+        self.ledger.of_partition(noop, (&acme, &id.into(), &position(source, id)), false)
     }
 }
 
@@ -266,4 +272,27 @@ async fn what_has_gone_to_somebody_else_leaves_no_entry_that_says_it_waits_here(
     assert_eq!((process.outcome("e1"), process.outcome("e2")), (None, Some(Outcome::Delivered)));
     assert!(process.ledger.store().spill().usage().unwrap().is_empty());
     assert_eq!(log.waiting(P).len(), 1, "there it waits");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_crash_has_kept_from_the_log_is_told_to_it_once_it_decides_something() {
+    let (disk, log) = (SimulatedDisk::new(), SimulatedLog::default());
+    log.set_latency(ms(100));
+    let process = Process::start(&disk, &log);
+    let _left = process.take(P).await;
+    let delivered = ["e1", "e2"].map(|id| process.delivered(P, id, None));
+    drop(tokio::spawn(process.ledger.record_all(delivered.into())));
+    for _ in 0..20 {
+        yield_now().await;
+    }
+    assert_eq!(process.outcome("e2"), Some(Outcome::Delivered));
+    process.log.crash(|_| 0);
+    let again = Process::start(&disk.crash(Crash::Process, |at_risk| at_risk), &log);
+    let _left = again.take(P).await;
+    // Copies of both: one is answered at once, one has to wait for its turn.
+    let copies = vec![again.duplicate(P, "e1"), spilled(P, "e2", 0)];
+    let _proofs = again.ledger.record_all(copies).await.unwrap();
+    let other = Process::start(&SimulatedDisk::new(), &log);
+    let _left = other.take(P).await;
+    assert_eq!(["e1", "e2"].map(|id| other.outcome(id)), [Some(Outcome::Delivered); 2]);
 }

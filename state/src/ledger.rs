@@ -149,7 +149,10 @@ impl Ledger {
         // A duplicate of a settled delivery changes nothing: its first outcome is durable already.
         let is_noop = |record: &Record| matches!(record, Record::Noop { spilled: None });
         let noted = match &record {
-            Record::OfPartition(origin, record) => !origin.waits && is_noop(record),
+            // Here; where the state of its partition goes it may not be.
+            Record::OfPartition(origin, record) => {
+                !origin.waits && is_noop(record) && !self.holds(&origin.position.source)
+            }
             record => is_noop(record),
         };
         let submitted = (!noted).then(|| self.submit(Records::One(record)));

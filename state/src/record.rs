@@ -30,6 +30,8 @@ use crate::{
 pub struct Origin {
     /// Its broker.
     pub broker: Arc<str>,
+    /// Its event.
+    pub event_id: Arc<str>,
     /// Where its record stood.
     pub position: Position,
     /// Whether the log says that it waits.
@@ -168,8 +170,12 @@ impl Record {
         match self {
             Self::OfPartition(origin, record) => {
                 record.write(store, now, changes)?;
-                if let Some((key, entry)) = record.outcome(now) {
-                    changes.outcome(&origin.position.source, key, entry);
+                let source = &origin.position.source;
+                match record.outcome(now) {
+                    Some((key, entry)) => changes.outcome(source, key, entry),
+                    // It ends by what is known of its event here, of which the log may not know: a crash comes between
+                    // this directory and the log.
+                    None => known(store, source, &LedgerKey::new(&origin.broker, &origin.event_id), changes)?,
                 }
                 // After the outcome: until then the log must say that it waits.
                 if origin.waits {
@@ -207,7 +213,7 @@ impl Record {
                 // An existing entry stays: the delivery is compared with it when its turn comes, as a duplicate or a
                 // conflict.
                 if store.buckets.get(key.as_bytes())?.is_some() {
-                    return Ok(());
+                    return known(store, &delivery.event.position.source, &key, changes);
                 }
                 let entry = spilled_entry(delivery, now);
                 changes.outcome(&delivery.event.position.source, &key, entry);
@@ -297,6 +303,18 @@ impl Store {
 fn spilled_entry(delivery: &SpilledDelivery, at: UnixMillis) -> LedgerEntry {
     let (digest, failed_attempts) = (delivery.event.digest, delivery.history.attempts);
     LedgerEntry { outcome: Outcome::Spilled, digest, failed_attempts, at }
+}
+
+/// Tells the log of a partition what has become of an event, if that is known here.
+fn known(store: &Store, source: &Arc<str>, key: &LedgerKey, changes: &mut Changes) -> Result<(), StateFault> {
+    if !changes.are_of(source) {
+        return Ok(());
+    }
+    let entry = store.look_up(key)?.filter(|entry| entry.outcome != Outcome::Spilled);
+    if let Some(entry) = entry {
+        changes.outcome(source, key, entry);
+    }
+    Ok(())
 }
 
 /// Tells the log of a delivery that waits here since before its partition's state went there.
