@@ -59,12 +59,15 @@ pub(super) struct Append {
 pub(crate) struct ClaimedPartition {
     pub(super) source: Arc<str>,
     pub(super) partition: i32,
+    /// Whether the claim is in the topic, or will never be.
+    claim_sent: AtomicBool,
     /// Known once the claim was read back.
     epoch: OnceLock<u64>,
     /// The epoch of a later claim by somebody else; 0 if the group has said so and nothing was read.
     superseded: OnceLock<u64>,
     tombstones: Mutex<Tombstones>,
     removable: Notify,
+    arrived: Notify,
     /// How far the ledger's topic was read back.
     read_to: AtomicU64,
     /// The last horizon that was appended says that nothing is under way.
@@ -76,12 +79,31 @@ impl ClaimedPartition {
         Self {
             source,
             partition,
+            claim_sent: AtomicBool::new(false),
             epoch: OnceLock::new(),
             superseded: OnceLock::new(),
             tombstones: Mutex::default(),
             removable: Notify::new(),
+            arrived: Notify::new(),
             read_to: AtomicU64::new(0),
             clean: AtomicBool::new(false),
+        }
+    }
+
+    /// The claim is in the topic, or will never be.
+    pub(super) fn claim_sent(&self) {
+        self.claim_sent.store(true, Ordering::Release);
+        self.arrived.notify_waiters();
+    }
+
+    /// Returns once no claim is on its way any more.
+    pub(super) async fn claim_arrived(&self) {
+        loop {
+            let arrived = self.arrived.notified();
+            if self.claim_sent.load(Ordering::Acquire) {
+                return;
+            }
+            arrived.await;
         }
     }
 
@@ -147,6 +169,8 @@ pub(super) async fn run<W: StateWriter>(
     let (to_reply, from_ledger) = mpsc::channel(APPENDS_MAX);
     let appender = Appender { sending, state };
     tokio::select! {
+        // In this order, so that a run can be repeated.
+        biased;
         ((), (), ()) = join3(
             appender.send_waiting(appends, to_ledger),
             appender.send_ledger(from_waiting, to_reply),

@@ -191,6 +191,16 @@ impl<C: Consumer, W: StateWriter> Follower<C, W> {
         Ok(())
     }
 
+    /// Returns once no claim of this process's is on its way: behind that of whoever has the partition next it would take it
+    /// away again.
+    pub(crate) async fn claim_arrived(&self, partition: i32) {
+        let _never_begun = self.asked.lock().remove(&partition);
+        let state = self.held.lock().get(&partition).map(|held| Arc::clone(&held.state));
+        if let Some(state) = state {
+            state.claim_arrived().await;
+        }
+    }
+
     /// Gives a partition up in good order: nothing of it is appended any more, and it is settled up to `checkpoint`.
     ///
     /// # Errors

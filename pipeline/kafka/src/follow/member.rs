@@ -3,7 +3,8 @@
 //!
 //! Guarantees: the topics have room for a partition before it is read; what they have of it is given to the line before
 //! anything is read; a partition is said to be given up in good order only if the line says that nothing of it is in
-//! doubt, and behind its commit.
+//! doubt, and behind its commit; it is not given up while a claim of it is on its way, which would come behind the next
+//! member's.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -38,6 +39,9 @@ pub(crate) trait PartitionState: Send + Sync + 'static {
     /// As [`StateTopics::claim`].
     fn claim(&self, request: ClaimRequest) -> RestoredStream;
 
+    /// As [`StateTopics::claim_arrived`].
+    fn claim_arrived(&self, partition: i32) -> BoxFuture<'_, ()>;
+
     /// As [`StateTopics::release`].
     fn release(
         &self,
@@ -59,6 +63,10 @@ impl PartitionState for StateTopics {
 
     fn claim(&self, request: ClaimRequest) -> RestoredStream {
         Self::claim(self, request)
+    }
+
+    fn claim_arrived(&self, partition: i32) -> BoxFuture<'_, ()> {
+        Self::claim_arrived(self, partition).boxed()
     }
 
     fn release(
@@ -85,6 +93,10 @@ impl<C: Consumer, W: StateWriter> PartitionState for Follower<C, W> {
 
     fn claim(&self, request: ClaimRequest) -> RestoredStream {
         Self::claim(self, request)
+    }
+
+    fn claim_arrived(&self, partition: i32) -> BoxFuture<'_, ()> {
+        Self::claim_arrived(self, partition).boxed()
     }
 
     fn release(
@@ -148,12 +160,16 @@ impl<C: Consumer, K: Checkpoints> Member<C, K> {
         let each = taken.iter().map(|held| async move {
             let partition = held.partition;
             let source = held.counts.source();
+            let within = self.options.cluster.timeout;
+            if timeout(within, follow.claim_arrived(partition)).await.is_err() {
+                tracing::warn!(%source, "the state topic did not take the claim while the partition was given up: it may be taken from whoever reads it next");
+            }
             let Some(drained) = drained.get(source).filter(|drained| drained.clean && committed) else {
                 // Whoever claims it next takes it for one whose owner has died, and what is late of it is still told.
                 return follow.lose(partition);
             };
             let checkpoint = drained.cursor.as_ref().map(Into::into);
-            let released = timeout(self.options.cluster.timeout, follow.release(partition, checkpoint)).await;
+            let released = timeout(within, follow.release(partition, checkpoint)).await;
             let Ok(released) = released else {
                 tracing::warn!(%source, "the state topic did not answer while the partition was given up: whoever reads it next counts what it sends again as possible repeats");
                 return follow.lose(partition);

@@ -93,7 +93,9 @@ impl<C: Consumer, W: StateWriter> Restoring<C, W> {
     /// Claims the partition and gives what counts before the claim; the place behind it.
     async fn outcomes(&self) -> Result<u64, Stop> {
         let claim = self.claim();
-        self.write(StateTopic::Ledger, 0, &claim).await?;
+        let written = self.write(StateTopic::Ledger, 0, &claim).await;
+        self.state.claim_sent();
+        written?;
         let mut fence = Fence::after(self.request.from.map_or(0, |stamp| stamp.epoch));
         let mut met = Met { had: self.request.from.is_some(), ..Met::default() };
         loop {

@@ -109,6 +109,12 @@ impl StateTopics {
         self.follower.claim(request)
     }
 
+    /// Returns once no claim of a partition is on its way, and none will be before the next [`claim`](Self::claim). To be
+    /// awaited before somebody else gets the partition.
+    pub async fn claim_arrived(&self, partition: i32) {
+        self.follower.claim_arrived(partition).await;
+    }
+
     /// Gives a partition up in good order: nothing of it is appended any more, and it is settled up to `checkpoint`.
     ///
     /// # Errors

@@ -18,7 +18,11 @@ type Topics = Follower<ScriptedConsumer, ScriptedLogs>;
 
 /// A member of its own over the same cluster and the same state topics.
 fn site(cluster: &Scripted, logs: &ScriptedLogs, seed: u64) -> (Site, Arc<Topics>) {
-    let logs = logs.another();
+    site_over(cluster, logs.another(), seed)
+}
+
+/// One that writes to the state topics by this producer.
+fn site_over(cluster: &Scripted, logs: ScriptedLogs, seed: u64) -> (Site, Arc<Topics>) {
     let [ledger, waiting] = logs.consumers();
     let options = FollowOptions { seed, ..crate::follow::testing::options() };
     let topics = Arc::new(Follower::new(options, ledger, waiting, logs));
@@ -166,4 +170,25 @@ async fn what_is_taken_away_before_the_line_has_taken_it_claims_nothing() {
     assert!(late.next().now_or_never().is_none());
     sleep(SECOND).await;
     assert_eq!((logs.written(), topics.epoch(0)), (0, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_is_not_given_up_while_its_claim_is_on_its_way() {
+    let (cluster, logs) = (Scripted::new(1, 10), ScriptedLogs::default());
+    let slow = logs.another();
+    slow.hold();
+    let (one, _) = site_over(&cluster, slow.clone(), 1);
+    one.member.assign(&[0]).await.unwrap();
+    let mut coming = take(&one).await.restored.unwrap();
+    assert!(coming.next().now_or_never().is_none());
+    sleep(SECOND / 10).await;
+    let mut given_up = Box::pin(one.member.revoke(&[0], false));
+    assert!(tokio::time::timeout(SECOND, &mut given_up).await.is_err());
+    slow.go_on();
+    given_up.await;
+    let (two, _) = site(&cluster, &logs, 2);
+    two.member.assign(&[0]).await.unwrap();
+    let (_, _, mut records) = restored(take(&two).await).await;
+    sleep(SECOND).await;
+    assert_eq!(offsets(&read(&mut records, 1).await), [0], "nobody has claimed it since");
 }
