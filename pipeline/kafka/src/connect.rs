@@ -138,7 +138,7 @@ impl<K: Checkpoints> Membership<K> {
 }
 
 /// Gives a partition up that somebody else has claimed, though the group does not say so yet.
-fn lose<C: Consumer, K: Checkpoints>(member: &Arc<Member<C, K>>) -> OnSuperseded {
+pub(crate) fn lose<C: Consumer, K: Checkpoints>(member: &Arc<Member<C, K>>) -> OnSuperseded {
     let member = Arc::downgrade(member);
     Box::new(move |source| {
         if let (Some(member), Some((_, partition))) = (member.upgrade(), partition_of_name(source)) {

@@ -44,6 +44,8 @@ mod reader;
 mod rebalance;
 #[cfg(test)]
 mod scripted;
+#[cfg(feature = "testing")]
+pub mod simulated;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

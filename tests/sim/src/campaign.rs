@@ -8,7 +8,7 @@ use std::{
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use crate::simulate::{Outcome, simulate};
+use crate::simulate::{Kind, Outcome, simulate};
 
 /// What came of many simulations.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -21,6 +21,8 @@ pub struct Summary {
     pub runs: u64,
     /// How many of those crashed.
     pub crashes: u64,
+    /// How many partitions have changed their member in good order.
+    pub moves: u64,
     /// How many steps.
     pub steps: u64,
     /// Requests that brought what their receivers had taken before.
@@ -33,7 +35,13 @@ pub struct Summary {
 
 /// Simulates `count` seeds from `base` on, as many at once as there are cores. `done` is told of each. Ends early once so
 /// many promises are broken.
-pub fn campaign(base: u64, count: u64, broken_max: usize, done: impl Fn(&Outcome) + Sync) -> Summary {
+pub fn campaign(
+    kind: Kind,
+    base: u64,
+    count: u64,
+    broken_max: usize,
+    done: impl Fn(&Outcome) + Sync,
+) -> Summary {
     let next = AtomicU64::new(0);
     let summary = Mutex::new(Summary { base, ..Summary::default() });
     let work = || {
@@ -42,7 +50,7 @@ pub fn campaign(base: u64, count: u64, broken_max: usize, done: impl Fn(&Outcome
             if number >= count {
                 return;
             }
-            let outcome = simulate(base.wrapping_add(number), None);
+            let outcome = simulate(kind, base.wrapping_add(number), None);
             done(&outcome);
             summary.lock().add(outcome);
         }
@@ -59,6 +67,7 @@ impl Summary {
         self.seeds += 1;
         self.runs += outcome.runs;
         self.crashes += outcome.crashes;
+        self.moves += outcome.moves;
         self.steps += outcome.steps;
         self.repeats += outcome.repeats;
         self.simulated += outcome.simulated;

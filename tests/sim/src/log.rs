@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use rand::{RngExt, rngs::SmallRng};
+use state::Position;
 
 /// What stands at one place of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,13 +43,20 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// `len` entries of every kind over `loads` loads, appended in bursts over `span` milliseconds.
-    pub(crate) fn draw(rng: &mut SmallRng, len: usize, loads: u64, partitions: usize, span: u64) -> Self {
+    /// `len` entries over `loads` loads, appended in bursts over `span` milliseconds; some repeat or contradict earlier ones
+    /// if there are to be `copies`.
+    pub(crate) fn draw(
+        rng: &mut SmallRng,
+        len: usize,
+        loads: u64,
+        (partitions, copies): (usize, bool),
+        span: u64,
+    ) -> Self {
         let mut entries: Vec<Entry> = Vec::with_capacity(len);
         for number in 0..len {
             let of = number
                 .checked_sub(rng.random_range(1..=10))
-                .filter(|of| matches!(entries[*of], Entry::New { .. }));
+                .filter(|of| copies && matches!(entries[*of], Entry::New { .. }));
             entries.push(match (rng.random_range(0..100), of) {
                 (0..12, Some(of)) => Entry::Again { of },
                 (12..17, Some(of)) => Entry::Conflict { of },
@@ -113,6 +121,14 @@ impl Log {
         }
     }
 
+    /// The number of the event that an entry brings first or once more.
+    pub(crate) fn original(&self, number: usize) -> usize {
+        match self.entries[number] {
+            Entry::Again { of } | Entry::Conflict { of } => of,
+            Entry::New { .. } | Entry::Garbage { .. } => number,
+        }
+    }
+
     pub(crate) fn body(&self, number: usize) -> &Bytes {
         &self.bodies[number]
     }
@@ -124,6 +140,12 @@ impl Log {
     /// The partition and the offset of an entry.
     pub(crate) fn place(&self, number: usize) -> (usize, u64) {
         self.places[number]
+    }
+
+    /// The number of the entry at this place of a source of any name that ends in its partition's number.
+    pub(crate) fn of_position(&self, position: &Position) -> Option<usize> {
+        let partition = position.source.rsplit_once('/')?.1.parse().ok()?;
+        self.at(partition, position.offset)
     }
 
     /// How many partitions there are.

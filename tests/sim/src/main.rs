@@ -7,11 +7,14 @@ use std::{
 };
 
 use clap::Parser;
-use sim::{campaign, plan, traced};
+use sim::{Kind, campaign, plan, traced};
 
 /// Simulates the whole line, seed by seed, and tells of every promise that is broken.
 #[derive(Debug, Parser)]
 struct Args {
+    /// Simulate groups of several members, not single processes.
+    #[arg(long)]
+    group: bool,
     /// How many seeds to simulate.
     #[arg(long, default_value_t = 1_000)]
     seeds: u64,
@@ -31,35 +34,39 @@ struct Args {
 
 fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
+    let kind = if args.group { Kind::Group } else { Kind::Process };
     if let Some(seed) = args.seed {
-        let (outcome, trace) = traced(seed, None);
-        write!(stdout(), "{}\n{trace}", plan(seed))?;
+        let (outcome, trace) = traced(kind, seed, None);
+        write!(stdout(), "{}\n{trace}", plan(kind, seed))?;
         writeln!(stdout(), "{}", serde_json::to_string_pretty(&outcome)?)?;
         return Ok(exit_code(outcome.violation.is_none()));
     }
     let done = AtomicU64::new(0);
-    let summary = campaign(args.from.unwrap_or_else(rand::random), args.seeds, args.broken_max, |outcome| {
-        let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-        let told = if done.is_multiple_of(100) {
-            writeln!(stderr(), "{done} of {} seeds", args.seeds)
-        } else {
-            Ok(())
-        };
-        let broken =
-            outcome.violation.as_ref().map(|broken| writeln!(stderr(), "seed {}: {broken}", outcome.seed));
-        // Nobody may be listening.
-        drop((told, broken));
-    });
+    let summary =
+        campaign(kind, args.from.unwrap_or_else(rand::random), args.seeds, args.broken_max, |outcome| {
+            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+            let told = if done.is_multiple_of(100) {
+                writeln!(stderr(), "{done} of {} seeds", args.seeds)
+            } else {
+                Ok(())
+            };
+            let broken = outcome
+                .violation
+                .as_ref()
+                .map(|broken| writeln!(stderr(), "seed {}: {broken}", outcome.seed));
+            // Nobody may be listening.
+            drop((told, broken));
+        });
     let text = if args.json { serde_json::to_string_pretty(&summary)? } else { words(&summary) };
     writeln!(stdout(), "{text}")?;
     Ok(exit_code(summary.broken.is_empty()))
 }
 
 fn words(summary: &sim::Summary) -> String {
-    let sim::Summary { base, seeds, runs, crashes, steps, repeats, simulated, broken } = summary;
+    let sim::Summary { base, seeds, runs, crashes, moves, steps, repeats, simulated, broken } = summary;
     let hours = *simulated as f64 / 3_600_000.0;
     let mut text = format!(
-        "{seeds} seeds from {base}: {runs} runs, {crashes} of them crashed, {steps} steps, {repeats} repeats, \
+        "{seeds} seeds from {base}: {runs} runs, {crashes} of them crashed, {moves} moves, {steps} steps, {repeats} repeats, \
          {hours:.1} simulated hours, {} broken promises",
         broken.len()
     );

@@ -23,6 +23,8 @@ pub(crate) struct Plan {
     pub(crate) brokers: Vec<BrokerPlan>,
     /// The runs in which receivers are in trouble, and how each ends.
     pub(crate) runs: Vec<RunPlan>,
+    /// When an operator has dead letters sent again, in milliseconds since the start.
+    pub(crate) replays: Vec<u64>,
     pub(crate) tuning: Tuning,
 }
 
@@ -58,8 +60,10 @@ pub(crate) struct BrokerPlan {
     pub(crate) noise: u64,
     /// Loads whose attempts all end so, until the end of the simulation's last phase but one.
     pub(crate) bad_loads: BTreeMap<u64, Trouble>,
-    /// One event in so many is refused with 422, always.
+    /// One event in so many is refused with 422, until it is mended.
     pub(crate) refuses_one_in: Option<u64>,
+    /// When that is, in milliseconds since the start; never if there is no time.
+    pub(crate) mended_at: Option<u64>,
     /// Whether it answers 409 to what it has.
     pub(crate) says_conflict: bool,
     /// From when on it answers 410.
@@ -67,6 +71,10 @@ pub(crate) struct BrokerPlan {
     /// When an operator has it paused, and when disabled, in milliseconds since the start.
     pub(crate) paused: Vec<Range<u64>>,
     pub(crate) disabled: Vec<Range<u64>>,
+    /// When the config does not name it.
+    pub(crate) absent: Vec<Range<u64>>,
+    /// When a reload changes how many requests it takes at once; back again with the next.
+    pub(crate) reloads: Vec<u64>,
 }
 
 /// What can be wrong with a receiver, or with the way to it.
@@ -118,31 +126,41 @@ pub(crate) enum When {
 pub(crate) const RUN_MAX: Duration = Duration::from_secs(15);
 
 /// How much trouble a simulation has, in milliseconds since its start.
-const TROUBLE: u64 = 30_000;
+pub(crate) const TROUBLE: u64 = 30_000;
 
-fn ms(millis: u64) -> Duration {
+pub(crate) fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-fn pick<T: Copy>(rng: &mut SmallRng, of: &[T], or: T) -> T {
+pub(crate) fn pick<T: Copy>(rng: &mut SmallRng, of: &[T], or: T) -> T {
     of.choose(rng).copied().unwrap_or(or)
 }
 
 impl Plan {
     /// The simulation of `seed`.
     pub(crate) fn of(seed: u64) -> Self {
+        Self::over(seed, None)
+    }
+
+    /// The same over so many partitions.
+    pub(crate) fn over(seed: u64, partitions_wanted: Option<usize>) -> Self {
         let rng = &mut SmallRng::seed_from_u64(seed);
         let loads = pick(rng, &[1, 2, 4, 8, 20], 4);
         let (len, partitions) = (rng.random_range(20..90), pick(rng, &[1, 1, 2], 1));
+        let partitions = partitions_wanted.unwrap_or(partitions);
         let span = pick(rng, &[0, 1_000, 10_000], 0);
-        let log = Log::draw(rng, len, loads, partitions, span);
+        // Whoever comes and goes gets some events and not others: then each is an event of its own.
+        let reloads = partitions_wanted.is_none() && rng.random_bool(0.3);
+        let log = Log::draw(rng, len, loads, (partitions, !reloads), span);
         let durability = pick(rng, &[Durability::Power, Durability::Process], Durability::Power);
         let count = rng.random_range(1..=4);
-        let brokers: Vec<_> = (0..count).map(|_| BrokerPlan::draw(rng, loads)).collect();
+        let brokers: Vec<_> = (0..count).map(|_| BrokerPlan::draw(rng, loads, reloads)).collect();
         let has_bad_loads = brokers.iter().any(|broker| !broker.bad_loads.is_empty());
         let runs = (0..rng.random_range(0..=5)).map(|_| RunPlan::draw(rng, durability)).collect();
         let tuning = Tuning::draw(rng, durability, has_bad_loads);
-        Self { seed, log, brokers, runs, tuning }
+        let replays = if rng.random_bool(0.4) { rng.random_range(1..5) } else { 0 };
+        let replays = (0..replays).map(|_| rng.random_range(0..TROUBLE)).collect();
+        Self { seed, log, brokers, runs, replays, tuning }
     }
 
     /// Whether broker `broker` is to get the entry with this number, if it is an event.
@@ -153,7 +171,7 @@ impl Plan {
 }
 
 impl BrokerPlan {
-    fn draw(rng: &mut SmallRng, loads: u64) -> Self {
+    fn draw(rng: &mut SmallRng, loads: u64, reloads: bool) -> Self {
         let some = |rng: &mut SmallRng, share: f64| -> BTreeSet<u64> {
             (0..loads).filter(|_| rng.random_bool(share)).collect()
         };
@@ -182,6 +200,9 @@ impl BrokerPlan {
             gone_at: rng.random_bool(0.08).then(|| rng.random_range(0..TROUBLE)),
             paused: Self::times(rng, 0.2),
             disabled: Self::times(rng, 0.06),
+            mended_at: rng.random_bool(0.6).then(|| rng.random_range(0..TROUBLE)),
+            absent: if reloads { Self::times(rng, 0.6) } else { Vec::new() },
+            reloads: (0..if reloads { 3 } else { 0 }).map(|_| rng.random_range(0..TROUBLE)).collect(),
         }
     }
 
@@ -196,7 +217,25 @@ impl BrokerPlan {
 
     /// When an operator changes something.
     pub(crate) fn changes(&self) -> impl Iterator<Item = u64> + '_ {
-        self.paused.iter().chain(&self.disabled).flat_map(|times| [times.start, times.end])
+        let times = self.paused.iter().chain(&self.disabled).chain(&self.absent);
+        times.flat_map(|times| [times.start, times.end]).chain(self.reloads.iter().copied())
+    }
+
+    /// Whether the config names it at `now`.
+    pub(crate) fn is_listed(&self, now: u64) -> bool {
+        !self.absent.iter().any(|times| times.contains(&now))
+    }
+
+    /// How many requests it takes at once, by the config at `now`.
+    pub(crate) fn concurrency(&self, now: u64) -> usize {
+        let reloads = self.reloads.iter().filter(|at| **at <= now).count();
+        if reloads % 2 == 1 { self.concurrency.div_ceil(2) } else { self.concurrency }
+    }
+
+    /// Whether it refuses the event of this number for good at `now`.
+    pub(crate) fn refuses(&self, number: usize, now: u64) -> bool {
+        let is_mended = self.mended_at.is_some_and(|at| at <= now);
+        !is_mended && self.refuses_one_in.is_some_and(|of| (number as u64).is_multiple_of(of))
     }
 }
 

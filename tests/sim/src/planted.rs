@@ -30,11 +30,27 @@ pub enum Planted {
     CheckpointAhead,
     /// Requests that may be repeats do not say so.
     RepeatsUnmarked,
+    /// A reload does not reach the router.
+    ReloadUnrouted,
+    /// A dead letter is removed when it is to be sent again, and nothing is sent.
+    ReplayForgotten,
+    /// In a group: records are settled before the state topics have what became of them.
+    SettledBeforeTopic,
+    /// What waits is not restored with its partition.
+    WaitingNotRestored,
+    /// Whoever takes a partition over from one that died does not know what may have been sent.
+    DoubtNotRestored,
+    /// A partition is read before its outcomes are restored.
+    ReadBeforeRestored,
+    /// A delivery is removed from the waiting topic before its outcome is known to stand.
+    RemovedBeforeOutcome,
+    /// A delivery that was tried before is not handed over with its partition.
+    ParkedForgotten,
 }
 
 impl Planted {
-    /// Every fault.
-    pub const ALL: [Self; 8] = [
+    /// Every fault of a single process.
+    pub const ALL: [Self; 10] = [
         Self::OneDropped,
         Self::TwoSwapped,
         Self::SpilledForgotten,
@@ -43,6 +59,18 @@ impl Planted {
         Self::OneLoadProbed,
         Self::CheckpointAhead,
         Self::RepeatsUnmarked,
+        Self::ReloadUnrouted,
+        Self::ReplayForgotten,
+    ];
+
+    /// Every fault of a group.
+    pub const OF_GROUPS: [Self; 6] = [
+        Self::SettledBeforeTopic,
+        Self::WaitingNotRestored,
+        Self::DoubtNotRestored,
+        Self::ReadBeforeRestored,
+        Self::RemovedBeforeOutcome,
+        Self::ParkedForgotten,
     ];
 
     /// The number of the entry whose body the source gives for that of `number`.

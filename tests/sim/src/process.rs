@@ -1,31 +1,26 @@
 //! One run of the process: the real line over the simulated disk, source and receivers, on a runtime of its own with paused
 //! time, until it ends, is stopped, or crashes. Dropping the runtime is the crash: every future ends where it is.
 
-use std::{num::NonZeroU32, pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
-use http::HeaderMap;
 use line::{
-    Executor, Limits, Line, LineFault, LineReport, fixed, ingest,
+    Limits, LineFault, LineReport, fixed, ingest,
     stop::{Level, Stopper, stop},
 };
-use stages::{
-    Ack, AttemptExt, Broker, Decode, Dedupe, Egress, Endpoint, Health, LoadFilter, Quota, Route, Rules,
-    Schema, Signer, SigningKey, Stage, Subscription, Subscriptions, Terms, Throttle, Validate,
-    testing::SimulatedDeliver,
-};
-use state::{Clock, Ledger, SimulatedDisk, Store, StoreOptions};
+use stages::{Route, Subscriptions};
+use state::{Clock, Ledger, Store};
 use tokio::{
     runtime::{Builder, Runtime},
     time::{Instant, sleep},
 };
 
 use crate::{
+    chain::{Chain, brokers, line_fault, open},
     checks::{disk, rest},
+    life::Life,
     log::source_name,
-    operators::operate,
+    operators::Operators,
     plan::{RUN_MAX, RunEnd, When},
-    planted::{Planted, Tampered},
-    receivers::SimulatedReceivers,
     source::{Ends, LogSource},
     trace::Step,
     violation::Promise,
@@ -33,18 +28,16 @@ use crate::{
 };
 
 /// What the wall clock says at the start of a simulation: November 2023.
-const START: u64 = 1_700_000_000_000;
-
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub(crate) const START: u64 = 1_700_000_000_000;
 
 /// Within this much simulated time everything is delivered once receivers are well.
-const WELL_MAX: Duration = Duration::from_secs(1_800);
+pub(crate) const WELL_MAX: Duration = Duration::from_secs(1_800);
 
 /// How much longer than its grace period a line may take to stop.
-const STOP_MAX: Duration = Duration::from_secs(10);
+pub(crate) const STOP_MAX: Duration = Duration::from_secs(10);
 
 /// How often it is asked whether good loads are done.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs one process to its end; `end` is how the plan ends it, if it does. It is down for `down` milliseconds afterwards.
 pub(crate) fn run(world: &World, end: Option<RunEnd>, down: u64) -> Result<(), Broken> {
@@ -65,7 +58,7 @@ pub(crate) fn run(world: &World, end: Option<RunEnd>, down: u64) -> Result<(), B
     Ok(())
 }
 
-fn runtime() -> Result<Runtime, Broken> {
+pub(crate) fn runtime() -> Result<Runtime, Broken> {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.map_err(|error| (Promise::NoFault, format!("no runtime: {error}")))
 }
@@ -79,7 +72,7 @@ impl Process<'_> {
     async fn run(&self) -> Result<(), Broken> {
         let (world, plan) = (self.world, self.world.plan());
         let disk = world.state().disk.clone();
-        let store = open(world, &disk)?;
+        let store = open(world, &disk, wall_clock(world))?;
         disk::at_start(world, &store)?;
         let clock = store.clock().clone();
         let started = Ledger::start_inline(store.clone(), plan.tuning.commits);
@@ -92,30 +85,19 @@ impl Process<'_> {
         let sources = sources?.into_iter().map(LogSource::partition);
         let records = ingest(fixed(sources), &ledger, plan.tuning.unsettled_max);
         let records = records.map_err(|fault| line_fault(&fault))?;
-        // A ledger that knows nothing, for the fault that skips the look-up.
-        let unknowing =
-            if world.planted() == Some(Planted::LookUpSkipped) { Some(empty_ledger(world)?) } else { None };
-        let looked_up = unknowing.as_ref().unwrap_or(&ledger);
-        let century = Duration::from_secs(100 * 31_557_600);
-        let rules = Rules { age_max: century, ahead_max: century, ..Rules::default() };
-        let attempt =
-            Throttle::new().then(SimulatedDeliver::new(SimulatedReceivers(world.clone()), clock.clone()));
-        let seed = world.draw(&[4, world.state().run]);
+        let life = Life::new(world.state().run);
         let (stopper, stopped) = stop();
-        let line = Line::intake(Decode::new(Schema::flat()))
-            .then(Validate::new(rules, clock.clone()))
-            .then(Route::new(Arc::new(Subscriptions::new(brokers.clone()))))
-            .per_broker(&brokers, self.limits())
-            .then(Tampered::new(Dedupe::new(looked_up), world.planted()))
-            .then(attempt.retry(plan.tuning.retry, clock.clone()).seeded(seed))
-            .settle(Ack::new(&ledger, clock))
-            .run_on(Executor::CurrentThread, records, stopped, |_| ());
+        let (route, limits) = (Route::new(Arc::new(Subscriptions::new(brokers.clone()))), self.limits());
+        let mut operators = Operators::new(world, &ledger, &brokers, &route);
+        let handle = operators.handle.clone();
+        let chain = Chain { world, life: &life, ledger: &ledger, brokers: &brokers, route, limits };
+        let line = chain.run(records, stopped, move |line| drop(handle.set(line)))?;
         let report = tokio::select! {
             biased;
             report = self.drive(line, stopper, &store) => report?,
-            broken = operate(world, &ledger, &brokers) => return Err(broken),
+            broken = operators.operate() => return Err(broken),
         };
-        drop((ledger, unknowing, store));
+        drop((operators, ledger, store));
         let ended = ledger_ends.await.map_err(|panic| (Promise::NoFault, format!("the ledger: {panic}")))?;
         ended.map_err(|fault| state_fault(&fault))?;
         let LineReport { records, settled, abandoned, spilled } = report;
@@ -232,17 +214,10 @@ impl Process<'_> {
 pub(crate) fn look(world: &World) -> Result<(), Broken> {
     runtime()?.block_on(async {
         let disk = world.state().disk.clone();
-        let store = open(world, &disk)?;
+        let store = open(world, &disk, wall_clock(world))?;
         disk::at_start(world, &store)?;
         rest::at_rest(world, &store)
     })
-}
-
-fn open(world: &World, disk: &SimulatedDisk) -> Result<Store, Broken> {
-    let clock = Clock::simulated(wall_clock(world));
-    let durability = world.plan().tuning.durability;
-    let options = StoreOptions { durability, dedupe_window: 7 * 86_400_000, cache: 1 << 20, clock };
-    Store::open_simulated(disk, options).map_err(|fault| state_fault(&fault))
 }
 
 /// What the wall clock says: it may have been set, forward or back, while no process ran.
@@ -259,44 +234,4 @@ fn wall_clock(world: &World) -> u64 {
         1 => START + now - set,
         _ => START + now,
     }
-}
-
-fn empty_ledger(world: &World) -> Result<Ledger, Broken> {
-    let store = open(world, &SimulatedDisk::new())?;
-    let started = Ledger::start_inline(store, world.plan().tuning.commits);
-    let (ledger, work) = started.map_err(|fault| state_fault(&fault))?;
-    drop(tokio::spawn(work));
-    Ok(ledger)
-}
-
-fn line_fault(fault: &LineFault) -> Broken {
-    (Promise::NoFault, fault.to_string())
-}
-
-/// The brokers of one run.
-fn brokers(world: &World) -> Result<Vec<Arc<Broker>>, Broken> {
-    let each = (0..world.plan().brokers.len()).map(|ordinal| broker(world, ordinal));
-    each.collect::<Result<_, String>>().map_err(|error| (Promise::NoFault, error))
-}
-
-fn broker(world: &World, ordinal: usize) -> Result<Arc<Broker>, String> {
-    let (tuning, plan) = (&world.plan().tuning, &world.plan().brokers[ordinal]);
-    let key = SigningKey::parse(SECRET).map_err(|error| error.to_string())?;
-    let signer = Signer::new(vec![key]).map_err(|error| error.to_string())?;
-    let (headers, egress) = (HeaderMap::new(), Egress::default());
-    let endpoint = Endpoint::new("https://tms.example.com/", &headers, signer, plan.timeout, &egress);
-    let loads = plan.loads.as_ref().map_or(LoadFilter::All, |loads| {
-        LoadFilter::List(loads.iter().map(|load| format!("L{load}").into()).collect())
-    });
-    let burst = NonZeroU32::new(plan.burst).unwrap_or(NonZeroU32::MIN);
-    let terms = Terms {
-        subscription: Subscription { loads, ..Subscription::default() },
-        endpoint: endpoint.map_err(|error| error.to_string())?,
-        quota: Arc::new(Quota::new(plan.rate, burst).map_err(|error| error.to_string())?),
-        concurrency: plan.concurrency,
-        when_full: plan.when_full,
-    };
-    let health = Health::new(tuning.breaker, tuning.budget);
-    let shard = ordinal % tuning.limits.shards;
-    Ok(Arc::new(Broker::new(disk::broker_id(ordinal), ordinal, shard, terms, health)))
 }

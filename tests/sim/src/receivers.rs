@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, StatusCode};
+use parking_lot::MutexGuard;
 use stages::{
     models::Delivery,
     testing::{Answer, Receivers},
@@ -13,22 +14,26 @@ use stages::{
 use tokio::time::sleep;
 
 use crate::{
-    checks::wire::Call,
+    checks::{disk::broker_number, wire::Call},
+    life::Life,
     plan::Trouble,
     planted::Planted,
     trace::Step,
-    world::{Phase, World},
+    world::{Phase, State, World},
 };
 
-/// All receivers of a world.
+/// All receivers of a world, as one process reaches them.
 #[derive(Clone)]
-pub(crate) struct SimulatedReceivers(pub(crate) World);
+pub(crate) struct SimulatedReceivers {
+    pub(crate) world: World,
+    pub(crate) life: Life,
+}
 
 impl Receivers for SimulatedReceivers {
     async fn post(&self, delivery: &Delivery, headers: &HeaderMap) -> Answer {
-        let world = &self.0;
+        let world = &self.world;
         let Some(call) = self.begin(delivery, headers) else { return std::future::pending().await };
-        let mut under_way = UnderWay { world: world.clone(), call, ended: false };
+        let mut under_way = UnderWay { receivers: self.clone(), call, ended: false };
         let trouble = self.trouble(call);
         let draw = |what: u64| world.draw(&[1, call.broker as u64, call.number as u64, call.tries, what]);
         let answer_max = world.plan().brokers[call.broker].answer_max.max(1);
@@ -54,15 +59,13 @@ impl Receivers for SimulatedReceivers {
 impl SimulatedReceivers {
     /// The attempt begins: it is checked against what has been seen so far. None if nothing counts any more.
     fn begin(&self, delivery: &Delivery, headers: &HeaderMap) -> Option<Call> {
-        let world = &self.0;
+        let world = &self.world;
         let hides = world.planted() == Some(Planted::RepeatsUnmarked);
-        let mut state = world.state();
-        if state.is_over() {
-            return None;
-        }
+        let mut state = self.state()?;
         let (now, writes) = (state.now(), state.disk.writes());
+        let broker = broker_number(&delivery.broker.id)?;
         let body = &delivery.event().body;
-        let begun = state.wire.begin(world.plan(), (delivery.broker.ordinal, headers, body), (now, hides));
+        let begun = state.wire.begin(world.plan(), (broker, headers, body), (now, self.life.number(), hides));
         drop(state);
         match begun {
             Err(broken) => {
@@ -70,16 +73,26 @@ impl SimulatedReceivers {
                 None
             }
             Ok(call) => {
-                let Call { broker, number, tries, may_repeat } = call;
+                let Call { broker, number, tries, may_repeat, .. } = call;
                 let posted = Step::Posted { broker, number, attempt: tries, may_repeat, writes };
                 world.step(posted).then_some(call)
             }
         }
     }
 
+    /// The world, with the claims that are known there; none if nothing counts any more that this process does.
+    fn state(&self) -> Option<MutexGuard<'_, State>> {
+        let mut state = self.world.state();
+        if state.is_over() || self.life.is_over() {
+            return None;
+        }
+        state.look_at_claims(self.world.plan());
+        Some(state)
+    }
+
     /// What is wrong with this attempt, if anything is.
     fn trouble(&self, call: Call) -> Option<Trouble> {
-        let (plan, state) = (self.0.plan(), self.0.state());
+        let (plan, state) = (self.world.plan(), self.world.state());
         let (broker, now) = (&plan.brokers[call.broker], state.now());
         let bad = broker.bad_loads.get(&plan.log.load(call.number)).filter(|_| state.phase < Phase::Well);
         if bad.is_some() || state.phase > Phase::Trouble {
@@ -87,7 +100,7 @@ impl SimulatedReceivers {
         }
         let weather =
             broker.weather.iter().find(|(when, _)| when.contains(&now)).map(|(_, trouble)| *trouble);
-        let draw = self.0.draw(&[2, call.broker as u64, call.number as u64, call.tries]);
+        let draw = self.world.draw(&[2, call.broker as u64, call.number as u64, call.tries]);
         weather.or_else(|| (draw % 1_000 < broker.noise).then(|| Trouble::of_noise(draw / 1_000)))
     }
 
@@ -95,14 +108,11 @@ impl SimulatedReceivers {
     /// if nothing counts any more.
     fn arrive(&self, call: Call, trouble: Option<Trouble>) -> Option<Option<(u16, u64)>> {
         let (broker, number) = (call.broker, call.number);
-        let plan = &self.0.plan().brokers[broker];
-        let mut state = self.0.state();
-        if state.is_over() {
-            return None;
-        }
+        let plan = &self.world.plan().brokers[broker];
+        let mut state = self.state()?;
         let (now, had_it) = (state.now(), state.wire.has_taken(broker, number));
-        let refused = plan.refuses_one_in.is_some_and(|of| (number as u64).is_multiple_of(of));
-        let silently = self.0.draw(&[3, broker as u64, number as u64, call.tries]).is_multiple_of(2);
+        let refused = plan.refuses(number, now);
+        let silently = self.world.draw(&[3, broker as u64, number as u64, call.tries]).is_multiple_of(2);
         let (takes, answer) = match trouble {
             _ if plan.gone_at.is_some_and(|at| at <= now) => (false, Some((410, 0))),
             Some(Trouble::Status(status, pause)) => (false, Some((status, pause))),
@@ -115,13 +125,13 @@ impl SimulatedReceivers {
         };
         state.wire.arrive(call, takes && !refused);
         drop(state);
-        self.0.step(Step::Arrived { broker, number, taken: takes && !refused }).then_some(answer)
+        self.world.step(Step::Arrived { broker, number, taken: takes && !refused }).then_some(answer)
     }
 }
 
 /// An attempt under way; dropped, it is given up.
 struct UnderWay {
-    world: World,
+    receivers: SimulatedReceivers,
     call: Call,
     ended: bool,
 }
@@ -134,34 +144,23 @@ impl UnderWay {
     /// The answer is back; false if nothing counts any more.
     fn end(&mut self, status: Option<(u16, u64)>) -> bool {
         self.ended = true;
-        let Call { broker, number, .. } = self.call;
-        let mut state = self.world.state();
-        if !state.is_over() {
-            let (now, plan) = (state.now(), self.world.plan());
-            state.wire.end(
-                self.call,
-                plan.log.load(number),
-                status,
-                (now, plan.tuning.retry.retry_after_max),
-            );
-        }
+        let (call, world) = (self.call, &self.receivers.world);
+        let Some(mut state) = self.receivers.state() else { return false };
+        let (now, plan) = (state.now(), world.plan());
+        state.wire.end(plan, call, status, (now, plan.tuning.retry.retry_after_max));
         drop(state);
-        self.world.step(Step::Answered { broker, number, status: status.map(|(status, _)| status) })
+        let Call { broker, number, .. } = call;
+        world.step(Step::Answered { broker, number, status: status.map(|(status, _)| status) })
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        if self.ended {
-            return;
-        }
-        let Call { broker, number, .. } = self.call;
-        let mut state = self.world.state();
-        if !state.is_over() {
-            let load = self.world.plan().log.load(number);
-            state.wire.close(self.call, load);
-        }
+        let (call, world) = (self.call, &self.receivers.world);
+        let state = if self.ended { None } else { self.receivers.state() };
+        let Some(mut state) = state else { return };
+        state.wire.close(world.plan(), call);
         drop(state);
-        self.world.step(Step::Closed { broker, number });
+        world.step(Step::Closed { broker: call.broker, number: call.number });
     }
 }

@@ -1,9 +1,10 @@
-//! One simulation: runs of the process in trouble, each ended as the plan says; then receivers are well, but for bad
+//! One simulation. Of a single process: runs in trouble, each ended as the plan says; then receivers are well, but for bad
 //! loads, and what is good must be delivered; then these are well, too, and everything must come to its end.
 
 use serde::Serialize;
 
 use crate::{
+    group,
     plan::Plan,
     planted::Planted,
     process,
@@ -12,6 +13,16 @@ use crate::{
     watch::Watch,
     world::{Broken, Phase, World},
 };
+
+/// What is simulated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// One process over a log.
+    Process,
+    /// Several members of a Kafka group, whose state follows its partitions.
+    Group,
+}
 
 /// What came of one simulation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -22,6 +33,8 @@ pub struct Outcome {
     pub runs: u64,
     /// How many of them crashed.
     pub crashes: u64,
+    /// How many partitions have changed their member in good order.
+    pub moves: u64,
     /// How many steps.
     pub steps: u64,
     /// A digest of all steps: the same for the same seed.
@@ -36,13 +49,21 @@ pub struct Outcome {
 
 /// Simulates `seed`, with a fault planted on purpose if one is given.
 #[must_use]
-pub fn simulate(seed: u64, planted: Option<Planted>) -> Outcome {
-    traced(seed, planted).0
+pub fn simulate(kind: Kind, seed: u64, planted: Option<Planted>) -> Outcome {
+    traced(kind, seed, planted).0
 }
 
 /// The same, and its last steps, one a line.
 #[must_use]
-pub fn traced(seed: u64, planted: Option<Planted>) -> (Outcome, String) {
+pub fn traced(kind: Kind, seed: u64, planted: Option<Planted>) -> (Outcome, String) {
+    let (world, moves) = match kind {
+        Kind::Process => (process(seed, planted), 0),
+        Kind::Group => group::simulate(seed, planted),
+    };
+    (world.outcome(seed, moves), world.state().trace.to_string())
+}
+
+fn process(seed: u64, planted: Option<Planted>) -> World {
     let plan = Plan::of(seed);
     let runs = plan.runs.clone();
     let world = World::new(plan, planted);
@@ -57,12 +78,15 @@ pub fn traced(seed: u64, planted: Option<Planted>) -> (Outcome, String) {
         }
     }
     world.goes_on(|| process::look(&world));
-    (world.outcome(), world.state().trace.to_string())
+    world
 }
 
 /// All that `seed` decides before anything runs, for a person.
 #[must_use]
-pub fn plan(seed: u64) -> String {
+pub fn plan(kind: Kind, seed: u64) -> String {
+    if kind == Kind::Group {
+        return group::describe(seed);
+    }
     let Plan { log, brokers, runs, tuning, .. } = Plan::of(seed);
     let entries: Vec<_> = log.entries().map(|(number, entry)| format!("{number}: {entry:?}")).collect();
     format!("{}\n{brokers:#?}\n{runs:#?}\n{tuning:#?}", entries.join(", "))
@@ -81,13 +105,14 @@ impl World {
         self.step(Step::Well { bad_loads_too: phase == Phase::Well });
     }
 
-    fn outcome(&self) -> Outcome {
+    fn outcome(&self, seed: u64, moves: u64) -> Outcome {
         let state = self.state();
         let violation = state.violation.clone();
         Outcome {
-            seed: self.plan().seed,
+            seed,
             runs: state.run,
             crashes: state.crashes,
+            moves,
             steps: state.trace.count(),
             digest: state.trace.digest(),
             repeats: state.wire.repeats.iter().sum(),

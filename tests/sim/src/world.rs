@@ -1,15 +1,23 @@
 //! The world around the line: simulated time, the disk that outlives a process, what receivers have seen, and the first
 //! promise that was broken. After a crash, or a broken promise, nothing that the dying process still does is seen.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
+use kafka_engine::simulated::{LastClaim, SimulatedCluster, Written};
 use parking_lot::{Mutex, MutexGuard};
 use stages::Broker;
-use state::{Crash, Durability, SimulatedDisk, StateFault};
+use state::{Crash, Durability, Outcome, SimulatedDisk, StateFault};
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
-    checks::wire::Wire,
+    checks::{
+        disk::broker_number,
+        wire::{Claimed, Wire},
+    },
     draw::{kept, mix},
     plan::{Plan, RunEnd, When},
     planted::Planted,
@@ -58,6 +66,12 @@ pub(crate) struct State {
     image: Option<SimulatedDisk>,
     /// The brokers of the run.
     brokers: Vec<Arc<Broker>>,
+    /// The brokers that the config names now.
+    pub(crate) listed: BTreeSet<usize>,
+    /// The brokers that it named when each entry was routed last.
+    routed: BTreeMap<usize, BTreeSet<usize>>,
+    /// The cluster, if there are several members.
+    cluster: Option<SimulatedCluster>,
     pub(crate) wire: Wire,
     pub(crate) trace: Trace,
     pub(crate) violation: Option<Violation>,
@@ -81,6 +95,9 @@ impl World {
             disk,
             image: None,
             brokers: Vec::new(),
+            listed: BTreeSet::new(),
+            routed: BTreeMap::new(),
+            cluster: None,
             wire: Wire::new(&plan),
             trace: Trace::default(),
             violation: None,
@@ -117,9 +134,31 @@ impl World {
             _ => None,
         };
         state.wire.begin_run();
+        state.listed = state.to_be_listed(self.plan());
         let (run, writes) = (state.run, state.disk.writes());
         drop(state);
         self.step(Step::Started { run, writes });
+    }
+
+    /// The brokers that are owed an entry, whatever it is.
+    pub(crate) fn wanting(&self, number: usize) -> Vec<usize> {
+        let (plan, state) = (self.plan(), self.state());
+        (0..plan.brokers.len()).filter(|broker| state.wants(plan, *broker, number)).collect()
+    }
+
+    /// An entry is routed, by the config in force.
+    pub(crate) fn routed(&self, number: usize) {
+        let (plan, mut state) = (self.plan(), self.state());
+        let listed = state.listed.clone();
+        for broker in &listed {
+            state.wire.routed(*broker, plan.log.original(number));
+        }
+        state.routed.insert(number, listed);
+    }
+
+    /// There are several members, over this cluster.
+    pub(crate) fn follow(&self, cluster: &SimulatedCluster) {
+        self.state().cluster = Some(cluster.clone());
     }
 
     /// The brokers of the run under way.
@@ -231,18 +270,65 @@ impl State {
         began + since.map_or(0, |since| millis(since.elapsed()))
     }
 
+    /// The brokers that the config is to name now: all of them once receivers are well.
+    pub(crate) fn to_be_listed(&self, plan: &Plan) -> BTreeSet<usize> {
+        let now = self.now();
+        let is_listed = |broker: &usize| self.phase > Phase::Trouble || plan.brokers[*broker].is_listed(now);
+        (0..plan.brokers.len()).filter(is_listed).collect()
+    }
+
+    /// Whether a broker is owed an entry: if the config named it when the entry was routed last.
+    pub(crate) fn wants(&self, plan: &Plan, broker: usize, number: usize) -> bool {
+        let was_listed = self.routed.get(&number).is_none_or(|listed| listed.contains(&broker));
+        plan.wants(broker, number) && was_listed
+    }
+
     pub(crate) fn is_over(&self) -> bool {
         self.over
     }
 
+    /// Lets what receivers have seen be judged by the claims of partitions that there are by now.
+    pub(crate) fn look_at_claims(&mut self, plan: &Plan) {
+        let Some(cluster) = self.cluster.clone() else { return };
+        for partition in 0..plan.log.partitions() {
+            let number = i32::try_from(partition).unwrap_or(i32::MAX);
+            let Some(LastClaim { offset, member, disorders }) = cluster.claim(number) else { continue };
+            let known = self.wire.known_claim(partition);
+            if known.is_some_and(|(known, _)| known == offset) {
+                continue;
+            }
+            let in_order = disorders == known.map_or(0, |(_, disorders)| disorders);
+            let before = cluster
+                .outcomes(number)
+                .into_iter()
+                .filter(|written| written.offset < offset && written.outcome == Outcome::Delivered);
+            let delivered: Vec<_> = before.filter_map(|written| numbers(&written)).collect();
+            let life = member.rsplit_once('.').and_then(|(_, life)| life.parse().ok()).unwrap_or(0);
+            self.wire.claimed(plan, partition, Claimed { offset, disorders, life, in_order }, delivered);
+        }
+    }
+
     /// Adds what the run has counted as possible repeats.
     fn count_repeats(&mut self) {
-        for broker in &self.brokers {
+        let brokers = self.brokers.clone();
+        self.count(&brokers);
+    }
+
+    /// Adds what these have counted as possible repeats.
+    pub(crate) fn count(&mut self, brokers: &[Arc<Broker>]) {
+        for broker in brokers {
             let counts = broker.health.counts();
-            self.wire.counted[broker.ordinal] +=
+            let Some(number) = broker_number(&broker.id) else { continue };
+            self.wire.counted[number] +=
                 counts.repeats_after_crash + counts.repeats_after_no_answer + counts.repeats_after_refusal;
         }
     }
+}
+
+/// The broker and the event that an outcome is of.
+pub(crate) fn numbers(written: &Written) -> Option<(usize, usize)> {
+    let broker = written.broker.strip_prefix('b')?.parse().ok()?;
+    Some((broker, written.event_id.strip_prefix('e')?.parse().ok()?))
 }
 
 pub(crate) fn millis(duration: Duration) -> u64 {

@@ -1,42 +1,62 @@
-//! Fresh seeds at each run, or one seed again if `SIM_SEED` names it; the same steps for the same seed.
+//! Fresh seeds at each run, or one seed again if `SIM_SEED` or `SIM_GROUP_SEED` names it; the same steps for the same
+//! seed.
 
 #![allow(clippy::panic, clippy::print_stdout, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use sim::{Outcome, campaign, simulate, traced};
+use sim::{Kind, Outcome, campaign, simulate, traced};
 
 /// How many fresh seeds each run of the tests simulates.
 const SEEDS: u64 = 300;
+const GROUP_SEEDS: u64 = 60;
 
-fn fail(outcome: &Outcome) -> ! {
-    let Outcome { seed, violation, .. } = outcome;
-    println!("{}", traced(*seed, None).1);
-    panic!("{}\nagain: SIM_SEED={seed} cargo test -p sim", violation.as_ref().unwrap());
+fn name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Process => "SIM_SEED",
+        Kind::Group => "SIM_GROUP_SEED",
+    }
 }
 
-#[test]
-fn every_promise_is_kept_in_fresh_simulations() {
-    if let Ok(seed) = std::env::var("SIM_SEED") {
-        let outcome = simulate(seed.parse().unwrap(), None);
+fn fail(kind: Kind, outcome: &Outcome) -> ! {
+    let Outcome { seed, violation, .. } = outcome;
+    println!("{}", traced(kind, *seed, None).1);
+    panic!("{}\nagain: {}={seed} cargo test -p sim", violation.as_ref().unwrap(), name(kind));
+}
+
+fn fresh_seeds(kind: Kind, seeds: u64) {
+    if let Ok(seed) = std::env::var(name(kind)) {
+        let outcome = simulate(kind, seed.parse().unwrap(), None);
         println!("seed {seed}: {} runs, {} steps", outcome.runs, outcome.steps);
         if outcome.violation.is_some() {
-            fail(&outcome);
+            fail(kind, &outcome);
         }
         return;
     }
     let base = rand::random();
-    println!("seeds {base} and the {SEEDS} from there");
-    let summary = campaign(base, SEEDS, 1, |_| ());
+    println!("seeds {base} and the {seeds} from there");
+    let summary = campaign(kind, base, seeds, 1, |_| ());
     println!("{} runs, {} of them crashed, {} steps", summary.runs, summary.crashes, summary.steps);
     if let Some(outcome) = summary.broken.first() {
-        fail(outcome);
+        fail(kind, outcome);
     }
-    assert_eq!(summary.seeds, SEEDS);
+    assert_eq!(summary.seeds, seeds);
+}
+
+#[test]
+fn every_promise_is_kept_in_fresh_simulations() {
+    fresh_seeds(Kind::Process, SEEDS);
+}
+
+#[test]
+fn every_promise_is_kept_by_members_whose_state_follows_its_partitions() {
+    fresh_seeds(Kind::Group, GROUP_SEEDS);
 }
 
 #[test]
 fn the_same_seed_takes_the_same_steps() {
-    for seed in 0..20 {
-        let (one, other) = (simulate(seed, None), simulate(seed, None));
-        assert_eq!((one.digest, one.steps), (other.digest, other.steps), "seed {seed}");
+    for kind in [Kind::Process, Kind::Group] {
+        for seed in 0..10 {
+            let (one, other) = (simulate(kind, seed, None), simulate(kind, seed, None));
+            assert_eq!((one.digest, one.steps), (other.digest, other.steps), "{kind:?}, seed {seed}");
+        }
     }
 }

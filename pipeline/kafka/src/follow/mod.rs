@@ -23,7 +23,8 @@ mod port;
 mod reader;
 mod record;
 mod restoring;
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
+#[cfg_attr(not(test), allow(dead_code, reason = "simulations use a part of it"))]
 pub(crate) mod scripted;
 mod sending;
 mod setup;
@@ -36,7 +37,7 @@ mod topics;
 mod waiting_order;
 
 pub use fault::FollowFault;
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 pub(crate) use follower::Follower;
 pub use follower::{ClaimRequest, OnLate, OnSuperseded, RestoredStream, Stamp};
 pub(crate) use member::PartitionState;
@@ -46,7 +47,13 @@ pub(crate) use plan::AROUND_A_BODY;
 pub(crate) use plan::{TopicFacts, TopicPlan};
 #[cfg(feature = "client")]
 pub(crate) use port::StateTopic;
+#[cfg(all(feature = "testing", not(feature = "client")))]
+pub(crate) use port::StateTopic;
 pub(crate) use port::{StateAdmin, StateRecord, StateWriter};
+#[cfg(feature = "testing")]
+pub(crate) use record::{Claim, Said};
+#[cfg(any(feature = "testing", feature = "fuzzing"))]
+pub(crate) use record::{StateValue, WaitingKey};
 pub use topics::StateTopics;
 
 /// Reads `bytes` as a record of either topic and as a name of a delivery; panics if one that is read is not written as the
@@ -56,11 +63,11 @@ pub use topics::StateTopics;
 #[allow(clippy::panic, reason = "a fuzz target fails by a panic")]
 pub fn decode_any(bytes: &[u8]) {
     control::decode_any(bytes);
-    if let Ok(value) = record::StateValue::decode(bytes) {
-        let again = value.encode().ok().and_then(|bytes| record::StateValue::decode(&bytes).ok());
+    if let Ok(value) = StateValue::decode(bytes) {
+        let again = value.encode().ok().and_then(|bytes| StateValue::decode(&bytes).ok());
         assert!(again.as_ref() == Some(&value), "{value:?} is not written as it was read");
     }
-    if let Some(key) = record::WaitingKey::of_bytes(bytes) {
+    if let Some(key) = WaitingKey::of_bytes(bytes) {
         assert_eq!(key.as_bytes(), bytes);
     }
 }

@@ -8,6 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use state::UnixMillis;
 use topics::RecordMark;
 
 use super::{
@@ -49,15 +50,27 @@ impl ScriptedTopic {
         changed
     }
 
-    fn append(&self, record: &StateRecord) {
-        self.change(record.partition, |log| {
-            let value = record.value.clone().map(Bytes::from);
+    /// Puts a record at the end of its partition.
+    pub(crate) fn append(&self, record: &StateRecord) {
+        let (key, value) = (record.key.clone().map(Bytes::from), record.value.clone().map(Bytes::from));
+        self.append_value(record.partition, None, key, value);
+    }
+
+    /// Puts this at the end of a partition.
+    pub(crate) fn append_value(
+        &self,
+        partition: i32,
+        at: Option<UnixMillis>,
+        key: Option<Bytes>,
+        value: Option<Bytes>,
+    ) {
+        self.change(partition, |log| {
             log.records.push(LogRecord {
-                mark: RecordMark::new(log.next, None, value.as_deref().unwrap_or_default()),
+                mark: RecordMark::new(log.next, at, value.as_deref().unwrap_or_default()),
                 full_len: value.as_ref().map_or(0, |value| value.len() as u64),
                 value,
                 headers: Headers::default(),
-                key: record.key.clone().map(Bytes::from),
+                key,
             });
             log.next += 1;
         });
@@ -88,7 +101,8 @@ impl PartitionQueue for ScriptedQueue {
         if *place < log.start || *place > log.next {
             return Some(Queued::OutOfRange);
         }
-        let record = log.records.iter().find(|record| record.offset() >= *place)?.clone();
+        let at = log.records.partition_point(|record| record.offset() < *place);
+        let record = log.records.get(at)?.clone();
         *place = record.offset() + 1;
         Some(Queued::Record(record))
     }
@@ -96,6 +110,13 @@ impl PartitionQueue for ScriptedQueue {
 
 fn never() -> ClusterFault {
     ClusterFault::Refused { what: "a question nobody asks of a state topic", detail: String::new() }
+}
+
+impl ScriptedConsumer {
+    /// Reads this topic.
+    pub(crate) fn of(topic: &ScriptedTopic) -> Self {
+        Self { topic: topic.clone(), places: Arc::default() }
+    }
 }
 
 impl Consumer for ScriptedConsumer {
@@ -172,8 +193,7 @@ impl ScriptedLogs {
 
     /// A consumer of each.
     pub(crate) fn consumers(&self) -> [ScriptedConsumer; 2] {
-        [&self.ledger, &self.waiting]
-            .map(|topic| ScriptedConsumer { topic: topic.clone(), places: Arc::default() })
+        [&self.ledger, &self.waiting].map(ScriptedConsumer::of)
     }
 
     /// Takes nothing any more until it is let through.
@@ -220,9 +240,9 @@ impl ScriptedLogs {
         deliveries.end(Ok(()));
     }
 
-    /// Removes from the waiting topic's partition 0 what has been replaced, as compaction does; tombstones too.
-    pub(crate) fn compact(&self) {
-        self.waiting.change(0, |log| {
+    /// Removes from a partition of the waiting topic what has been replaced, as compaction does; tombstones too.
+    pub(crate) fn compact(&self, partition: i32) {
+        self.waiting.change(partition, |log| {
             let mut newest = BTreeMap::new();
             for record in &log.records {
                 newest.insert(record.key.clone(), record.offset());

@@ -86,6 +86,8 @@ impl<W: StateWriter> Sending<W> {
         let began = Instant::now();
         loop {
             tokio::select! {
+                // In this order, so that a run can be repeated.
+                biased;
                 settled = deliveries.settled() => {
                     settled.map_err(|fault| self.refuse(topic, fault))?;
                     if deliveries.taken() > 0 {

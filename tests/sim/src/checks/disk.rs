@@ -27,6 +27,11 @@ pub(crate) fn broker_id(broker: usize) -> Arc<str> {
     format!("b{broker}").into()
 }
 
+/// Which one has this name.
+pub(crate) fn broker_number(id: &str) -> Option<usize> {
+    id.strip_prefix('b')?.parse().ok()
+}
+
 impl OnDisk {
     pub(crate) fn read(plan: &Plan, store: &Store) -> Result<Self, Broken> {
         let number = |source: &str, offset: u64| {
@@ -81,7 +86,7 @@ pub(crate) fn at_start(world: &World, store: &Store) -> Result<(), Broken> {
             }
             continue;
         }
-        for broker in (0..plan.brokers.len()).filter(|broker| plan.wants(*broker, number)) {
+        for broker in world.wanting(number) {
             let settled = settled(world, store, &on_disk, (broker, number, entry))?;
             if is_passed && let Err(how) = settled {
                 return Err(lost(number, &format!("at broker {broker}, {how}")));

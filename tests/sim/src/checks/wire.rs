@@ -1,5 +1,6 @@
 //! What receivers see, attempt by attempt: the right event, one of a load at a time, in order, once, marked, within quota
-//! and bounds.
+//! and bounds. Over all processes; what one does whose partition another has claimed is a stray: it may come at any time,
+//! and whoever has the partition must know that it may have.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,6 +27,10 @@ pub(crate) struct Call {
     pub(crate) tries: u64,
     /// Whether the request says that it may repeat an earlier one.
     pub(crate) may_repeat: bool,
+    /// The process that makes it.
+    life: u64,
+    /// Whether somebody else had claimed the partition when it began.
+    stray: bool,
 }
 
 /// What has been seen of one event at one broker.
@@ -34,10 +39,26 @@ struct Seen {
     tries: u64,
     arrived: bool,
     taken: bool,
-    /// Whether an answer of this run ended it: it was taken, or refused for good.
+    /// Whether an answer ended it: it was taken, or refused for good. Forgotten when a run ends, or its partition is claimed
+    /// from somebody who has not given it up in good order.
     ended: bool,
-    /// When it may be tried again, by the `Retry-After` of its last answer in this run.
+    /// Whether its dead letter was sent again.
+    replayed: bool,
+    /// When it may be tried again, by the `Retry-After` of its last answer, as far as this process knows.
     not_before: u64,
+}
+
+/// The claim of a partition.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Claimed {
+    /// Where it stands in the ledger's topic.
+    pub(crate) offset: u64,
+    /// How many there had been of a partition that was not given up in good order.
+    pub(crate) disorders: u64,
+    /// The process that has it now.
+    pub(crate) life: u64,
+    /// Whether whoever had it has given it up in good order, since the last one that was known.
+    pub(crate) in_order: bool,
 }
 
 /// A broker's quota, as a bucket of tokens.
@@ -51,13 +72,18 @@ struct Bucket {
 #[derive(Debug)]
 pub(crate) struct Wire {
     seen: BTreeMap<(usize, usize), Seen>,
-    /// What is under way, by broker and load.
-    under_way: BTreeMap<(usize, u64), usize>,
+    /// What is under way, by broker and load, and in which process.
+    under_way: BTreeMap<(usize, u64), (usize, u64)>,
     /// The newest event of each (broker, load) that was started, over all runs.
     newest: BTreeMap<(usize, u64), usize>,
+    /// Which events each broker has been to get, by the config in force when they were routed.
+    routed: BTreeSet<(usize, usize)>,
     /// What was on record as delivered when a run began.
     recorded: BTreeSet<(usize, usize)>,
-    buckets: Vec<Bucket>,
+    /// By process and broker.
+    buckets: BTreeMap<(u64, usize), Bucket>,
+    /// The last claim of each partition.
+    claims: BTreeMap<usize, Claimed>,
     /// Requests, by broker, that brought what the receiver had taken before.
     pub(crate) repeats: Vec<u64>,
     /// What the line has counted, by broker, of runs that have ended.
@@ -69,13 +95,14 @@ pub(crate) struct Wire {
 impl Wire {
     pub(crate) fn new(plan: &Plan) -> Self {
         let none = vec![0; plan.brokers.len()];
-        let buckets = plan.brokers.iter().map(|broker| Bucket { tokens: f64::from(broker.burst), at: 0 });
         Self {
             seen: BTreeMap::new(),
             under_way: BTreeMap::new(),
             newest: BTreeMap::new(),
+            routed: BTreeSet::new(),
             recorded: BTreeSet::new(),
-            buckets: buckets.collect(),
+            buckets: BTreeMap::new(),
+            claims: BTreeMap::new(),
             repeats: none.clone(),
             counted: none,
             forgot: false,
@@ -89,7 +116,40 @@ impl Wire {
             seen.ended = false;
             seen.not_before = 0;
         });
-        self.buckets.iter_mut().for_each(|bucket| bucket.tokens = f64::INFINITY);
+    }
+
+    /// A process has died: nothing of it is under way.
+    pub(crate) fn died(&mut self, life: u64) {
+        self.under_way.retain(|_, (_, of)| *of != life);
+    }
+
+    /// The claim of `partition` that was known last: where it stands, and how many there had been in disorder.
+    pub(crate) fn known_claim(&self, partition: usize) -> Option<(u64, u64)> {
+        self.claims.get(&partition).map(|claim| (claim.offset, claim.disorders))
+    }
+
+    /// A partition is claimed; these (broker, event) were on record as delivered before that. If it was given up in good
+    /// order nothing of it is to be repeated.
+    pub(crate) fn claimed(
+        &mut self,
+        plan: &Plan,
+        partition: usize,
+        claim: Claimed,
+        delivered: impl IntoIterator<Item = (usize, usize)>,
+    ) {
+        let in_order = claim.in_order;
+        self.claims.insert(partition, claim);
+        self.recorded.extend(delivered);
+        for ((_, number), seen) in &mut self.seen {
+            if plan.log.place(*number).0 == partition {
+                seen.ended &= in_order;
+                seen.not_before = 0;
+            }
+        }
+    }
+
+    fn is_stray(&self, plan: &Plan, number: usize, life: u64) -> bool {
+        self.claims.get(&plan.log.place(number).0).is_some_and(|claim| claim.life != life)
     }
 
     /// The power is lost where that may cost the newest commits: what has been sent may be sent again, in order from there,
@@ -99,6 +159,17 @@ impl Wire {
         self.newest.clear();
         self.seen.values_mut().for_each(|seen| seen.arrived = false);
         self.forgot = true;
+    }
+
+    /// The broker is to get the event.
+    pub(crate) fn routed(&mut self, broker: usize, number: usize) {
+        self.routed.insert((broker, number));
+    }
+
+    /// The event's dead letter is to be sent again, behind whatever came after it.
+    pub(crate) fn replayed(&mut self, broker: usize, number: usize) {
+        let seen = self.seen.entry((broker, number)).or_default();
+        (seen.ended, seen.replayed) = (false, true);
     }
 
     /// That the broker was given the event is on record.
@@ -119,12 +190,17 @@ impl Wire {
         &mut self,
         plan: &Plan,
         (broker, headers, body): (usize, &HeaderMap, &Bytes),
-        (now, hides): (u64, bool),
+        (now, life, hides): (u64, u64, bool),
     ) -> Result<Call, Broken> {
-        let number = event_of(plan, broker, headers, body)?;
+        let number = self.event_of(plan, broker, headers, body)?;
         let may_repeat = !hides && headers.get("loadline-may-repeat").is_some_and(|value| value == "true");
         let load = plan.log.load(number);
-        self.check_turn(broker, load, number)?;
+        if self.is_stray(plan, number, life) {
+            let seen = self.seen.entry((broker, number)).or_default();
+            seen.tries += 1;
+            return Ok(Call { broker, number, tries: seen.tries - 1, may_repeat, life, stray: true });
+        }
+        self.check_turn(plan, broker, load, number)?;
         let name = format!("event {number} of load {load} at broker {broker}");
         let seen = self.seen.entry((broker, number)).or_default();
         if seen.ended {
@@ -146,23 +222,26 @@ impl Wire {
             let left = seen.not_before - now;
             return Err((Promise::PauseKept, format!("{name} is posted {left} ms before its pause is over")));
         }
-        let call = Call { broker, number, tries: seen.tries, may_repeat };
+        let call = Call { broker, number, tries: seen.tries, may_repeat, life, stray: false };
         seen.tries += 1;
-        self.newest.insert((broker, load), number);
-        self.under_way.insert((broker, load), number);
-        self.check_bounds(plan, broker)?;
-        self.take_permit(plan, broker, now)?;
+        if !seen.replayed {
+            self.newest.insert((broker, load), number);
+        }
+        self.under_way.insert((broker, load), (number, life));
+        self.check_bounds(plan, broker, life)?;
+        self.take_permit(plan, (broker, life), now)?;
         Ok(call)
     }
 
     /// One of a load at a time, in the order of the log, over all runs.
-    fn check_turn(&self, broker: usize, load: u64, number: usize) -> Result<(), Broken> {
-        if let Some(other) = self.under_way.get(&(broker, load)) {
+    fn check_turn(&self, plan: &Plan, broker: usize, load: u64, number: usize) -> Result<(), Broken> {
+        let other = self.under_way.get(&(broker, load));
+        if let Some((other, _)) = other.filter(|(other, life)| !self.is_stray(plan, *other, *life)) {
             let detail = format!("broker {broker}, load {load}: {number} starts while {other} is under way");
             return Err((Promise::OneAtATime, detail));
         }
         match self.newest.get(&(broker, load)) {
-            Some(newest) if *newest > number => {
+            Some(newest) if *newest > number && !self.is_replayed(broker, number) => {
                 let detail = format!("broker {broker}, load {load}: {number} starts after {newest}");
                 Err((Promise::InOrder, detail))
             }
@@ -170,8 +249,14 @@ impl Wire {
         }
     }
 
-    fn check_bounds(&self, plan: &Plan, broker: usize) -> Result<(), Broken> {
-        let of_broker = self.under_way.keys().filter(|(of, _)| *of == broker).count();
+    /// Whether the event's dead letter was sent again.
+    pub(crate) fn is_replayed(&self, broker: usize, number: usize) -> bool {
+        self.seen.get(&(broker, number)).is_some_and(|seen| seen.replayed)
+    }
+
+    fn check_bounds(&self, plan: &Plan, broker: usize, life: u64) -> Result<(), Broken> {
+        let own = self.under_way.iter().filter(|(_, (_, of))| *of == life);
+        let of_broker = own.clone().filter(|((of, _), _)| *of == broker).count();
         // A half-open breaker is tried with one more while older ones are still under way.
         let most = plan.brokers[broker].concurrency + 1;
         if of_broker > most {
@@ -180,15 +265,17 @@ impl Wire {
                 format!("{of_broker} under way at broker {broker}, not {most}"),
             ));
         }
-        let (all, most) = (self.under_way.len(), plan.tuning.limits.in_flight_max.max(2));
+        let (all, most) = (own.count(), plan.tuning.limits.in_flight_max.max(2));
         if all > most {
             return Err((Promise::WithinBounds, format!("{all} attempts are under way, not {most}")));
         }
         Ok(())
     }
 
-    fn take_permit(&mut self, plan: &Plan, broker: usize, now: u64) -> Result<(), Broken> {
-        let (bucket, terms) = (&mut self.buckets[broker], &plan.brokers[broker]);
+    fn take_permit(&mut self, plan: &Plan, (broker, life): (usize, u64), now: u64) -> Result<(), Broken> {
+        let full = Bucket { tokens: f64::INFINITY, at: now };
+        let bucket = self.buckets.entry((life, broker)).or_insert(full);
+        let terms = &plan.brokers[broker];
         let earned = (now - bucket.at.min(now)) as f64 / 1e3 * terms.rate;
         bucket.tokens = (bucket.tokens + earned).min(f64::from(terms.burst));
         bucket.at = now;
@@ -207,7 +294,8 @@ impl Wire {
     /// A request reaches its receiver, which takes the event or not.
     pub(crate) fn arrive(&mut self, call: Call, taken: bool) {
         let Some(seen) = self.seen.get_mut(&(call.broker, call.number)) else { return };
-        if seen.taken {
+        // A stray is nobody's to count.
+        if seen.taken && !call.stray {
             self.repeats[call.broker] += 1;
         }
         seen.arrived = true;
@@ -217,42 +305,58 @@ impl Wire {
     /// An attempt ends with this status and pause, in seconds.
     pub(crate) fn end(
         &mut self,
+        plan: &Plan,
         call: Call,
-        load: u64,
         status: Option<(u16, u64)>,
         (now, retry_after_max): (u64, Duration),
     ) {
-        self.close(call, load);
+        self.close(plan, call);
+        if self.is_stray(plan, call.number, call.life) {
+            return;
+        }
         let Some(seen) = self.seen.get_mut(&(call.broker, call.number)) else { return };
         if let Some((status, pause)) = status {
             seen.ended = matches!(status, 200..=299 | 409 | 410 | 422);
+            // Refused, it is known not to have been taken.
+            seen.arrived &= status != 422;
             seen.not_before = now + (pause * 1_000).min(millis(retry_after_max));
         }
     }
 
     /// An attempt ends without an answer.
-    pub(crate) fn close(&mut self, call: Call, load: u64) {
-        self.under_way.remove(&(call.broker, load));
+    pub(crate) fn close(&mut self, plan: &Plan, call: Call) {
+        let key = (call.broker, plan.log.load(call.number));
+        if self.under_way.get(&key) == Some(&(call.number, call.life)) {
+            self.under_way.remove(&key);
+        }
     }
 }
 
-/// The number of the event that a request brings.
-fn event_of(plan: &Plan, broker: usize, headers: &HeaderMap, body: &Bytes) -> Result<usize, Broken> {
-    let id = headers.get("webhook-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
-    let wrong =
-        |what: &str| Err((Promise::RightEvent, format!("webhook-id {id:?} at broker {broker}: {what}")));
-    let number = id.strip_prefix('e').and_then(|number| number.parse::<usize>().ok());
-    let Some(number) = number.filter(|number| *number < plan.log.len()) else {
-        return wrong("it is no event's");
-    };
-    if !matches!(plan.log.entry(number), Entry::New { .. }) {
-        return wrong("the log has no such event");
+impl Wire {
+    /// The number of the event that a request brings.
+    fn event_of(
+        &self,
+        plan: &Plan,
+        broker: usize,
+        headers: &HeaderMap,
+        body: &Bytes,
+    ) -> Result<usize, Broken> {
+        let id = headers.get("webhook-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
+        let wrong =
+            |what: &str| Err((Promise::RightEvent, format!("webhook-id {id:?} at broker {broker}: {what}")));
+        let number = id.strip_prefix('e').and_then(|number| number.parse::<usize>().ok());
+        let Some(number) = number.filter(|number| *number < plan.log.len()) else {
+            return wrong("it is no event's");
+        };
+        if !matches!(plan.log.entry(number), Entry::New { .. }) {
+            return wrong("the log has no such event");
+        }
+        if !plan.wants(broker, number) || !self.routed.contains(&(broker, number)) {
+            return wrong("the broker does not want it");
+        }
+        if body != plan.log.body(number) {
+            return wrong("the body is not the log's");
+        }
+        Ok(number)
     }
-    if !plan.wants(broker, number) {
-        return wrong("the broker does not want it");
-    }
-    if body != plan.log.body(number) {
-        return wrong("the body is not the log's");
-    }
-    Ok(number)
 }

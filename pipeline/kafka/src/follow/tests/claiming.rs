@@ -225,7 +225,7 @@ async fn what_compaction_replaces_while_it_is_read_is_found_again() {
     };
     let writer = logs.another();
     assert!(super::super::port::StateWriter::offer(&writer, &record, &Arc::default()).unwrap());
-    logs.compact();
+    logs.compact(0);
     let mut given: Vec<_> = Vec::new();
     while let Some(item) = stream.next().await {
         let Restored::Waiting(delivery) = item.unwrap() else { panic!("only what waits") };
