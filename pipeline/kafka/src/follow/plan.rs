@@ -48,6 +48,8 @@ pub(crate) struct TopicPlan {
 pub(crate) enum Step {
     /// Nothing.
     Use,
+    /// Look again: it was made a moment ago, and whoever was asked does not know all of it.
+    Wait,
     /// Make it.
     Create,
     /// Add partitions.
@@ -100,6 +102,10 @@ impl TopicPlan {
                 Err(self.fault("does not exist".to_owned(), self.create_command()))
             };
         };
+        // Every topic has one.
+        if facts.cleanup_policy.is_empty() {
+            return Ok(Step::Wait);
+        }
         let policy = if self.is_ledger { "delete" } else { "compact" };
         if facts.cleanup_policy != policy {
             return Err(self.wrong("cleanup.policy", &facts.cleanup_policy, policy));
@@ -126,6 +132,17 @@ impl TopicPlan {
             problem,
             format!("kafka-topics.sh --bootstrap-server {bootstrap} --alter --topic {topic} --partitions {partitions}"),
         ))
+    }
+
+    /// The fault that nobody says all of it.
+    pub(crate) fn unknown(&self) -> FollowFault {
+        let Self { bootstrap, topic, .. } = self;
+        self.fault(
+            "has settings that the cluster does not tell".to_owned(),
+            format!(
+                "kafka-configs.sh --bootstrap-server {bootstrap} --describe --all --entity-type topics --entity-name {topic}"
+            ),
+        )
     }
 
     fn wrong(&self, key: &str, found: &str, wanted: &str) -> FollowFault {

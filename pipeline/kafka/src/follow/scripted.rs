@@ -284,6 +284,8 @@ pub(crate) struct Made {
     pub(crate) made: Vec<String>,
     /// How many questions are not answered.
     pub(crate) unreachable: u32,
+    /// How many answers describe a topic by nothing, as a node does that has not heard of it yet.
+    pub(crate) undescribed: u32,
 }
 
 impl StateAdmin for ScriptedTopics {
@@ -292,6 +294,11 @@ impl StateAdmin for ScriptedTopics {
         if inside.unreachable > 0 {
             inside.unreachable -= 1;
             return Err(ClusterFault::Unreachable { detail: "the script".to_owned() });
+        }
+        if inside.undescribed > 0 {
+            inside.undescribed -= 1;
+            let known = inside.topics.get(topic).map(|facts| facts.partitions);
+            return Ok(known.map(|partitions| TopicFacts { partitions, ..TopicFacts::default() }));
         }
         Ok(inside.topics.get(topic).cloned())
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use topics::Backoff;
 
 use super::{
@@ -28,11 +28,19 @@ pub(super) async fn ensure<A: StateAdmin>(
     let mut wait = ClusterWait::new(cluster, fail_fast, Arc::default());
     for plan in TopicPlan::all(options, partitions) {
         let mut backoff = Backoff::new(cluster.backoff_min, cluster.backoff_max);
-        let mut changed = false;
+        let (mut changed, mut unknown) = (false, None);
         loop {
             let facts = wait.wait(|| admin.facts(&plan.topic)).await?;
             match plan.step(facts.as_ref(), options.create)? {
                 Step::Use => break,
+                // A node that has not heard of a new topic describes it by nothing.
+                Step::Wait => {
+                    if unknown.get_or_insert_with(Instant::now).elapsed() >= cluster.timeout {
+                        return Err(plan.unknown());
+                    }
+                    sleep(backoff.pause()).await;
+                    continue;
+                }
                 // It takes a moment until it is seen everywhere.
                 Step::Create | Step::Grow if changed => {}
                 Step::Create => wait.wait(|| admin.create(&plan)).await?,
@@ -67,6 +75,12 @@ mod tests {
         ensure(&cluster, &strict, 5, true).await.unwrap();
         let made: Vec<_> = cluster.0.lock().made.clone();
         assert_eq!(made, ["t-ledger 3", "t-waiting 3", "t-control 2", "t-ledger 5", "t-waiting 5"]);
+        cluster.0.lock().undescribed = 3;
+        ensure(&cluster, &strict, 5, true).await.unwrap();
+        cluster.0.lock().undescribed = u32::MAX;
+        let fault = ensure(&cluster, &options(), 5, false).await.unwrap_err().to_string();
+        assert!(fault.contains("--describe") && fault.contains("t-ledger"), "{fault}");
+        cluster.0.lock().undescribed = 0;
         cluster.0.lock().unreachable = 1;
         assert!(matches!(ensure(&cluster, &strict, 5, true).await, Err(FollowFault::Cluster(_))));
     }
