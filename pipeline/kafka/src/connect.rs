@@ -8,7 +8,7 @@ use tokio::{
     runtime::Handle,
     task::{JoinSet, spawn_blocking},
 };
-use topics::{Checkpoints, PartitionCounts};
+use topics::{Checkpoints, Losses, PartitionCounts};
 
 use crate::{
     client::{ClusterConsumer, PollThread},
@@ -123,6 +123,12 @@ impl<K: Checkpoints> Membership<K> {
     /// Tells from now on, and at once, which partitions count as this process's where limits are divided.
     pub fn on_counted(&self, tell: OnCounted) {
         self.member.counted.tell(tell);
+    }
+
+    /// What the log no longer had, in the whole run.
+    #[must_use]
+    pub fn losses(&self) -> Arc<Losses> {
+        Arc::clone(&self.member.losses)
     }
 
     /// Commits what is settled and leaves the group; to be called when the line has ended. Takes at most twice the cluster's

@@ -42,6 +42,19 @@ impl Loss {
         (at > bounds.end).then_some(Self::Ends { at, end: bounds.end })
     }
 
+    /// The loss in a phrase, without what can be done.
+    pub(crate) fn phrase(&self) -> String {
+        match self {
+            Self::Removed { first, last } => {
+                format!("the records {first} to {last} were no longer in the log when they were to be read")
+            }
+            Self::Ends { at, end } => format!("the log ends at {end}, and was read up to {at}"),
+            Self::OtherLog { settled, .. } => {
+                format!("another record stands at {} than the one that was settled", settled.offset)
+            }
+        }
+    }
+
     /// The loss in words, for `partition` of `topic`.
     pub(crate) fn text(&self, topic: &str, partition: i32) -> String {
         format!("partition {partition} of topic {topic} is read no further: {self}")

@@ -18,7 +18,7 @@ use line::Cursor;
 use parking_lot::Mutex;
 use state::Clock;
 use tokio::time::{Instant, sleep};
-use topics::{Backoff, Checkpoints, Mark, PartitionCounts};
+use topics::{Backoff, Checkpoints, Losses, Mark, PartitionCounts};
 
 use crate::{
     assignment::Assignment,
@@ -57,6 +57,8 @@ pub(crate) struct Member<C: Consumer, K> {
     pub(crate) outage: Arc<OutageLog>,
     /// Which partitions count where limits are divided.
     pub(crate) counted: CountedPartitions,
+    /// What the log no longer had in this run.
+    pub(crate) losses: Arc<Losses>,
     /// Where the state of partitions is kept that follows them; none if it stays in this process's directory.
     pub(crate) follow: Option<Arc<dyn PartitionState>>,
     /// Held while a commit is under way, from the look at what is this process's to the cluster's answer. Whoever gives
@@ -84,6 +86,7 @@ impl<C: Consumer, K: Checkpoints> Member<C, K> {
             counts: Arc::default(),
             outage: Arc::default(),
             counted: CountedPartitions::default(),
+            losses: Arc::default(),
             follow,
             sending: tokio::sync::Mutex::default(),
             drain: OnceLock::new(),

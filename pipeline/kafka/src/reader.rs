@@ -14,7 +14,7 @@ use futures::{FutureExt, Stream, future::BoxFuture};
 use line::{Cursor, SourceRecord};
 use stages::models::RawRecord;
 use state::{Clock, Position, TraceParent};
-use topics::{Mark, RecordMark};
+use topics::{Losses, Mark, RecordMark};
 
 use crate::{
     assignment::Assignment,
@@ -47,6 +47,8 @@ pub(crate) struct PartitionReader<C: Consumer> {
     next: u64,
     clock: Clock,
     search: LossSearch<C>,
+    /// What was lost, over all partitions.
+    losses: Arc<Losses>,
     /// What is found out about a place that is not in the log.
     searching: Option<BoxFuture<'static, Option<Loss>>>,
     /// It is read no further.
@@ -59,6 +61,7 @@ impl<C: Consumer> PartitionReader<C> {
         assignment: Arc<Assignment<C::Queue>>,
         options: ReadOptions,
         search: LossSearch<C>,
+        losses: Arc<Losses>,
         clock: Clock,
     ) -> Self {
         let place = assignment.place;
@@ -71,6 +74,7 @@ impl<C: Consumer> PartitionReader<C> {
             options,
             clock,
             search,
+            losses,
             searching: None,
             halted: false,
         }
@@ -83,7 +87,9 @@ impl<C: Consumer> PartitionReader<C> {
             && offset == settled.offset
             && record.mark != settled
         {
-            self.halt(&Loss::OtherLog { settled, found: record.mark });
+            let loss = Loss::OtherLog { settled, found: record.mark };
+            self.note(&loss);
+            self.halt(&loss);
             return None;
         }
         if offset < self.next {
@@ -117,6 +123,9 @@ impl<C: Consumer> PartitionReader<C> {
 
     /// What is to be done about a place that is not in the log, or was not when the cluster was asked.
     fn found(&mut self, loss: Option<Loss>) {
+        if let Some(loss) = &loss {
+            self.note(loss);
+        }
         let at = match loss {
             None => self.next,
             Some(Loss::Removed { first, last }) if self.options.on_loss == OnLoss::Continue => {
@@ -132,6 +141,10 @@ impl<C: Consumer> PartitionReader<C> {
             self.assignment.counts.lost(&fault);
             self.searching = Some(self.search.again(&self.assignment, at).boxed());
         }
+    }
+
+    fn note(&self, loss: &Loss) {
+        self.losses.add(self.assignment.counts.source(), self.clock.now(), loss.phrase());
     }
 
     fn halt(&mut self, loss: &Loss) {

@@ -22,6 +22,7 @@ use crate::{
     consumer::{Bounds, Consumer, Offset, Wanted},
     drain::Drained,
     fault::{ClusterFault, KafkaFault},
+    loss::Loss,
     loss_search::LossSearch,
     member::Member,
     name_of,
@@ -200,6 +201,7 @@ impl<C: Consumer, K: Checkpoints> Member<C, K> {
             PartitionCounts::new(Arc::clone(&source), number, at, bounds.map_or(at, |bounds| bounds.end));
         if let Some((first, last)) = place.passed {
             counts.lose(last - first + 1);
+            self.losses.add(&source, self.clock.now(), Loss::Removed { first, last }.phrase());
             tracing::error!(%source, first, last, "records were removed from the log before they were read; reading goes on without them");
         }
         tracing::info!(%source, position = ?place.at, end = ?bounds.map(|bounds| bounds.end), "reading the partition");
@@ -246,7 +248,8 @@ impl<C: Consumer, K: Checkpoints> Member<C, K> {
         };
         let cluster = &self.options.cluster;
         let search = LossSearch::new(Arc::clone(&self.consumer), cluster.backoff_min, cluster.backoff_max);
-        let reader = PartitionReader::new(assignment, options, search, self.clock.clone());
+        let reader =
+            PartitionReader::new(assignment, options, search, Arc::clone(&self.losses), self.clock.clone());
         let partition = SourcePartition::new(source, reader.boxed()).with_horizon_step(HORIZON_STEP);
         self.given.give(match restored {
             Some(restored) => partition.restoring(restored),

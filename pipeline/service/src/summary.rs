@@ -1,6 +1,7 @@
 //! The summary at the end of a run: counts of records and deliveries, for people and machines.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use serde::Serialize;
 use stages::{Broker, Tally};
@@ -9,6 +10,7 @@ use state::Ledger;
 use crate::ConfigFile;
 use line::LineReport;
 use sources::FileCounts;
+use topics::Losses;
 
 /// The whole run.
 #[derive(Clone, Debug, Serialize)]
@@ -43,7 +45,7 @@ pub struct Summary {
     pub abandoned: u64,
     /// Attempts that may have repeated one the receiver had taken.
     pub possible_repeats: PossibleRepeats,
-    /// How often bytes of the source's files were lost before they were read.
+    /// How often something of the source was lost before it was read.
     pub losses: u64,
     /// The last losses.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -88,6 +90,15 @@ pub struct BrokerSummary {
     pub last_error: Option<String>,
 }
 
+/// What was lost of a run's source before it was read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SourceLosses {
+    /// Of a file.
+    pub(crate) file: Option<Arc<FileCounts>>,
+    /// Of a topic.
+    pub(crate) topic: Option<Arc<Losses>>,
+}
+
 impl Summary {
     /// The summary of a run that has ended.
     ///
@@ -96,7 +107,7 @@ impl Summary {
     pub fn new(
         report: &LineReport,
         tally: &Tally,
-        brokers: &[std::sync::Arc<Broker>],
+        brokers: &[Arc<Broker>],
         ledger: &Ledger,
     ) -> Result<Self, state::StateFault> {
         let usage = ledger.store().spill().usage()?;
@@ -133,10 +144,12 @@ impl Summary {
         })
     }
 
-    /// This summary with the losses of the source's files.
-    pub(crate) fn with_losses(self, file: Option<&FileCounts>) -> Self {
-        let lost = file.map(FileCounts::lost).unwrap_or_default();
-        Self { losses: file.map_or(0, FileCounts::losses), lost, ..self }
+    /// This summary with what was lost of the source.
+    pub(crate) fn with_losses(self, of: &SourceLosses) -> Self {
+        let (file, topic) = (of.file.as_deref(), of.topic.as_deref());
+        let losses = file.map_or(0, FileCounts::losses) + topic.map_or(0, Losses::count);
+        let lost = [file.map(FileCounts::lost), topic.map(Losses::texts)];
+        Self { losses, lost: lost.into_iter().flatten().flatten().collect(), ..self }
     }
 
     /// Writes the summary as aligned lines, without idle brokers. With a `config`, also says what can be done next.

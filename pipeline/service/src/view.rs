@@ -9,7 +9,7 @@ use crate::{dead::DeadTopicCounts, group::GroupHandle, telemetry::SpanCounts};
 use kafka_engine::GroupCounts;
 use line::{LineHandle, Roster};
 use sources::FileCounts;
-use topics::PartitionCounts;
+use topics::{Losses, PartitionCounts};
 
 /// Counts of the partitions that are read of a topic.
 #[derive(Clone)]
@@ -17,6 +17,7 @@ pub struct TopicView {
     partitions: Arc<dyn Fn() -> Vec<Arc<PartitionCounts>> + Send + Sync>,
     group: Option<(Arc<str>, Arc<GroupCounts>)>,
     members: Option<GroupHandle>,
+    losses: Arc<Losses>,
 }
 
 impl Default for TopicView {
@@ -34,15 +35,22 @@ impl fmt::Debug for TopicView {
 impl TopicView {
     /// Of partitions that stay for the whole run.
     pub(super) fn of(partitions: Vec<Arc<PartitionCounts>>) -> Self {
-        Self { partitions: Arc::new(move || partitions.clone()), group: None, members: None }
+        Self {
+            partitions: Arc::new(move || partitions.clone()),
+            group: None,
+            members: None,
+            losses: Arc::default(),
+        }
     }
 
-    /// Of partitions that come and go, as `partitions` tells; `group` is the consumer group's name and this member's part.
+    /// Of partitions that come and go, as `partitions` tells; `group` is the consumer group's name and this member's part,
+    /// `losses` what the log no longer had.
     pub(super) fn assigned(
         partitions: impl Fn() -> Vec<Arc<PartitionCounts>> + Send + Sync + 'static,
         group: Option<(Arc<str>, Arc<GroupCounts>)>,
+        losses: Arc<Losses>,
     ) -> Self {
-        Self { partitions: Arc::new(partitions), group, members: None }
+        Self { partitions: Arc::new(partitions), group, members: None, losses }
     }
 
     /// The same, whose state follows its partitions: with all members of the group.
@@ -54,6 +62,12 @@ impl TopicView {
     #[must_use]
     pub fn members(&self) -> Option<&GroupHandle> {
         self.members.as_ref()
+    }
+
+    /// What the log no longer had, in the whole run.
+    #[must_use]
+    pub fn losses(&self) -> &Arc<Losses> {
+        &self.losses
     }
 
     /// Counts of the partitions that are read now.

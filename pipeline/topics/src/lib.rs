@@ -6,10 +6,12 @@ mod backoff;
 mod checkpoints;
 mod connection_state;
 mod counts;
+mod losses;
 mod mark;
 mod unread_age;
 
 pub use backoff::Backoff;
 pub use checkpoints::Checkpoints;
 pub use counts::PartitionCounts;
+pub use losses::Losses;
 pub use mark::{Mark, RecordMark, is_of, mark};

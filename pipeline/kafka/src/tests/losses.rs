@@ -30,6 +30,8 @@ async fn retention_that_overtakes_a_stopped_consumer_stops_its_partition_with_th
     let halted = counts[0].halted().unwrap();
     assert!(halted.contains("records 5 to 7") && halted.contains("partition 0 of topic t"), "{halted}");
     assert_eq!((counts[1].halted(), counts[0].lost_records()), (None, 0));
+    assert_eq!(site.member.losses.count(), 1);
+    assert!(site.member.losses.texts()[0].contains("the records 5 to 7"), "{:?}", site.member.losses);
     assert_eq!(offsets(&read(&mut one, 1).await), [0], "the others go on");
     site.member.commit_settled().await;
     assert_eq!(cluster.committed_at(0), Some(5), "its offset stays");
@@ -52,6 +54,10 @@ async fn a_loss_that_may_be_passed_is_counted_and_reading_goes_on_at_the_oldest_
     cluster.remove_before(0, 10);
     assert_eq!(offsets(&read(&mut zero, 1).await), [10]);
     assert_eq!(site.member.partitions()[0].lost_records(), 4);
+    site.member.revoke(&[0], false).await;
+    let told = site.member.losses.texts();
+    assert_eq!(site.member.losses.count(), 2, "{told:?}");
+    assert!(told[0].contains("5 to 6") && told[1].contains("8 to 9"), "they outlive the partition: {told:?}");
 }
 
 #[tokio::test(start_paused = true)]

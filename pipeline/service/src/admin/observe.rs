@@ -219,7 +219,8 @@ impl Observer {
             let file = view.file.as_deref();
             let file =
                 file.and_then(|file| FileStatus::of(self.ledger.store(), &partition.source, Some(file)));
-            let mut seen = PartitionStatus { held, file, ..seen };
+            let reading = counts.map(|counts| ReadingStatus::new(counts, view.topic.losses()));
+            let mut seen = PartitionStatus { held, file, reading, ..seen };
             self.trend.assess(now, &mut seen);
             if seen.behind && counts.is_none() {
                 seen.oldest_seconds = older(seen.oldest_seconds, own_age(partition));
@@ -258,7 +259,6 @@ impl Observer {
                 (LogEnd::Unknown, None) => None,
             },
             oldest_seconds: older(oldest, unread),
-            reading: counts.map(ReadingStatus::from),
             ..PartitionStatus::default()
         };
         partition.measure(ReadProgress {

@@ -1,15 +1,19 @@
 //! What happens after the line has ended: the last dead letters are published, the admin endpoint ends, the summary is
 //! made, and the state closes. The order matters: whoever has the state directory open ends before it is closed.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use state::{LedgerStatus, StateFault};
 use tokio::time::sleep;
 
 use super::fault::RunFault;
-use crate::{admin::Admin, assemble::Parts, dead::Publisher, summary::Summary};
+use crate::{
+    admin::Admin,
+    assemble::Parts,
+    dead::Publisher,
+    summary::{SourceLosses, Summary},
+};
 use line::{LineReport, stop::Stop};
-use sources::FileCounts;
 
 /// How long, after a fault, the rest may take to close.
 pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -19,7 +23,7 @@ pub(super) struct Closing<'r> {
     pub(super) parts: Parts,
     pub(super) admin: Option<Admin>,
     pub(super) publisher: Option<Publisher>,
-    pub(super) file: Option<Arc<FileCounts>>,
+    pub(super) losses: SourceLosses,
     pub(super) stop: &'r mut Stop,
 }
 
@@ -27,7 +31,7 @@ impl Closing<'_> {
     /// Publishes, answers and writes what is left, closes the state, and sums up. There is no report after a fault: then
     /// there is no summary, and the next run publishes what is left.
     pub(super) async fn end(self, report: Option<LineReport>) -> Result<Summary, RunFault> {
-        let Self { parts, admin, publisher, file, stop } = self;
+        let Self { parts, admin, publisher, losses, stop } = self;
         // First, while the admin endpoint still shows its progress.
         let unpublished = match publisher.filter(|_| report.is_some()) {
             Some(publisher) => Some(publisher.finish(stop).await),
@@ -39,7 +43,7 @@ impl Closing<'_> {
         }
         let summary = report.map(|report| {
             Summary::new(&report, &parts.ack.tally(), &parts.brokers.all(), &parts.ledger)
-                .map(|summary| Summary { unpublished, ..summary.with_losses(file.as_deref()) })
+                .map(|summary| Summary { unpublished, ..summary.with_losses(&losses) })
         });
         let Parts { ledger, thread, ack, telemetry, .. } = parts;
         if let Some(telemetry) = telemetry {

@@ -8,6 +8,8 @@ mod open_source;
 
 pub use fault::RunFault;
 
+use std::sync::Arc;
+
 use state::StateFault;
 
 use crate::{
@@ -16,7 +18,7 @@ use crate::{
     config::Config,
     dead::Publisher,
     reload::Requests,
-    summary::Summary,
+    summary::{SourceLosses, Summary},
     view::{self, View},
 };
 use closing::{Closing, timed_out};
@@ -50,9 +52,9 @@ pub async fn run_reloading(
     let letters = publisher.as_ref().map(Publisher::counts);
     let mut closing_stop = stop.clone();
     let run = LineRun { config, parts: &parts, requests: &mut requests, letters, fail_fast, stop };
-    let mut file = None;
+    let mut losses = SourceLosses::default();
     let outcome = run.open_and_run(|view| {
-        file.clone_from(&view.file);
+        losses = SourceLosses { file: view.file.clone(), topic: Some(Arc::clone(view.topic.losses())) };
         if let Some(admin) = &admin {
             admin.watch(view.clone());
         }
@@ -70,7 +72,7 @@ pub async fn run_reloading(
     if fault.as_ref().and_then(RunFault::of_state).is_some_and(StateFault::keeps_open) {
         parts.ledger.store().never_close();
     }
-    let closing = Closing { parts, admin, publisher, file, stop: &mut closing_stop };
+    let closing = Closing { parts, admin, publisher, losses, stop: &mut closing_stop };
     let ended = tokio::select! {
         ended = closing.end(report) => ended,
         fault = timed_out(&ledger_status, fault.is_some()) => Err(fault.into()),

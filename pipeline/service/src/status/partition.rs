@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use sources::{FileCounts, loss_text};
 use state::{FileLoss, Store, timestamp};
-use topics::PartitionCounts;
+use topics::{Losses, PartitionCounts};
 
 use super::seconds;
 
@@ -58,6 +58,13 @@ impl PartitionStatus {
         self.reading.as_ref().filter(|reading| reading.halted.is_none())?.away_seconds
     }
 
+    /// What was lost of it before it was read.
+    #[must_use]
+    pub fn lost(&self) -> &[String] {
+        let of_topic = self.reading.as_ref().map(|reading| &*reading.lost);
+        self.file.as_ref().map(|file| &*file.lost).or(of_topic).unwrap_or_default()
+    }
+
     /// Why it is read no further although others are; none while it is.
     #[must_use]
     pub fn halted(&self) -> Option<&str> {
@@ -87,13 +94,16 @@ pub struct ReadingStatus {
     pub reconnects: u64,
     /// Offsets that were passed over because the cluster no longer had their records.
     pub lost_records: u64,
+    /// What the cluster no longer had, the last of it.
+    pub lost: Vec<String>,
     /// Why it is read no further although others are, with the way out; none while it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub halted: Option<String>,
 }
 
-impl From<&PartitionCounts> for ReadingStatus {
-    fn from(counts: &PartitionCounts) -> Self {
+impl ReadingStatus {
+    /// The state of the partition that `counts` are of; `losses` are those of all.
+    pub(crate) fn new(counts: &PartitionCounts, losses: &Losses) -> Self {
         let away = counts.away();
         Self {
             connected: away.is_none(),
@@ -104,6 +114,7 @@ impl From<&PartitionCounts> for ReadingStatus {
             stalls: counts.stalls(),
             reconnects: counts.reconnects(),
             lost_records: counts.lost_records(),
+            lost: losses.of(counts.source()),
             halted: counts.halted().map(|why| why.to_string()),
         }
     }

@@ -152,11 +152,12 @@ fn lost(partition: &PartitionStatus) -> Option<String> {
     let passed = partition.reading.as_ref().map_or(0, |reading| reading.lost_records);
     if passed > 0 {
         return Some(format!(
-            "{passed} offsets of {} were passed over: the cluster no longer had them, the log names the range",
+            "{passed} offsets of {} were passed over, the cluster no longer had them: see below",
             partition.name
         ));
     }
-    let lost = partition.file.as_ref().filter(|file| !file.lost.is_empty())?.lost.len();
+    // Why a partition is read no further is told with what can be done.
+    let lost = Some(partition.lost().len()).filter(|lost| *lost > 0 && partition.halted().is_none())?;
     let times = if lost == 1 { "once" } else { "several times" };
     Some(format!("something of {} was lost before it was read, {times}: see below", partition.name))
 }

@@ -92,15 +92,14 @@ fn group(out: &mut impl Write, group: &GroupStatus) -> io::Result<()> {
     }
 }
 
-/// The losses of files, the last first.
+/// What was lost of the source, the last first.
 fn lost(out: &mut impl Write, partitions: &[PartitionStatus]) -> io::Result<()> {
-    for PartitionStatus { name, file, .. } in partitions {
-        let Some(file) = file.as_ref().filter(|file| !file.lost.is_empty()) else { continue };
-        writeln!(out, "lost before it was read of {}", shown_in(name, PARTITION_MAX))?;
-        for lost in file.lost.iter().rev().take(LOST_MAX) {
+    for partition in partitions.iter().filter(|partition| !partition.lost().is_empty()) {
+        writeln!(out, "lost before it was read of {}", shown_in(&partition.name, PARTITION_MAX))?;
+        for lost in partition.lost().iter().rev().take(LOST_MAX) {
             writeln!(out, "  {}", shown_in(lost, 200))?;
         }
-        match file.lost.len().saturating_sub(LOST_MAX) {
+        match partition.lost().len().saturating_sub(LOST_MAX) {
             0 => writeln!(out)?,
             more => writeln!(out, "  … and {more} more; --json has them\n")?,
         }

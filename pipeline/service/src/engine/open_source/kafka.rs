@@ -46,8 +46,8 @@ impl LineRun<'_> {
             },
             None => None,
         };
-        let topic =
-            TopicView::assigned(membership.watch(), group).with_members(members.as_ref().map(Group::handle));
+        let topic = TopicView::assigned(membership.watch(), group, membership.losses())
+            .with_members(members.as_ref().map(Group::handle));
         let late = merge_late(self.parts.follow.as_ref(), &self.parts.ledger);
         let follow = self.parts.follow.clone();
         if follow.is_some() {
