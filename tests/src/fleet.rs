@@ -21,6 +21,8 @@ pub struct Arrival {
     pub webhook_id: String,
     /// The body.
     pub body: Bytes,
+    /// Whether Loadline has said that it may have been sent before.
+    pub may_repeat: bool,
 }
 
 /// Several receivers, numbered from zero.
@@ -47,8 +49,12 @@ struct ArrivalLog {
 
 impl Recorder for ArrivalLog {
     fn taken(&self, taken: &Taken<'_>) {
-        let arrival =
-            Arrival { at: now(), webhook_id: taken.webhook_id.to_owned(), body: taken.body.clone() };
+        let arrival = Arrival {
+            at: now(),
+            webhook_id: taken.webhook_id.to_owned(),
+            body: taken.body.clone(),
+            may_repeat: taken.may_repeat,
+        };
         self.arrivals.lock().push(arrival);
         self.more.notify_all();
     }

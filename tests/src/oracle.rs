@@ -4,7 +4,10 @@
 //! If [`Oracle::judge`] returns, everything that came is one of the broker's own events with its bytes
 //! unchanged; an event has one `webhook-id`, and an id one event; the first arrivals of each load are in log order.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use lab::{
     BodyDigest,
@@ -46,6 +49,8 @@ pub struct DeliveryCounts {
     pub repeats: usize,
     /// The most of these that one load had.
     pub repeats_of_a_load: usize,
+    /// Repeats that did not say that they might be some.
+    pub unmarked: usize,
     /// Repeats that came after a later event of their load: a TMS that takes repeats would have gone back.
     pub out_of_order: usize,
 }
@@ -142,6 +147,7 @@ impl Oracle {
                 }
             }
         }
+        given.unmarked = unmarked(arrivals);
         given.repeats_of_a_load = repeats.into_values().max().unwrap_or(0);
         given
     }
@@ -208,10 +214,17 @@ impl Oracle {
             assert_eq!((given.missing, given.out_of_order), (0, 0), "broker {index}: missing, out of order");
             all.events += given.events;
             all.repeats += given.repeats;
+            all.unmarked += given.unmarked;
             all.repeats_of_a_load = all.repeats_of_a_load.max(given.repeats_of_a_load);
         }
         all
     }
+}
+
+/// How many arrivals are repeats that did not say that they might be.
+fn unmarked(arrivals: &[Arrival]) -> usize {
+    let mut seen = HashSet::new();
+    arrivals.iter().filter(|arrival| !seen.insert(&arrival.body) && !arrival.may_repeat).count()
 }
 
 fn is_wanted(event: &SimEvent, index: usize) -> bool {
@@ -224,7 +237,8 @@ mod tests {
     use crate::{Events, now};
 
     fn arrival(event: &ShipmentEvent) -> Arrival {
-        Arrival { at: now(), webhook_id: event.event_id.clone(), body: event.body.clone() }
+        let (webhook_id, body) = (event.event_id.clone(), event.body.clone());
+        Arrival { at: now(), webhook_id, body, may_repeat: false }
     }
 
     /// Two events of one load, and the oracle for a broker that wants both.
@@ -247,6 +261,9 @@ mod tests {
         let (first, second, oracle) = two();
         let given = oracle.judge(0, &[arrival(&first), arrival(&first), arrival(&second)]);
         assert_eq!((given.repeats, given.repeats_of_a_load, given.out_of_order), (1, 1, 0));
+        let again = Arrival { may_repeat: true, ..arrival(&first) };
+        let told = oracle.judge(0, &[arrival(&first), again, arrival(&second)]);
+        assert_eq!((given.unmarked, told.repeats, told.unmarked), (1, 1, 0));
         let given = oracle.judge(0, &[arrival(&first), arrival(&second), arrival(&first)]);
         assert_eq!((given.repeats, given.out_of_order), (1, 1));
     }

@@ -108,6 +108,12 @@ impl KafkaCluster {
         Some(cluster)
     }
 
+    /// How many nodes it has.
+    #[must_use]
+    pub fn nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// Where clients begin: `HOST:PORT` of each node, with commas between them.
     #[must_use]
     pub fn bootstrap(&self, listener: Listener) -> String {

@@ -1,22 +1,17 @@
 //! State that follows its partition: members come and go, in good order or not, and what they remember and what waits on
-//! their disks goes with the partition.
+//! their disks goes with the partition. The environment makes the last three scenarios as long as one likes.
+
+use std::time::Duration;
 
 use lab::receiver::Behaviour;
-use tests::{KafkaCluster, KafkaTopic, Loadline, Site, until};
+use tests::{DeliveryCounts, KafkaCluster, KafkaTopic, Loadline, pause, until};
 
 use crate::{
-    scene::{PARTITIONS, Scene, scene},
-    site::{assigned, follows, group, member_by, wait_for_shares},
+    scaling_group::{Members, following, under_load, wait_for_all},
+    scene::{PARTITIONS, scene},
+    site::wait_for_shares,
+    volume::Volume,
 };
-
-/// A member whose state follows its partitions.
-fn member(protocol: &str, scene: &Scene, topic: &KafkaTopic<'_>) -> Site {
-    follows(member_by(protocol, &scene.fleet, &scene.wants, topic, &group(topic)))
-}
-
-fn all_arrived(scene: &Scene) -> bool {
-    scene.oracle.judge_all(&scene.fleet).iter().all(|given| given.missing == 0)
-}
 
 fn end_all(runs: impl IntoIterator<Item = Loadline>) {
     let runs: Vec<_> = runs.into_iter().inspect(Loadline::terminate).collect();
@@ -28,7 +23,7 @@ fn what_waits_on_a_members_disk_is_delivered_by_the_next_one_in_its_order() {
     let Some(cluster) = KafkaCluster::shared() else { return };
     let topic = cluster.topic(PARTITIONS);
     let scene = scene(33, 2_000);
-    let sites = [0, 1, 2].map(|_| member("classic", &scene, &topic));
+    let sites = [0, 1, 2].map(|_| following("classic", &scene, &topic));
     scene.fleet.tms(1).refuse();
     let first = sites[0].run();
     topic.produce(&scene.log[..1_000]);
@@ -42,50 +37,120 @@ fn what_waits_on_a_members_disk_is_delivered_by_the_next_one_in_its_order() {
     let third = sites[2].run();
     wait_for_shares(&[&sites[1], &sites[2]], &[3, 3]);
     scene.fleet.tms(1).behave(Behaviour::default());
-    until("all is delivered", || all_arrived(&scene));
+    wait_for_all(&scene);
     end_all([second, third]);
     scene.oracle.assert_exactly_once(&scene.fleet);
 }
 
 #[test]
-fn a_member_that_is_killed_repeats_at_most_what_was_under_way_and_its_disk_is_not_needed() {
+fn a_member_that_is_killed_repeats_at_most_one_event_of_a_load_marked_and_counted_and_its_disk_is_not_needed()
+{
     let Some(cluster) = KafkaCluster::shared() else { return };
     let topic = cluster.topic(PARTITIONS);
     let scene = scene(34, 4_000);
-    let sites = [0, 1, 2].map(|_| member("classic", &scene, &topic));
-    let [killed, stays] = [sites[0].run(), sites[1].run()];
-    wait_for_shares(&[&sites[0], &sites[1]], &[3, 3]);
+    let mut members = Members::new("classic", &scene, &topic);
+    members.scale(2);
     topic.produce(&scene.log[..2_000]);
     until("some are delivered", || scene.fleet.taken() > 800);
-    let _killed = killed.kill();
+    // The one that comes instead has nothing on its disk.
+    members.kill_one();
     topic.produce(&scene.log[2_000..]);
-    // One without anything on its disk.
-    let new = sites[2].run();
-    until("all is delivered", || all_arrived(&scene));
-    end_all([stays, new]);
-    // Their first arrivals are in order, or this fails.
-    let given = scene.oracle.judge_all(&scene.fleet);
-    // Much less than what a member settles in between two commits of its offsets, which is what came twice without it.
-    let in_flight = 600;
-    assert!(given.iter().all(|given| given.repeats <= in_flight), "{given:?}");
+    wait_for_all(&scene);
+    let counted = members.end();
+    let given = scene.oracle.assert_nothing_lost(&scene.fleet);
+    // A load has one delivery on the wire or not acknowledged by the topics, and the next one only when that has happened.
+    assert!(given.repeats_of_a_load <= 1 && given.unmarked == 0, "{given:?}");
+    assert!(given.repeats as u64 <= counted.crash, "{given:?}, {counted:?}");
+}
+
+fn members_come_and_go(protocol: &str, seed: u64) {
+    let Some(cluster) = KafkaCluster::shared() else { return };
+    let short = Volume {
+        events: 4_800,
+        pace: 400,
+        partitions: PARTITIONS,
+        few: 1,
+        many: 2,
+        rounds: 2,
+        kills: 0,
+        node_kills: 0,
+    };
+    let volume = Volume { kills: 0, node_kills: 0, ..short.or_of_environment() };
+    let topic = cluster.topic(volume.partitions);
+    let given = scale_out_and_in(protocol, seed, &volume, &topic);
+    assert_eq!(given, DeliveryCounts { events: given.events, ..DeliveryCounts::default() }, "{volume:?}");
 }
 
 #[test]
 fn members_come_and_go_under_load_and_each_event_comes_once_and_in_order() {
-    let Some(cluster) = KafkaCluster::shared() else { return };
-    for (seed, protocol) in [(31, "classic"), (32, "consumer")] {
-        let topic = cluster.topic(PARTITIONS);
-        let scene = scene(seed, 4_800);
-        let sites = [0, 1].map(|_| member(protocol, &scene, &topic));
-        let stays = sites[0].run();
-        for part in scene.log.chunks(1_200) {
-            topic.produce(part);
-            let comes = sites[1].run();
-            until("it has partitions", || assigned(&sites[1]).is_some_and(|count| count > 0));
-            end_all([comes]);
-        }
-        until("all is delivered", || all_arrived(&scene));
-        end_all([stays]);
-        scene.oracle.assert_exactly_once(&scene.fleet);
+    members_come_and_go("classic", 31);
+}
+
+#[test]
+fn members_of_the_new_protocol_come_and_go_under_load_and_each_event_comes_once_and_in_order() {
+    members_come_and_go("consumer", 32);
+}
+
+#[test]
+fn members_and_nodes_are_killed_while_members_come_and_go_and_nothing_is_lost_and_every_repeat_says_so() {
+    let Some(cluster) = KafkaCluster::of_three() else { return };
+    let short = Volume {
+        events: 4_800,
+        pace: 400,
+        partitions: PARTITIONS,
+        few: 1,
+        many: 3,
+        rounds: 1,
+        kills: 2,
+        node_kills: 1,
+    };
+    let volume = short.or_of_environment();
+    let topic = cluster.topic(volume.partitions);
+    let given = scale_out_and_in("classic", 35, &volume, &topic);
+    assert_eq!(given.unmarked, 0, "{given:?}");
+    // Each kill may cost a load the one delivery that it has on the wire.
+    assert!(given.repeats_of_a_load <= volume.kills, "{given:?}");
+}
+
+/// Scales out and in under load, with kills in between; what came.
+fn scale_out_and_in(protocol: &str, seed: u64, volume: &Volume, topic: &KafkaTopic<'_>) -> DeliveryCounts {
+    let scene = scene(seed, volume.events);
+    let mut members = Members::new(protocol, &scene, topic);
+    members.scale(volume.few);
+    let [events, kills, nodes] =
+        [volume.events, volume.kills, volume.node_kills].map(|all| volume.of_each_move(all));
+    let (mut produced, mut next_node) = (0, 0);
+    for (nth, count) in events.into_iter().enumerate() {
+        under_load(&scene, topic, volume, (produced, count), || {
+            members.scale(if nth % 2 == 0 { volume.many } else { volume.few });
+            for _ in 0..kills[nth] {
+                members.kill_one();
+                pause(Duration::from_secs(3));
+            }
+            for _ in 0..nodes[nth] {
+                kill_node(topic, next_node % 3);
+                next_node += 1;
+            }
+        });
+        produced += count;
     }
+    wait_for_all(&scene);
+    let counted = members.end();
+    let given = scene.oracle.assert_nothing_lost(&scene.fleet);
+    seen(&format!("{protocol}, {volume:?}: {given:?}; counted by members that ended well: {counted:?}"));
+    given
+}
+
+/// Says what was seen, also of a form that is fine.
+#[allow(clippy::print_stdout, reason = "it is for whoever runs the long form, with --nocapture")]
+fn seen(what: &str) {
+    println!("{what}");
+}
+
+/// A node dies, and comes back while events flow.
+fn kill_node(topic: &KafkaTopic<'_>, node: usize) {
+    topic.cluster().kill(node);
+    pause(Duration::from_secs(5));
+    topic.cluster().start_again(node);
+    topic.cluster().wait_until_whole();
 }

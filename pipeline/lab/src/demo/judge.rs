@@ -243,6 +243,7 @@ mod tests {
                 webhook_id: "1",
                 body: &body,
                 digest: BodyDigest::of(&body),
+                may_repeat: false,
                 times: Times::First,
             };
             judge.brokers[*broker].observer.taken(&taken);

@@ -106,7 +106,7 @@ mod tests {
 
     fn taken<'t>(body: &'t Bytes, webhook_id: &'t str) -> Taken<'t> {
         let (digest, times) = (BodyDigest::of(body), Times::First);
-        Taken { at: 0, path: "/", webhook_id, body, digest, times }
+        Taken { at: 0, path: "/", webhook_id, body, digest, may_repeat: false, times }
     }
 
     #[tokio::test(start_paused = true)]

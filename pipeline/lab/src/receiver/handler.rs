@@ -23,6 +23,8 @@ use super::{
 
 /// The name of the header that identifies an event across retries, by Standard Webhooks.
 const WEBHOOK_ID: &str = "webhook-id";
+/// The name of the header that says that a request may be a repeat.
+const MAY_REPEAT: &str = "loadline-may-repeat";
 
 /// Where requests are judged; one for a receiver, shared by its connections.
 pub(crate) struct Handler {
@@ -180,7 +182,8 @@ impl Handler {
             times
         };
         self.control.tally().take(times);
-        let taken = Taken { at: self.clock.now(), path, webhook_id, body, digest, times };
+        let may_repeat = head.headers.contains_key(MAY_REPEAT);
+        let taken = Taken { at: self.clock.now(), path, webhook_id, body, digest, may_repeat, times };
         self.recorder.taken(&taken);
         taken
     }

@@ -213,7 +213,8 @@ mod tests {
         let lines = Lines::new(Vec::new(), style);
         let body = Bytes::copy_from_slice(body.as_bytes());
         let (at, digest) = (1_795_000_000_123, BodyDigest::of(&body));
-        lines.taken(&Taken { at, path: "/hook", webhook_id: "evt_1", body: &body, digest, times });
+        let (body, may_repeat) = (&body, false);
+        lines.taken(&Taken { at, path: "/hook", webhook_id: "evt_1", body, digest, may_repeat, times });
         lines.turned_away(at, "/hook", Refusal::WrongSignature);
         lines.turned_away(at, "/hook", Refusal::Unanswered);
         String::from_utf8(lines.out.into_inner().writer).unwrap()

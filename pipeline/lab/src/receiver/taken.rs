@@ -21,6 +21,8 @@ pub struct Taken<'a> {
     pub body: &'a Bytes,
     /// The body's digest.
     pub digest: BodyDigest,
+    /// Whether its sender says that it may have been taken before.
+    pub may_repeat: bool,
     /// Whether the id (without one: the same bytes) had been taken before, on the same path.
     pub times: Times,
 }
@@ -152,7 +154,8 @@ mod tests {
     fn peek(body: &'static [u8]) -> (String, String, String) {
         let body = Bytes::from_static(body);
         let (digest, times) = (BodyDigest::of(&body), Times::First);
-        let taken = Taken { at: 0, path: "/", webhook_id: "1", body: &body, digest, times };
+        let taken =
+            Taken { at: 0, path: "/", webhook_id: "1", body: &body, digest, may_repeat: false, times };
         let peek = taken.peek();
         (peek.event_id.into_owned(), peek.load_id.into_owned(), peek.status.into_owned())
     }
