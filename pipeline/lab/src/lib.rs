@@ -13,7 +13,9 @@
 pub mod bench;
 pub mod demo;
 mod digest;
+pub mod kafka;
 pub mod legacy;
+mod member_source;
 pub mod oracle;
 pub mod process;
 pub mod receiver;
@@ -23,4 +25,5 @@ pub mod surge;
 pub mod traffic;
 
 pub use digest::BodyDigest;
+pub use member_source::MemberSource;
 pub use run_dir::{BrokerTable, RunDir};

@@ -23,7 +23,9 @@ pub use config::{ConfigArgs, ConfigOption};
 pub use dead::{DeadChangeArgs, DeadCommand, DeadExportArgs, DeadListArgs, DeadReplayArgs, DeadShowArgs};
 pub use exit::Exit;
 #[cfg(feature = "lab")]
-pub use lab::{BenchArgs, BenchPart, DemoArgs, LabCommand, LegacyArgs, OnlySystem, ReceiveArgs, SurgeArgs};
+pub use lab::{
+    BenchArgs, BenchPart, DemoArgs, Engine, LabCommand, LegacyArgs, OnlySystem, ReceiveArgs, SurgeArgs,
+};
 pub use produce::ProduceArgs;
 pub use service::ConfigFile;
 pub use state::{StateCommand, StateExportArgs, StateImportArgs, StateSeekArgs};

@@ -125,6 +125,7 @@ pages! {
     every_command_of_the_tour_does_what_the_page_says: "tour.md",
     every_command_of_the_surge_page_is_understood: "surge.md",
     every_command_of_the_page_on_surges_of_a_running_pipeline_is_understood: "surge-target.md",
+    every_command_of_the_page_on_surges_over_kafka_is_understood: "surge-kafka.md",
     every_command_of_the_performance_page_is_understood: "performance.md",
     every_command_of_the_kafka_page_does_what_the_page_says: "kafka.md",
     every_command_of_the_fluvio_page_is_understood: "fluvio.md",

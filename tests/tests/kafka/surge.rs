@@ -1,5 +1,5 @@
-//! `loadline surge` with a topic of Kafka as its target: a line that runs already is put through a surge by way of its
-//! cluster.
+//! `loadline surge` over Kafka: a line that runs already is put through a surge by way of its cluster, and the incident is
+//! replayed with both systems as consumer groups.
 
 use std::fs;
 
@@ -33,4 +33,29 @@ fn a_line_that_reads_a_topic_is_put_through_a_surge_and_loses_and_doubles_nothin
     }
     assert_eq!(figures["delivered"], report["issued"]["deliveries"], "{ended:?}");
     assert_eq!(end(run), report["issued"]["records"].as_u64().unwrap());
+}
+
+#[test]
+fn the_incident_on_a_cluster_shows_in_the_legacy_groups_column_and_not_in_loadlines() {
+    let Some(cluster) = KafkaCluster::shared() else { return };
+    let site = {
+        let (fleet, topic) = (Fleet::start(1), cluster.topic(1));
+        member(&fleet, &[Wants::all()], &topic, &group(&topic))
+    };
+    let bootstrap = cluster.bootstrap(Listener::Plain);
+    // Few events: members are processes of a debug build, and there are twelve of them.
+    let run = "loadline surge --engine kafka --for 20s --rate 20 --json out.json --bootstrap";
+    let ended = site.shell(&format!("{run} {bootstrap}")).expect(0);
+    let report: Value = serde_json::from_slice(&fs::read(site.path("out.json")).unwrap()).unwrap();
+    let figures = |place: usize| report["systems"][place]["figures"].clone();
+    let (legacy, loadline) = (figures(0), figures(1));
+    let number = |figures: &Value, name: &str| figures[name].as_u64().unwrap();
+    for nothing in ["lost", "outOfOrder", "waiting", "deadLetters", "lagAtEnd"] {
+        assert_eq!(loadline[nothing], 0, "{nothing}: {ended:?}");
+    }
+    assert_eq!(number(&loadline, "duplicates"), number(&loadline, "explainedDuplicates"), "{ended:?}");
+    assert_eq!(loadline["delivered"], report["issued"]["deliveries"], "{ended:?}");
+    // Not vacuous: producers repeated themselves, a group was scaled and killed, and a broker was dead.
+    assert!(number(&legacy, "duplicates") > number(&legacy, "explainedDuplicates"), "{ended:?}");
+    assert!(report["issued"]["duplicates"].as_u64().unwrap() > 0, "{ended:?}");
 }

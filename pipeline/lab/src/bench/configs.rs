@@ -10,7 +10,7 @@ use state::Durability;
 
 use super::{fault::BenchFault, workload::Workload};
 use crate::{
-    BrokerTable, RunDir,
+    BrokerTable, MemberSource, RunDir,
     legacy::{LegacyBroker, LegacyConfig},
 };
 
@@ -42,13 +42,22 @@ pub(super) struct Settings {
     pub in_flight_max: Option<usize>,
     /// The broker that may never answer: it has a short `timeout`, so that it is given up within the run.
     pub silent: Option<usize>,
+    /// The topic that is read instead of a file; the state follows its partitions.
+    pub topic: Option<MemberSource>,
 }
 
 impl Settings {
     /// The defaults with these.
     #[must_use]
     pub(super) fn new(durability: Durability, concurrency: Vec<usize>) -> Self {
-        Self { durability, state: "state".into(), concurrency, in_flight_max: None, silent: None }
+        Self {
+            durability,
+            state: "state".into(),
+            concurrency,
+            in_flight_max: None,
+            silent: None,
+            topic: None,
+        }
     }
 }
 
@@ -119,12 +128,17 @@ pub(super) fn urls(port: u16, brokers: usize) -> Vec<String> {
 fn loadline(dir: &Path, workload: &Workload, urls: &[String], settings: &Settings) -> io::Result<PathBuf> {
     let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
     let mut dir = RunDir::new(dir)?;
-    dir.set("source.kind", "file");
-    dir.set("source.path", LOG);
-    dir.set("source.follow", true);
-    dir.set("source.poll", "10ms");
-    // A ledger that was filled once is measured with the logs of several runs.
-    dir.set("source.on_unknown", "begin");
+    match &settings.topic {
+        Some(topic) => topic.set_on(&mut dir),
+        None => {
+            dir.set("source.kind", "file");
+            dir.set("source.path", LOG);
+            dir.set("source.follow", true);
+            dir.set("source.poll", "10ms");
+            // A ledger that was filled once is measured with the logs of several runs.
+            dir.set("source.on_unknown", "begin");
+        }
+    }
     dir.set("state.dir", settings.state.to_string_lossy().into_owned());
     dir.set(
         "state.durability",

@@ -2,9 +2,10 @@
 
 use std::{io, path::PathBuf};
 
+use kafka_engine::produce::ProduceFault;
 use state::StateFault;
 
-use crate::process::ProcessFault;
+use crate::{kafka::KafkaFault, process::ProcessFault};
 
 /// Something could not be measured.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +45,15 @@ pub enum BenchFault {
     /// The state directory failed.
     #[error(transparent)]
     State(#[from] StateFault),
+    /// The cluster cannot be used.
+    #[error(transparent)]
+    Kafka(#[from] KafkaFault),
+    /// The cluster does not take the events.
+    #[error(transparent)]
+    Produce(#[from] ProduceFault),
+    /// A section needs a cluster.
+    #[error("the section kafka is measured over a cluster: name one with --bootstrap HOST:PORT")]
+    NoCluster,
     /// A stage that is measured alone did not do what it does in the line.
     #[error("the stage {stage} did not take an event of the corpus")]
     Stage {

@@ -89,6 +89,16 @@ impl Meter {
         })
     }
 
+    /// Sets the meter to zero for a process that is about to be started: what its start takes counts with the rest.
+    ///
+    /// # Errors
+    /// The receiver has gone.
+    pub(super) async fn zero_before_start(&mut self) -> Result<Baseline, BenchFault> {
+        self.reset().await?;
+        let nothing = Some(Duration::ZERO);
+        Ok(Baseline { cpu: nothing, threads: Some(Vec::new()), receiver: usage::cpu(self.child.pid()) })
+    }
+
     /// Forgets what has come, when what is still in its sockets has come too.
     ///
     /// # Errors

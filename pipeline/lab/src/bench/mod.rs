@@ -12,6 +12,7 @@ mod dead;
 mod fault;
 mod figures;
 mod fill;
+mod kafka;
 mod machine;
 mod meter;
 mod part;
@@ -36,7 +37,8 @@ pub use figures::{Bound, Goal, Spread, Unit};
 pub use machine::Machine;
 pub use part::{PartFault, Posts, post, receive};
 pub use report::{
-    Contestant, Dead, Grown, Place, Report, Run, Scale, Sized, Slow, StageCost, Terms, Threads, Throughput,
+    Contestant, Dead, Grown, OverKafka, Place, Report, Run, Scale, Sized, Slow, StageCost, Terms, Threads,
+    Throughput,
 };
 pub use table::write_table;
 pub use workload::BROKERS_MIN;
@@ -58,6 +60,8 @@ pub enum Section {
     Dead,
     /// Many brokers, many ledger entries, memory and recovery: takes minutes.
     Scale,
+    /// One member over a Kafka cluster that is named, whose state follows its partitions.
+    Kafka,
 }
 
 /// What to measure, and how.
@@ -65,8 +69,10 @@ pub enum Section {
 pub struct Options {
     /// How it is made.
     pub terms: Terms,
-    /// Only this section; without it all but [`Section::Scale`].
+    /// Only this section; without it all but [`Section::Scale`] and [`Section::Kafka`].
     pub only: Option<Section>,
+    /// Brokers of a Kafka cluster to begin with, for its section.
+    pub bootstrap: Option<String>,
     /// The numbers of ledger entries to compare, ascending.
     pub entries: Vec<u64>,
     /// The command line.
@@ -136,9 +142,10 @@ fn turns(round: u32, count: usize) -> impl Iterator<Item = usize> {
 /// # Errors
 /// [`BenchFault`]: something could not be measured. A goal that is missed is none.
 pub async fn measure(options: &Options, say: &dyn Fn(String)) -> Result<Report, BenchFault> {
-    let Options { terms, only, entries, command, program, dir } = options;
+    let Options { terms, only, bootstrap, entries, command, program, dir } = options;
     let bench = Bench { terms: *terms, entries, program, dir, say };
-    let wants = |section| only.map_or(section != Section::Scale, |only| only == section);
+    let by_itself = |section| !matches!(section, Section::Scale | Section::Kafka);
+    let wants = |section| only.map_or(by_itself(section), |only| only == section);
     let mut report = Report {
         command: command.clone(),
         version: env!("CARGO_PKG_VERSION"),
@@ -149,6 +156,7 @@ pub async fn measure(options: &Options, say: &dyn Fn(String)) -> Result<Report, 
         slow: None,
         dead: None,
         scale: None,
+        kafka: None,
         goals: Vec::new(),
     };
     if wants(Section::Throughput) {
@@ -170,6 +178,12 @@ pub async fn measure(options: &Options, say: &dyn Fn(String)) -> Result<Report, 
         let scale = scale::measure(&bench).await?;
         report.goals.extend(scale::goals(&scale));
         report.scale = Some(scale);
+    }
+    if wants(Section::Kafka) {
+        let bootstrap = bootstrap.as_ref().ok_or(BenchFault::NoCluster)?;
+        let kafka = kafka::measure(&bench, bootstrap).await?;
+        report.goals.extend(kafka::goals(&kafka));
+        report.kafka = Some(kafka);
     }
     Ok(report)
 }

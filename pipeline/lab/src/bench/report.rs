@@ -38,6 +38,9 @@ pub struct Report {
     /// What growth costs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<Scale>,
+    /// A member over a Kafka cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kafka: Option<OverKafka>,
     /// What should have come out, and whether it has.
     pub goals: Vec<Goal>,
 }
@@ -241,6 +244,18 @@ pub struct Scale {
     pub idle_bytes: Option<u64>,
     /// With this many entries, what a run needs and how it comes back.
     pub grown: Option<Grown>,
+}
+
+/// One member over a Kafka cluster, whose state follows its partitions; the run over a file first.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OverKafka {
+    /// Who was measured.
+    pub contestants: Vec<Contestant>,
+    /// How many outcomes the next member takes over.
+    pub entries: u64,
+    /// Seconds from its start until it reads all partitions.
+    pub restore_seconds: Option<Spread>,
 }
 
 /// Runs at one size.

@@ -6,7 +6,8 @@ use std::io::{self, Write};
 use super::{
     figures::{Bound, Goal, Spread, Unit},
     report::{
-        Contestant, Dead, Place, Report, Run, Scale, Sized, Slow, StageCost, Threads, Throughput, cost, speed,
+        Contestant, Dead, OverKafka, Place, Report, Run, Scale, Sized, Slow, StageCost, Threads, Throughput,
+        cost, speed,
     },
 };
 use crate::report::units::{NONE, bytes, count};
@@ -29,6 +30,9 @@ pub fn write_table(out: &mut impl Write, report: &Report) -> io::Result<()> {
     }
     if let Some(section) = &report.scale {
         scale(out, section)?;
+    }
+    if let Some(section) = &report.kafka {
+        over_kafka(out, section)?;
     }
     writeln!(out)?;
     goals(out, &report.goals)
@@ -221,6 +225,20 @@ fn scale(out: &mut impl Write, section: &Scale) -> io::Result<()> {
         out,
         "with any number of brokers each event goes to two, and at most {} deliveries are in memory",
         section.in_flight_max
+    )
+}
+
+fn over_kafka(out: &mut impl Write, section: &OverKafka) -> io::Result<()> {
+    let all = &section.contestants;
+    let beside = |contestant: &Contestant| contestant.beside(all.first()?, speed);
+    contestants(out, "one process over", ("of the file", &beside), all)?;
+    let took =
+        section.restore_seconds.map_or_else(|| NONE.to_owned(), |took| format!("{:.1} s", took.median));
+    writeln!(
+        out,
+        "both with durability = \"process\"; the CPU time of the second has its start in it. A member with an empty\n\
+         directory reads all partitions {took} after its start, {} outcomes restored",
+        count(section.entries)
     )
 }
 

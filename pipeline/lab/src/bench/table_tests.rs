@@ -37,6 +37,7 @@ fn report() -> Report {
         slow: None,
         dead: None,
         scale: None,
+        kafka: None,
         goals: Vec::new(),
     }
 }

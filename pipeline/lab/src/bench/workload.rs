@@ -137,7 +137,12 @@ impl Workload {
 
     /// The bodies, in the order of the log.
     pub(super) fn bodies(&self) -> impl Iterator<Item = String> {
-        self.events.clone().map(|number| corpus::event_with(number, self.ids))
+        self.numbered().map(|(_, body)| body)
+    }
+
+    /// The bodies with their events' numbers, in the order of the log.
+    pub(super) fn numbered(&self) -> impl Iterator<Item = (u64, String)> {
+        self.events.clone().map(|number| (number, corpus::event_with(number, self.ids)))
     }
 
     /// Writes the events into a file, one a line.

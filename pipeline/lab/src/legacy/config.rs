@@ -10,7 +10,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::LegacyBroker;
+use super::{LegacyBroker, LegacyTopic};
 
 /// The most partitions or consumers: far beyond what one topic's group has, and still nothing to spread.
 pub const MEMBERS_MAX: u32 = 1_000;
@@ -24,7 +24,8 @@ const TIME_MAX: Duration = Duration::from_secs(86_400);
 #[serde(deny_unknown_fields)]
 pub struct LegacyConfig {
     /// The NDJSON file that stands for the topic; it grows while the model runs. A path that is not absolute starts
-    /// where the config file is.
+    /// where the config file is. Not used with a `topic`.
+    #[serde(default)]
     pub log: PathBuf,
     /// Partitions of the topic, 1 to [`MEMBERS_MAX`]. Default 12.
     #[serde(default = "twelve")]
@@ -55,6 +56,10 @@ pub struct LegacyConfig {
     /// show less lag than there is. Default 1,048,576: 25 times the backlog of the incident.
     #[serde(default = "held_max")]
     pub held_max: u32,
+    /// The topic of a Kafka cluster that is read instead, by one consumer: the partitions and the other consumers are the
+    /// cluster's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<LegacyTopic>,
     /// Who gets events, in the order in which they are posted to.
     #[serde(default)]
     pub brokers: Vec<LegacyBroker>,
@@ -117,6 +122,7 @@ impl LegacyConfig {
     pub fn of_run(log: PathBuf, brokers: Vec<LegacyBroker>) -> Self {
         Self {
             log,
+            topic: None,
             partitions: twelve(),
             consumers: three(),
             commit_interval: five_seconds(),
@@ -151,7 +157,9 @@ impl LegacyConfig {
             path: path.to_owned(),
             source: Box::new(source),
         })?;
-        config.log = path.parent().unwrap_or(Path::new("")).join(&config.log);
+        if !config.log.as_os_str().is_empty() {
+            config.log = path.parent().unwrap_or(Path::new("")).join(&config.log);
+        }
         config.check()?;
         Ok(config)
     }
@@ -166,6 +174,10 @@ impl LegacyConfig {
         }
         for (key, value) in [("poison_max", self.poison_max), ("held_max", self.held_max)] {
             within(key, value > 0, &value, || "at least 1".to_owned())?;
+        }
+        if self.log.as_os_str().is_empty() == self.topic.is_none() {
+            let (key, value) = ("log", self.log.display().to_string());
+            return Err(LegacyConfigFault::Bounds { key, value, bounds: "a file, or a [topic]".to_owned() });
         }
         let (none, least) = (Duration::ZERO, Duration::from_millis(1));
         let times = [

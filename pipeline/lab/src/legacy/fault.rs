@@ -4,6 +4,7 @@
 use std::{io, path::PathBuf};
 
 use super::LegacyConfigFault;
+use crate::kafka::KafkaFault;
 use sources::ReadFault;
 
 /// Why the model could not start, or ended before it was told to.
@@ -34,6 +35,9 @@ pub enum LegacyFault {
     /// There is no HTTP client.
     #[error("the http client cannot be made: {0}; raise the limits on threads and open files")]
     Client(#[from] reqwest::Error),
+    /// The cluster of its topic cannot be used.
+    #[error(transparent)]
+    Kafka(#[from] KafkaFault),
     /// A consumer's task ended by itself.
     #[error("a consumer ended unexpectedly: {0}")]
     Consumer(#[from] tokio::task::JoinError),

@@ -24,6 +24,9 @@
 //! | 10 | offsets are committed with no relation to what was delivered | `group.rs`: on a timer, the place after the message being handled |
 //! | 11 | more consumers are more load on the same endpoints, and a rebalance replays what is not committed | `run.rs`: all stop, and all partitions go on at what is committed |
 //!
+//! The log is a file, over which `group.rs` simulates the group; or a topic of a real cluster, and each consumer a process
+//! (`topic.rs`).
+//!
 //! # What is simplified
 //!
 //! Where the record leaves a choice, the model takes the one that is kinder to the service:
@@ -61,6 +64,7 @@ mod run;
 mod service;
 #[cfg(test)]
 mod tests;
+mod topic;
 
 pub use broker::{All, LegacyBroker, Loads};
 pub use config::{LegacyConfig, LegacyConfigFault, MEMBERS_MAX};
@@ -68,3 +72,4 @@ pub use fault::LegacyFault;
 pub use order::{Order, OrderFault};
 pub use progress::Progress;
 pub use run::run;
+pub use topic::LegacyTopic;

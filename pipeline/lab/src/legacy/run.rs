@@ -25,6 +25,7 @@ use super::{
     group::Group,
     read::follow,
     service::Service,
+    topic,
 };
 
 /// Runs the model until [`Order::Stop`], until nobody can give orders any more, or until nobody takes its reports,
@@ -39,6 +40,9 @@ pub async fn run(
     reports: mpsc::Sender<Progress>,
 ) -> Result<Progress, LegacyFault> {
     config.check()?;
+    if let Some(topic) = &config.topic {
+        return topic::run(config, topic, every, orders, reports).await;
+    }
     let shared = Arc::new(Shared {
         group: Mutex::new(Group::new(config.partitions, config.consumers)),
         grown: watch::Sender::new(()),

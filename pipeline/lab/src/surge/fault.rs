@@ -1,11 +1,12 @@
 //! Why a run of the surge simulator failed. That a system did badly is no failure of the run.
 
-use std::io;
+use std::{io, time::Duration};
 
 use service::config::SecretFault;
 use state::StateFault;
 
 use crate::{
+    kafka::KafkaFault,
     process::ProcessFault,
     receiver::FleetFault,
     traffic::{ProducerFault, TopicFault},
@@ -40,6 +41,12 @@ pub enum SurgeFault {
     /// The pipeline that runs already cannot be put through it.
     #[error(transparent)]
     Target(#[from] TargetFault),
+    /// The cluster of the run cannot be used.
+    #[error(transparent)]
+    Kafka(#[from] KafkaFault),
+    /// The group does not come to rest before the run begins.
+    #[error("the group did not settle within {0:?} of its start: see its members' logs, with --keep")]
+    Unsettled(Duration),
     /// It was asked to end while it waited for what it appends to.
     #[error("the run was stopped before it began")]
     Stopped,

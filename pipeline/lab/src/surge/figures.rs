@@ -49,11 +49,12 @@ pub fn incidents(profile: &Profile) -> Vec<Incident> {
         })
     });
     let moment = |at, what| Incident { from_ms: millis(at), to_ms: None, what };
-    let consumers = profile.legacy.consumers;
-    let scale = profile
-        .scale_out
-        .iter()
-        .map(|scale| moment(scale.at, format!("scale-out {consumers} to {}", scale.to)));
+    let mut consumers = profile.legacy.consumers;
+    let scale = profile.scales().map(|scale| {
+        let from = std::mem::replace(&mut consumers, scale.to);
+        let what = if scale.to < from { "scale-in" } else { "scale-out" };
+        moment(scale.at, format!("{what} {from} to {}", scale.to))
+    });
     let kills = profile.kills.iter().map(|kill| moment(kill.at, "killed".to_owned()));
     let mut incidents: Vec<_> = troubles.chain(scale).chain(kills).collect();
     incidents.sort_by_key(|incident| incident.from_ms);

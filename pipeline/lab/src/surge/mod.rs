@@ -8,6 +8,7 @@
 
 pub mod fault;
 pub mod figures;
+pub mod group_run;
 pub mod live;
 pub mod run;
 pub mod runner;

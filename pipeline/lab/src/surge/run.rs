@@ -11,7 +11,9 @@ use super::{
     fault::SurgeFault,
     runner::{Runner, Watcher},
     sample::Sampler,
-    system::{StateReport, System, Which, read_state, secret, write_legacy_config, write_loadline_config},
+    system::{
+        Alone, StateReport, System, Which, read_state, secret, write_legacy_config, write_loadline_config,
+    },
 };
 use crate::receiver::{Fleet, ReceiverSpec, Recorder};
 use crate::{
@@ -70,7 +72,8 @@ pub async fn run(
             Some(Config::load(&config).map_err(|errors| SurgeFault::Config(errors.to_string()))?)
         }
     };
-    let mut system = System::start(which, (loadline, &config), dir, ends.clone()).await?;
+    let system = Alone::start(which, (loadline, &config), dir, ends.clone()).await?;
+    let mut system = System::Alone(Box::new(system));
     clock.begin();
     let brokers = fleet.begin();
     watcher.begins(which);
@@ -123,7 +126,11 @@ pub async fn run(
 }
 
 /// What was agreed with a broker of the legacy model, which keeps to no quota, and what its receiver saw.
-fn legacy_evidence(profile: &Profile, part: &BrokerProfile, received: ReceiverLog) -> BrokerEvidence {
+pub(super) fn legacy_evidence(
+    profile: &Profile,
+    part: &BrokerProfile,
+    received: ReceiverLog,
+) -> BrokerEvidence {
     BrokerEvidence {
         id: part.id.clone(),
         rate: part.rate,
@@ -150,7 +157,7 @@ pub(super) fn loadline_evidence(
     }
 }
 
-fn receivers(which: Which, profile: &Profile, observers: &[Arc<Observer>]) -> Vec<ReceiverSpec> {
+pub(super) fn receivers(which: Which, profile: &Profile, observers: &[Arc<Observer>]) -> Vec<ReceiverSpec> {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let secrets = |id: &str| match which {
         Which::Legacy => Vec::new(),

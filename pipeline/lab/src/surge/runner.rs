@@ -162,7 +162,7 @@ impl<'s> Runner<'s> {
     }
 
     fn actions(&self) -> Vec<(u64, Action)> {
-        let scale = self.profile.scale_out.iter().map(|scale| (millis(scale.at), Action::Scale(scale.to)));
+        let scale = self.profile.scales().map(|scale| (millis(scale.at), Action::Scale(scale.to)));
         let kills = self.profile.kills.iter().map(|kill| (millis(kill.at), Action::Kill));
         let mut actions: Vec<_> = scale.chain(kills).collect();
         actions.sort_by_key(|(at_ms, _)| *at_ms);
@@ -174,7 +174,7 @@ impl<'s> Runner<'s> {
             Action::Scale(consumers) => system.scale(consumers).await,
             Action::Kill => {
                 self.kills.push(self.clock.now_ms());
-                system.kill_and_restart().await
+                system.kill().await
             }
         }
     }

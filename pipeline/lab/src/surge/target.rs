@@ -90,7 +90,7 @@ pub fn for_brokers_of(profile: &Profile, config: &Config) -> Result<Profile, Tar
         }
     });
     let brokers = brokers.collect();
-    Ok(Profile { brokers, scale_out: None, kills: Vec::new(), ..profile.clone() })
+    Ok(Profile { brokers, scale_out: None, scale_in: None, kills: Vec::new(), ..profile.clone() })
 }
 
 /// The subscriptions of the brokers of `config`.

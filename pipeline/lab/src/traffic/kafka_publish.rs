@@ -8,7 +8,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use kafka_engine::{
     Producer,
-    produce::{Deliveries, Outgoing, ProduceFault, ProduceOptions, Sender},
+    produce::{Deliveries, Outgoing, ProduceFault, ProduceOptions, Sender, partition_of},
 };
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -30,6 +30,20 @@ struct Chunk {
     places: Vec<usize>,
     at_ms: u64,
     deliveries: Arc<Deliveries>,
+}
+
+/// Which records of `traffic` go to each of `count` partitions, by their places, in order: each partition of a topic to
+/// which nobody else appends has them at the offsets from 0 on.
+#[must_use]
+pub fn spread_over_partitions(traffic: &Traffic, count: u32) -> Vec<Vec<usize>> {
+    let mut partitions = vec![Vec::new(); count as usize];
+    for (place, entry) in traffic.log.iter().enumerate() {
+        let partition = load_of(traffic, entry).map_or(0, |load| partition_of(load.as_bytes(), count));
+        if let Some(places) = partitions.get_mut(partition as usize) {
+            places.push(place);
+        }
+    }
+    partitions
 }
 
 impl KafkaPublisher {

@@ -30,7 +30,7 @@ pub use appended::Appended;
 pub use clock::{RunClock, millis};
 pub use events::{Events, ShipmentEvent, lines};
 pub use generate::{generate, wanted_by};
-pub use kafka_publish::KafkaPublisher;
+pub use kafka_publish::{KafkaPublisher, spread_over_partitions};
 pub use log::TrafficLog;
 pub use log_file::{LogFile, records_before};
 pub use post::{PostFault, Poster};

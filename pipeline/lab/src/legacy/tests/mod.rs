@@ -79,6 +79,7 @@ impl Log {
     fn config<'b>(&self, brokers: impl IntoIterator<Item = &'b Tms>) -> LegacyConfig {
         LegacyConfig {
             log: self.dir.path().join("log.ndjson"),
+            topic: None,
             partitions: 12,
             consumers: 3,
             commit_interval: NEVER,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    legacy::{LegacyBroker, LegacyConfig},
+    legacy::{LegacyBroker, LegacyConfig, LegacyTopic},
     traffic::profile::Profile,
 };
 
@@ -21,12 +21,36 @@ pub fn write_legacy_config(
     profile: &Profile,
     addresses: &[SocketAddr],
 ) -> io::Result<PathBuf> {
+    config(Some(log), None, profile, addresses)?.save(dir)
+}
+
+/// Writes the config of a member of the model's group into `dir`; gives its path.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_legacy_member(
+    dir: &Path,
+    topic: LegacyTopic,
+    profile: &Profile,
+    addresses: &[SocketAddr],
+) -> io::Result<PathBuf> {
+    config(None, Some(topic), profile, addresses)?.save(dir)
+}
+
+fn config(
+    log: Option<&Path>,
+    topic: Option<LegacyTopic>,
+    profile: &Profile,
+    addresses: &[SocketAddr],
+) -> io::Result<LegacyConfig> {
     let legacy = &profile.legacy;
     let brokers = profile.brokers.iter().zip(addresses).map(|(broker, address)| {
         let url = format!("http://{address}/webhooks").parse().map_err(io::Error::other)?;
         Ok(LegacyBroker::new(&broker.id, url, &broker.subscription()))
     });
-    let config = LegacyConfig {
+    let log = log.map(Path::to_owned).unwrap_or_default();
+    Ok(LegacyConfig {
+        topic,
         partitions: legacy.partitions,
         consumers: legacy.consumers,
         commit_interval: legacy.commit_interval,
@@ -35,7 +59,6 @@ pub fn write_legacy_config(
         query: legacy.query,
         poison_restart: legacy.poison_restart,
         poison_max: legacy.poison_max,
-        ..LegacyConfig::of_run(log.to_owned(), brokers.collect::<io::Result<_>>()?)
-    };
-    config.save(dir)
+        ..LegacyConfig::of_run(log, brokers.collect::<io::Result<_>>()?)
+    })
 }

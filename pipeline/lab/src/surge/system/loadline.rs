@@ -19,6 +19,7 @@ use toml::Value;
 
 use crate::{
     BodyDigest, BrokerTable, RunDir,
+    member_source::MemberSource,
     oracle::DeadClaim,
     traffic::{Traffic, profile::Profile},
 };
@@ -32,7 +33,7 @@ pub fn secret(id: &str) -> String {
     format!("whsec_{}", STANDARD.encode(format!("{:-<32.32}", format!("surge-secret-of-{id}"))))
 }
 
-/// Writes config and secrets of a run into `dir`; gives the config's path.
+/// Writes config and secrets of a run over a file into `dir`; gives the config's path.
 ///
 /// # Errors
 /// A file cannot be written.
@@ -42,6 +43,25 @@ pub fn write_loadline_config(dir: &Path, profile: &Profile, addresses: &[SocketA
     dir.set("source.path", LOG);
     dir.set("source.follow", true);
     dir.set("source.poll", "10ms");
+    write_config(dir, profile, addresses)
+}
+
+/// Writes config and secrets of a member, whose state follows its partitions, into `dir`; gives the config's path.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn write_loadline_member(
+    dir: &Path,
+    source: &MemberSource,
+    profile: &Profile,
+    addresses: &[SocketAddr],
+) -> io::Result<PathBuf> {
+    let mut dir = RunDir::new(dir)?;
+    source.set_on(&mut dir);
+    write_config(dir, profile, addresses)
+}
+
+fn write_config(mut dir: RunDir, profile: &Profile, addresses: &[SocketAddr]) -> io::Result<PathBuf> {
     dir.set("state.dir", "state");
     dir.set("log.level", "warn");
     for (name, section) in &profile.loadline {

@@ -1,25 +1,24 @@
-//! A system under test: a child process of its own, started, heard, scaled, killed and stopped by the simulator. What it
+//! A system under test: child processes of its own, started, heard, scaled, killed and stopped by the simulator. What it
 //! says of itself is written down, not believed.
 
+mod alone;
+mod group;
 mod legacy;
 mod loadline;
 
-use std::{
-    ffi::OsString,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{ffi::OsString, path::Path, sync::Arc, time::Duration};
 
 use rustix::process::Signal;
 use tokio::{sync::watch, time::timeout};
 
-pub use legacy::write_legacy_config;
-pub use loadline::{StateReport, read_state, secret, write_loadline_config};
+pub use alone::Alone;
+pub use group::{Group, Plan, Progress as GroupProgress, WriteConfig};
+pub use legacy::{write_legacy_config, write_legacy_member};
+pub use loadline::{StateReport, read_state, secret, write_loadline_config, write_loadline_member};
 
 use crate::{
     legacy::Progress,
-    process::{Process, ProcessFault, talking, usage},
+    process::{Process, ProcessFault, talking},
     traffic::records_before,
 };
 use service::status::Status;
@@ -72,58 +71,29 @@ pub struct SystemStatus {
 
 /// A running system.
 #[derive(Debug)]
-pub struct System {
-    which: Which,
-    loadline: PathBuf,
-    arguments: Vec<OsString>,
-    log: PathBuf,
-    ends: Arc<[u64]>,
-    process: Process,
-    status: watch::Receiver<SystemStatus>,
-    memory_max: u64,
+pub enum System {
+    /// One process over a file.
+    Alone(Box<Alone>),
+    /// The members of a consumer group, each a process.
+    Group(Group),
 }
 
 impl System {
-    /// Starts `which` from the binary `loadline` with `config` in `dir`; `ends` says where each record of its log ends. Returns once it is up.
-    ///
-    /// # Errors
-    /// [`ProcessFault`].
-    pub async fn start(
-        which: Which,
-        (loadline, config): (&Path, &Path),
-        dir: &Path,
-        ends: Vec<u64>,
-    ) -> Result<Self, ProcessFault> {
-        let mut arguments: Vec<OsString> = match which {
-            Which::Legacy => vec!["legacy".into(), config.into(), "--every".into()],
-            Which::Loadline => vec!["--json".into(), "run".into(), config.into(), "--status-every".into()],
-        };
-        arguments.push(EVERY.into());
-        let log = dir.join(format!("{}.log", which.as_str()));
-        let (ends, loadline) = (ends.into(), loadline.to_owned());
-        let (process, status) = spawn(which, (&loadline, &arguments), &log, &ends)?;
-        let mut system = Self { which, loadline, arguments, log, ends, process, status, memory_max: 0 };
-        system.wait_until_up().await?;
-        Ok(system)
-    }
-
     /// What it has said last.
     #[must_use]
     pub fn status(&self) -> SystemStatus {
-        self.status.borrow().clone()
+        match self {
+            Self::Alone(alone) => alone.status(),
+            Self::Group(group) => group.status(),
+        }
     }
 
-    /// Its resident set now and at most so far, in bytes.
+    /// Its resident set now, in bytes, over all its processes.
     pub fn memory(&mut self) -> Option<u64> {
-        let memory = usage::memory(self.process.pid())?;
-        self.memory_max = self.memory_max.max(memory.most);
-        Some(memory.now)
-    }
-
-    /// The most memory it has had, in bytes, over all its processes.
-    #[must_use]
-    pub fn memory_max(&self) -> Option<u64> {
-        (self.memory_max > 0).then_some(self.memory_max)
+        match self {
+            Self::Alone(alone) => alone.memory(),
+            Self::Group(group) => group.memory(),
+        }
     }
 
     /// That it has not ended without being told to.
@@ -131,51 +101,42 @@ impl System {
     /// # Errors
     /// It has.
     pub fn must_run(&mut self) -> Result<(), ProcessFault> {
-        self.process.must_run()
-    }
-
-    /// Scales its consumers; means nothing to Loadline.
-    ///
-    /// # Errors
-    /// It is gone.
-    pub async fn scale(&mut self, consumers: u32) -> Result<(), ProcessFault> {
-        match self.which {
-            Which::Legacy => self.process.say(&format!("scale {consumers}")).await,
-            Which::Loadline => Ok(()),
+        match self {
+            Self::Alone(alone) => alone.must_run(),
+            Self::Group(group) => group.must_run(),
         }
     }
 
-    /// Kills it with no warning, and starts it again.
+    /// Scales it to so many consumers; means nothing to one process of Loadline.
+    ///
+    /// # Errors
+    /// It cannot be scaled.
+    pub async fn scale(&mut self, consumers: u32) -> Result<(), ProcessFault> {
+        match self {
+            Self::Alone(alone) => alone.scale(consumers).await,
+            Self::Group(group) => group.scale(consumers).await,
+        }
+    }
+
+    /// Kills a process with no warning: the only one, which is started again, or one of a group, which the others replace.
     ///
     /// # Errors
     /// It cannot be started again.
-    pub async fn kill_and_restart(&mut self) -> Result<(), ProcessFault> {
-        self.process.kill().await?;
-        (self.process, self.status) =
-            spawn(self.which, (&self.loadline, &self.arguments), &self.log, &self.ends)?;
-        self.wait_until_up().await
+    pub async fn kill(&mut self) -> Result<(), ProcessFault> {
+        match self {
+            Self::Alone(alone) => alone.kill_and_restart().await,
+            Self::Group(group) => group.kill_one().await,
+        }
     }
 
     /// Stops it in good order.
     ///
     /// # Errors
-    /// It did not end within half a minute, or not well.
-    pub async fn stop(mut self) -> Result<Stopped, ProcessFault> {
-        match self.which {
-            Which::Legacy => self.process.say("stop").await?,
-            Which::Loadline => self.process.signal(Signal::TERM),
-        }
-        self.process.end_well(DOWN_MAX).await?;
-        // What it said last may still be on its way.
-        while self.status.changed().await.is_ok() {}
-        Ok(Stopped { status: self.status(), memory_max: self.memory_max() })
-    }
-
-    async fn wait_until_up(&mut self) -> Result<(), ProcessFault> {
-        match timeout(UP_MAX, self.status.changed()).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(self.process.gone()),
-            Err(_) => Err(self.process.stalled("before it is up", UP_MAX)),
+    /// It did not end in time, or not well.
+    pub async fn stop(self) -> Result<Stopped, ProcessFault> {
+        match self {
+            Self::Alone(alone) => alone.stop().await,
+            Self::Group(group) => group.stop().await,
         }
     }
 }
@@ -187,6 +148,37 @@ pub struct Stopped {
     pub status: SystemStatus,
     /// The most memory it had, in bytes.
     pub memory_max: Option<u64>,
+}
+
+/// How `which` is run with `config`.
+fn arguments(which: Which, config: &Path) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = match which {
+        Which::Legacy => vec!["legacy".into(), config.into(), "--every".into()],
+        Which::Loadline => vec!["--json".into(), "run".into(), config.into(), "--status-every".into()],
+    };
+    arguments.push(EVERY.into());
+    arguments
+}
+
+/// Asks a process to stop in good order.
+async fn ask_to_stop(which: Which, process: &mut Process) -> Result<(), ProcessFault> {
+    match which {
+        Which::Legacy => process.say("stop").await?,
+        Which::Loadline => process.signal(Signal::TERM),
+    }
+    Ok(())
+}
+
+/// Waits for the first that a process says.
+async fn wait_until_up(
+    process: &Process,
+    status: &mut watch::Receiver<SystemStatus>,
+) -> Result<(), ProcessFault> {
+    match timeout(UP_MAX, status.changed()).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(process.gone()),
+        Err(_) => Err(process.stalled("before it is up", UP_MAX)),
+    }
 }
 
 fn spawn(

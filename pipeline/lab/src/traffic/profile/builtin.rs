@@ -12,6 +12,7 @@ pub struct Builtin {
 /// All of them, the default one first.
 pub const BUILTIN: &[Builtin] = &[
     Builtin { name: "inc-4471", toml: include_str!("../../../profiles/inc-4471.toml") },
+    Builtin { name: "inc-4471-kafka", toml: include_str!("../../../profiles/inc-4471-kafka.toml") },
     Builtin { name: "steady", toml: include_str!("../../../profiles/steady.toml") },
     Builtin { name: "spike-10x", toml: include_str!("../../../profiles/spike-10x.toml") },
     Builtin { name: "dead-broker", toml: include_str!("../../../profiles/dead-broker.toml") },

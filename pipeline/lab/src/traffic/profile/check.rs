@@ -27,6 +27,14 @@ pub(super) fn problems(profile: &Profile) -> Vec<String> {
         problems.push(format!("{key} is {share}: give a share between 0 and 1"));
     }
     brokers(profile, &mut problems);
+    if let (Some(out), Some(back)) = (&profile.scale_out, &profile.scale_in)
+        && back.at <= out.at
+    {
+        problems.push("scale_in.at must be later than scale_out.at".to_owned());
+    }
+    for scale in profile.scales().filter(|scale| scale.to == 0) {
+        problems.push(format!("a group is scaled to none at {:?}: give at least 1", scale.at));
+    }
     problems
 }
 

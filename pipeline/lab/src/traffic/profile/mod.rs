@@ -34,6 +34,8 @@ pub struct Profile {
     pub faults: Faults,
     /// When the legacy consumer group is scaled out; not at all if not given.
     pub scale_out: Option<ScaleOut>,
+    /// When it is scaled in again; not at all if not given. Only with a group on a cluster does it matter to Loadline.
+    pub scale_in: Option<ScaleOut>,
     /// When the system under test is killed (`kill -9`) and started again.
     #[serde(default)]
     pub kills: Vec<Kill>,
@@ -132,7 +134,7 @@ pub struct Faults {
     pub conflicts: f64,
 }
 
-/// A scale-out of the consumer group.
+/// A scale-out of the consumer group, or a scale-in.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScaleOut {
@@ -181,6 +183,9 @@ pub struct LegacyProfile {
     /// How long a rebalance stops everyone.
     #[serde(with = "humantime_serde")]
     pub session: Duration,
+    /// On a cluster: how long a message may take until the group goes on without its consumer.
+    #[serde(with = "humantime_serde")]
+    pub rebalance_timeout: Duration,
     /// How long looking up the subscriptions of one message takes.
     #[serde(with = "humantime_serde")]
     pub query: Duration,
@@ -205,6 +210,7 @@ impl Default for LegacyProfile {
             timeout: Duration::from_secs(5),
             commit_interval: Duration::from_secs(5),
             session: Duration::from_secs(3),
+            rebalance_timeout: Duration::from_secs(60),
             query: Duration::from_millis(1),
             poison_restart: Duration::from_secs(5),
             poison_max: 5,
@@ -326,13 +332,18 @@ impl Profile {
         let load = &mut self.load;
         [&mut load.before, &mut load.ramp, &mut load.during, &mut load.after].into_iter().for_each(stretch);
         self.duplicates.replay_at.iter_mut().for_each(stretch);
-        self.scale_out.iter_mut().for_each(|scale| stretch(&mut scale.at));
+        self.scale_out.iter_mut().chain(&mut self.scale_in).for_each(|scale| stretch(&mut scale.at));
         self.kills.iter_mut().for_each(|kill| stretch(&mut kill.at));
         for trouble in self.brokers.iter_mut().flat_map(|broker| &mut broker.troubles) {
             stretch(&mut trouble.from);
             stretch(&mut trouble.to);
         }
         self
+    }
+
+    /// When the group is scaled, in the order of time if the profile has it so.
+    pub fn scales(&self) -> impl Iterator<Item = &ScaleOut> {
+        self.scale_out.iter().chain(&self.scale_in)
     }
 
     /// Events a second at `at` of the run.

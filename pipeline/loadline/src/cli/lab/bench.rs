@@ -29,9 +29,13 @@ pub struct BenchArgs {
     /// looks at random ones anyway.
     #[arg(long, value_name = "MAKE", default_value = "time-ordered")]
     pub ids: Ids,
-    /// Measure only this. Without it, everything but scale is measured, in about a minute.
+    /// Measure only this. Without it, everything but scale and kafka is measured, in about a minute.
     #[arg(long, value_name = "SECTION")]
     pub only: Option<Section>,
+    /// Brokers of a Kafka cluster to begin with, for --only kafka. It is spoken to without encryption; topics are made
+    /// there and removed again.
+    #[arg(long, value_name = "HOST:PORT,…")]
+    pub bootstrap: Option<String>,
     /// The numbers of ledger entries that scale compares, up to 100,000,000. Memory and recovery are looked at with the
     /// largest up to 1,000,000.
     #[arg(long, value_name = "N,…", default_value = "10000,1000000,10000000", value_delimiter = ',', value_parser = value_parser!(u64).range(..=100_000_000))]

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use super::{OutputArgs, SecretArg};
 
 pub use bench::{BenchArgs, BenchPart};
-pub use surge::{OnlySystem, SurgeArgs};
+pub use surge::{Engine, OnlySystem, SurgeArgs};
 
 /// What tries Loadline.
 #[derive(Clone, Debug, Subcommand)]

@@ -9,9 +9,17 @@ use crate::cli::SecretArg;
 /// How to replay a surge.
 #[derive(Clone, Debug, Args)]
 pub struct SurgeArgs {
-    /// The profile: one of Loadline's own (see --list) or the path of a TOML file.
-    #[arg(long, value_name = "NAME|FILE", default_value = "inc-4471")]
-    pub profile: String,
+    /// The profile: one of Loadline's own (see --list) or the path of a TOML file. By default inc-4471, with --engine kafka
+    /// inc-4471-kafka.
+    #[arg(long, value_name = "NAME|FILE")]
+    profile: Option<String>,
+    /// What carries the log: a file, which one process reads; or a topic of a Kafka cluster, which a group of processes
+    /// reads. A topic is made for each run and removed after it.
+    #[arg(long, default_value = "file", conflicts_with = "target")]
+    pub engine: Engine,
+    /// With --engine kafka: brokers of the cluster to begin with. It is spoken to without encryption.
+    #[arg(long, value_name = "HOST:PORT,…", required_if_eq("engine", "kafka"))]
+    pub bootstrap: Option<String>,
     /// Name the profiles that are built in.
     #[arg(long)]
     pub list: bool,
@@ -56,6 +64,27 @@ pub struct SurgeArgs {
     /// Fail (exit code 1) on missed goals of time too, not only on violations.
     #[arg(long)]
     pub strict: bool,
+}
+
+/// What carries the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Engine {
+    /// A file.
+    File,
+    /// A topic of a Kafka cluster.
+    Kafka,
+}
+
+impl SurgeArgs {
+    /// The profile's name or path.
+    #[must_use]
+    pub fn profile(&self) -> &str {
+        match (&self.profile, self.engine) {
+            (Some(profile), _) => profile,
+            (None, Engine::File) => "inc-4471",
+            (None, Engine::Kafka) => "inc-4471-kafka",
+        }
+    }
 }
 
 /// One of the two systems.

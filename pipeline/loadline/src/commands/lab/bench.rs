@@ -77,6 +77,7 @@ fn options(args: &BenchArgs, dir: &Path) -> anyhow::Result<Options> {
     Ok(Options {
         terms,
         only: args.only,
+        bootstrap: args.bootstrap.clone(),
         entries,
         command: command.collect::<Vec<_>>().join(" "),
         program: env::current_exe().context("the path of this program")?,

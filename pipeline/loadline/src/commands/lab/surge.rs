@@ -10,13 +10,14 @@ use std::{
 use anyhow::Context;
 
 use super::directory::Directory;
-use crate::cli::{Exit, OnlySystem, SurgeArgs};
+use crate::cli::{Engine, Exit, OnlySystem, SurgeArgs};
 use crate::commands::{Answer, runtime, signals};
 use lab::{
     report::{Report, write_html, write_table},
     surge::{
         fault::SurgeFault,
         figures,
+        group_run::run_as_group,
         live::{Live, Plain, Quiet, plain_on_stderr},
         run::run,
         runner::Watcher,
@@ -38,12 +39,12 @@ pub(super) fn surge(args: &SurgeArgs, answer: Answer) -> anyhow::Result<Exit> {
     if args.list {
         return list();
     }
-    let profile = match Profile::load(&args.profile) {
+    let profile = match Profile::load(args.profile()) {
         Ok(profile) => profile,
         Err(fault) => return refuse(&fault),
     };
     if args.show {
-        return show(&args.profile);
+        return show(args.profile());
     }
     logging::init_as(LogFormat::Text, "warn", answer.quiet)?;
     let profile = match adjusted(profile, args) {
@@ -87,12 +88,18 @@ async fn compare(
     let mut report = blank(args, profile, &traffic);
     let loadline = std::env::current_exe().context("the path of this program")?;
     for which in systems(args.only) {
-        let traffic = of(which, traffic.clone());
+        let cluster = args.bootstrap.as_deref().filter(|_| args.engine == Engine::Kafka);
+        let traffic = of(which, cluster.is_some(), traffic.clone());
         let dir = dir.join(which.as_str());
         fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
         let mut watcher = Shown::new(answer, profile);
-        let ran =
-            run(which, profile, &traffic, (&loadline, &dir), watcher.as_dyn(), asked(stop.clone())).await;
+        let (place, stop) = ((&*loadline, &*dir), asked(stop.clone()));
+        let ran = match cluster {
+            None => run(which, profile, &traffic, place, watcher.as_dyn(), stop).await,
+            Some(cluster) => {
+                run_as_group((which, cluster), profile, &traffic, place, watcher.as_dyn(), stop).await
+            }
+        };
         watcher.close();
         let ran = ran?;
         let interrupted = ran.interrupted;
@@ -166,7 +173,7 @@ impl Shown {
 /// An empty report.
 fn blank(args: &SurgeArgs, profile: &Profile, traffic: &Traffic) -> Report {
     Report {
-        profile: args.profile.clone(),
+        profile: args.profile().to_owned(),
         about: profile.about.clone(),
         seed: profile.seed,
         version: env!("CARGO_PKG_VERSION"),
@@ -186,12 +193,9 @@ fn systems(only: Option<OnlySystem>) -> Vec<Which> {
     }
 }
 
-/// The traffic for `which`: the legacy model's own rebalance makes it read again, so its log does not.
-fn of(which: Which, traffic: Traffic) -> Traffic {
-    match which {
-        Which::Legacy => traffic.without_replays(),
-        Which::Loadline => traffic,
-    }
+/// The traffic for `which`: a group's own rebalance makes it read again, so its log does not.
+fn of(which: Which, is_group: bool, traffic: Traffic) -> Traffic {
+    if which == Which::Legacy || is_group { traffic.without_replays() } else { traffic }
 }
 
 /// The profile with the arguments' changes, validated like a file.
@@ -201,7 +205,7 @@ fn adjusted(mut profile: Profile, args: &SurgeArgs) -> Result<Profile, ProfileFa
     if let Some(length) = args.run_for {
         profile = profile.lasting(length);
     }
-    profile.checked(&args.profile)
+    profile.checked(args.profile())
 }
 
 fn list() -> anyhow::Result<Exit> {
