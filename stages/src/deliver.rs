@@ -1,10 +1,10 @@
 //! Posts a delivery once.
 //!
-//! The body is the event's original bytes, unless its broker asks for another shape, or for several events in one post. At
-//! most one request is written for an event, and no redirect is followed; where access tokens are used, another may be made for one of these before. The
-//! broker's timeout bounds the whole exchange. Once the headers of an answer are whole its status decides, whatever becomes
-//! of its body, unless the broker has rules for bodies. The permit is spent whatever happens; a failed attempt returns the
-//! delivery.
+//! The body is the event's original bytes, unless its broker asks for another shape, or for several events in one post.
+//! At most one request is written for an event, and no redirect is followed; where access tokens are used, another request
+//! may be made for one of these before. The broker's timeout bounds the whole exchange. Once the headers of an answer are
+//! whole its status decides, whatever becomes of its body, unless the broker has rules for bodies. The permit is spent
+//! whatever happens; a failed attempt returns the delivery.
 //!
 //! A host that is an address was checked when its endpoint was made; a name is checked each time it is resolved.
 
