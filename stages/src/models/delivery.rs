@@ -192,7 +192,8 @@ impl Delivery {
     }
 
     /// Whether it is known to wait, on disk or in the log of its partition's state.
-    pub(crate) fn waits(&self) -> bool {
+    #[must_use]
+    pub fn waits(&self) -> bool {
         self.on_disk || self.restored
     }
 

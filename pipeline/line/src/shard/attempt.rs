@@ -20,23 +20,27 @@ where
     Stages: Stage<In = Delivery, Out = Receipt>,
 {
     let (load, run) = (delivery.event().load_id.clone(), delivery.run.clone());
+    let waits = delivery.waits();
     Box::pin(async move {
         let end = match stages.run(delivery).await {
             Ok(receipt) => AttemptEnd::Verdict(Ok(receipt)),
-            Err(Exit::Verdict(verdict)) => end_of(verdict, &run),
+            Err(Exit::Verdict(verdict)) => end_of(verdict, waits, &run),
             Err(Exit::Fault(fault)) => return Err(fault),
         };
         Ok(Input::AttemptDone { queue, load, end })
     })
 }
 
-/// What a verdict means to the core, with what the run leaves to the next one if there will be one.
-fn end_of(verdict: Verdict, run: &RunState) -> AttemptEnd {
+/// What a verdict means to the core, with what the run leaves to the next one if there will be one. A delivery that `waits`
+/// since before its run, and finds that its event does, is a copy of another one: its own entry would have let it pass.
+fn end_of(verdict: Verdict, waits: bool, run: &RunState) -> AttemptEnd {
     match verdict {
         Verdict::Spilled { history, not_before } => {
             AttemptEnd::PutBack { history, not_before, left: run.leave() }
         }
-        Verdict::Duplicate { of: Outcome::Spilled } => AttemptEnd::FoundSpilled { left: run.leave() },
+        Verdict::Duplicate { of: Outcome::Spilled } if !waits => {
+            AttemptEnd::FoundSpilled { left: run.leave() }
+        }
         verdict => AttemptEnd::Verdict(Err(verdict)),
     }
 }
@@ -110,6 +114,30 @@ mod tests {
         async fn run(&self, delivery: Delivery) -> Step<Receipt> {
             let history = self.0.run(delivery).await?.delivery().history.clone();
             Err(Exit::Verdict(Verdict::Undeliverable { why: Undeliverable::QueueFull, history }))
+        }
+    }
+
+    /// Finds that each event waits.
+    struct Waits;
+
+    impl Stage for Waits {
+        type In = Delivery;
+        type Out = Receipt;
+
+        async fn run(&self, _: Delivery) -> Step<Receipt> {
+            Err(Exit::Verdict(Verdict::Duplicate { of: Outcome::Spilled }))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_waits_beside_another_one_is_its_duplicate_and_does_not_run_for_ever() {
+        for waits in [true, false] {
+            let mut delivery = testing::delivery("a", 0);
+            delivery.on_disk = waits;
+            let done = run(Arc::new(Waits), 0, delivery).await.unwrap();
+            let Input::AttemptDone { end, .. } = done else { panic!("{done:?}") };
+            assert_eq!(matches!(end, AttemptEnd::Verdict(Err(Verdict::Duplicate { .. }))), waits, "{end:?}");
+            assert_eq!(matches!(end, AttemptEnd::FoundSpilled { .. }), !waits, "{end:?}");
         }
     }
 
