@@ -47,7 +47,7 @@ pub use retry::{
     AttemptExt, AttemptMark, BreakerPolicy, Evidence, Gate, Health, HealthCounts, HealthState, LastError,
     Probe, Retry, RetryBudget, RetryBudgetPolicy, RetryPolicy,
 };
-pub use route::{FieldRule, FieldTest, Index, Route, Subscriptions};
+pub use route::{Answer, FieldRule, FieldTest, Index, Route, Subscriber, Subscribers, Subscriptions};
 pub use stage::{Stage, Then, Timed};
 pub use stage_times::StageTimes;
 pub use tally::{BrokerTally, Count, Gauge, Gauges, Tally};

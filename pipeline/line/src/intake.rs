@@ -10,9 +10,9 @@ use std::{num::NonZeroU32, sync::Arc};
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use stages::{
     Ack, Events, Split, Stage,
-    models::{Delivery, Exit, Fault, RawRecord, Rejection, Verdict},
+    models::{Delivery, Exit, Fault, RawRecord, Rejection, Step, Verdict},
 };
-use state::{Recorded, StateFault};
+use state::{Recorded, SpilledDelivery, StateFault};
 use tokio::sync::{AcquireError, mpsc};
 use tokio_stream::Stream;
 
@@ -29,8 +29,14 @@ use crate::stop::{Level, Stop};
 /// A record's own verdict being recorded: its ticket, and the place it holds meanwhile.
 type Settling = (Ticket, Permit, Result<Recorded, Fault>);
 
+/// The verdicts being recorded.
+pub(super) type Settlings = FuturesUnordered<BoxFuture<'static, Settling>>;
+
+/// What the stages of the first half make of an event.
+pub(super) type Judged = Step<Vec<Delivery>>;
+
 /// When the intake is to end.
-struct Ending {
+pub(super) struct Ending {
     /// Takes nothing more in. The shards go on, and give places back.
     stop: Stop,
     /// The shards are to end.
@@ -40,6 +46,11 @@ struct Ending {
 }
 
 impl Ending {
+    /// For the next record: the intake stops with `stop`, the shards with `end`.
+    pub(super) fn new(stop: &Stop, end: &Stop) -> Self {
+        Self { stop: stop.clone(), end: end.clone(), begun: false }
+    }
+
     /// Returns once the record in hand may be left alone, to be read again by whoever is next.
     async fn may_leave(&mut self) {
         if self.begun {
@@ -56,7 +67,7 @@ impl Ending {
     }
 
     /// Whether the record in hand is left alone.
-    fn leaves(&self) -> bool {
+    pub(super) fn leaves(&self) -> bool {
         !self.begun && self.stop.level() > Level::Run
     }
 }
@@ -78,7 +89,7 @@ impl<First: Stage<In = RawRecord, Out = Vec<Delivery>>> Intake<First> {
         S: Stream<Item = Ingested>,
     {
         let mut records = std::pin::pin!(records);
-        let mut settling: FuturesUnordered<BoxFuture<'static, Settling>> = FuturesUnordered::new();
+        let mut settling = Settlings::new();
         loop {
             tokio::select! {
                 biased;
@@ -87,38 +98,45 @@ impl<First: Stage<In = RawRecord, Out = Vec<Delivery>>> Intake<First> {
                 Some(settled) = settling.next(), if !settling.is_empty() => finish(settled)?,
                 record = records.next() => {
                     let Some(record) = record else { break };
-                    let ending = Ending { stop: stop.clone(), end: end.clone(), begun: false };
-                    self.take(record?, &mut settling, ending).await?;
+                    self.take(record?, &mut settling, Ending::new(&stop, &end)).await?;
                 }
             }
         }
-        while let Some(settled) = settling.next().await {
-            finish(settled)?;
-        }
-        Ok(())
+        finish_all(settling).await
     }
 
     async fn take(
         &self,
         taken: Taken,
-        settling: &mut FuturesUnordered<BoxFuture<'static, Settling>>,
+        settling: &mut Settlings,
         mut ending: Ending,
     ) -> Result<(), LineFault> {
         match taken {
             Taken::Record(raw, ticket) => self.take_in_each(raw, ticket, settling, &mut ending).await,
             Taken::Restored(delivery, ticket) => {
-                let taking = async {
-                    tokio::select! {
-                        biased;
-                        taken = self.take_back(*delivery, ticket) => taken?,
-                        // It waits in the log of its partition's state still.
-                        () = ending.may_leave() => {}
-                    }
-                    Ok(None)
-                };
-                until_taken(taking, settling).await
+                self.take_restored(*delivery, ticket, settling, &mut ending).await
             }
         }
+    }
+
+    /// Takes in a delivery that came with its partition.
+    pub(super) async fn take_restored(
+        &self,
+        delivery: SpilledDelivery,
+        ticket: Ticket,
+        settling: &mut Settlings,
+        ending: &mut Ending,
+    ) -> Result<(), LineFault> {
+        let taking = async {
+            tokio::select! {
+                biased;
+                taken = self.take_back(delivery, ticket) => taken?,
+                // It waits in the log of its partition's state still.
+                () = ending.may_leave() => {}
+            }
+            Ok(None)
+        };
+        until_taken(taking, settling).await
     }
 
     /// Takes a record's events through the first half, one after the other. A record of which nothing has been sent when the
@@ -127,7 +145,7 @@ impl<First: Stage<In = RawRecord, Out = Vec<Delivery>>> Intake<First> {
         &self,
         raw: RawRecord,
         ticket: Ticket,
-        settling: &mut FuturesUnordered<BoxFuture<'static, Settling>>,
+        settling: &mut Settlings,
         ending: &mut Ending,
     ) -> Result<(), LineFault> {
         let events = match self.split.events(raw) {
@@ -158,15 +176,25 @@ impl<First: Stage<In = RawRecord, Out = Vec<Delivery>>> Intake<First> {
         ticket: Ticket,
         ending: &mut Ending,
     ) -> Result<Option<BoxFuture<'static, Settling>>, LineFault> {
-        let len = raw.bytes.len();
         let judged = tokio::select! {
             biased;
             judged = self.stages.run(raw.clone()) => judged,
             () = ending.may_leave() => return Ok(None),
         };
+        self.take_judged(raw, judged, ticket, ending).await
+    }
+
+    /// Sends what the first half has made of an event on its way; what comes back is a verdict of its own being recorded.
+    pub(super) async fn take_judged(
+        &self,
+        raw: RawRecord,
+        judged: Judged,
+        ticket: Ticket,
+        ending: &mut Ending,
+    ) -> Result<Option<BoxFuture<'static, Settling>>, LineFault> {
         match judged {
             Ok(deliveries) => {
-                self.dispatch(deliveries, ticket, len, ending).await?;
+                self.dispatch(deliveries, ticket, raw.bytes.len(), ending).await?;
                 Ok(None)
             }
             Err(Exit::Fault(fault)) => Err(fault.into()),
@@ -225,7 +253,7 @@ impl<First: Stage<In = RawRecord, Out = Vec<Delivery>>> Intake<First> {
         if sent { Ok(()) } else { Err(LineFault::ShardLost { shard }) }
     }
 
-    async fn settle(
+    pub(super) async fn settle(
         &self,
         raw: RawRecord,
         ticket: Ticket,
@@ -313,9 +341,9 @@ fn closed(_: AcquireError) -> LineFault {
 }
 
 /// Waits for `taking`, and records meanwhile what is being settled.
-async fn until_taken(
+pub(super) async fn until_taken(
     taking: impl Future<Output = Result<Option<BoxFuture<'static, Settling>>, LineFault>>,
-    settling: &mut FuturesUnordered<BoxFuture<'static, Settling>>,
+    settling: &mut Settlings,
 ) -> Result<(), LineFault> {
     let mut taking = std::pin::pin!(taking);
     loop {
@@ -331,7 +359,14 @@ async fn until_taken(
     }
 }
 
-fn finish((ticket, _permit, recorded): Settling) -> Result<(), LineFault> {
+pub(super) fn finish((ticket, _permit, recorded): Settling) -> Result<(), LineFault> {
     ticket.settle(recorded?);
+    Ok(())
+}
+
+pub(super) async fn finish_all(mut settling: Settlings) -> Result<(), LineFault> {
+    while let Some(settled) = settling.next().await {
+        finish(settled)?;
+    }
     Ok(())
 }

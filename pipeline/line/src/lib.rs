@@ -27,6 +27,7 @@ mod ingest;
 mod intake;
 mod leftovers;
 mod limits;
+mod look_ahead;
 mod moves;
 mod new_broker;
 mod partitions;
@@ -60,6 +61,7 @@ pub use handle::LineHandle;
 pub use in_flight_permits::READS_SHARE;
 pub use ingest::{Ingest, ingest};
 pub use limits::Limits;
+pub use look_ahead::LookAhead;
 pub use moves::Released;
 pub use partitions::{Partition, Partitions};
 pub use roster::{Roster, is_served, waiting};
@@ -93,6 +95,7 @@ pub struct PerBroker<First> {
     intake: First,
     brokers: Vec<Arc<Broker>>,
     limits: Limits,
+    look_ahead: Option<LookAhead>,
 }
 
 /// A line whose second half is still open at its end.
@@ -142,11 +145,19 @@ impl<First: Stage<In = RawRecord, Out = Vec<Delivery>>> Intake<First> {
     /// Queues deliveries per broker, within `limits`. `brokers` are all that deliveries can be for, in the order of
     /// their ordinals.
     pub fn per_broker(self, brokers: &[Arc<Broker>], limits: Limits) -> PerBroker<First> {
-        PerBroker { split: self.split, intake: self.stages, brokers: brokers.to_vec(), limits }
+        let (split, brokers) = (self.split, brokers.to_vec());
+        PerBroker { split, intake: self.stages, brokers, limits, look_ahead: None }
     }
 }
 
 impl<First> PerBroker<First> {
+    /// The same, with records read and routed ahead of the one whose turn it is, within `look_ahead`: for a first half
+    /// that waits for answers. Without it, each record is routed when its turn has come.
+    #[must_use]
+    pub fn looking_ahead(self, look_ahead: Option<LookAhead>) -> Self {
+        Self { look_ahead, ..self }
+    }
+
     /// The first stage a delivery meets when its turn has come.
     pub fn then<Next: Stage<In = Delivery>>(self, next: Next) -> Open<First, Next> {
         Open { front: self, stages: next }

@@ -84,7 +84,7 @@ where
         started: impl FnOnce(LineHandle),
     ) -> Result<LineReport, LineFault> {
         let Ingest { records, mut arriving, partitions } = records;
-        let Self { front: PerBroker { split, intake, brokers, limits }, stages, ack } = self;
+        let Self { front: PerBroker { split, intake, brokers, limits, look_ahead }, stages, ack } = self;
         let shared = Arc::new(Shared::new(&limits, brokers.len(), partitions.clone()).on(executor));
         let ((stop_reading, stop_intake), (stopper, inner)) = (stop(), stop());
         let plan = Plan {
@@ -110,7 +110,10 @@ where
             shards: inboxes,
             limits,
         };
-        let mut intake = Box::pin(intake.run(records, stop_intake, inner));
+        let mut intake = match look_ahead {
+            None => intake.run(records, stop_intake, inner).boxed(),
+            Some(bounds) => intake.run_ahead(bounds, records, stop_intake, inner).boxed(),
+        };
         let mut handing_over = MaybeDone::Gone;
         let mut run = RunStatus { reading: true, abandoned: 0, fault: None, leave: Instant::now() };
         while run.reading || !shards.is_empty() {

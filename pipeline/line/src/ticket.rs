@@ -351,6 +351,11 @@ impl Ticket {
         &self.share
     }
 
+    /// Whether what is in memory of its partition goes to disk by now, or the partition is lost.
+    pub(super) fn is_taken_away(&self) -> bool {
+        self.share.record.tickets.open.lock().stage >= Stage::Leaving
+    }
+
     /// All of it as one share.
     pub(super) fn into_whole(self) -> Share {
         self.share

@@ -9,13 +9,14 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use state::Event;
 
-use super::field_rule::FieldRule;
+use super::{field_rule::FieldRule, subscribers::Subscriber};
 use crate::broker::{Broker, LoadFilter, Subscription};
 
 /// The brokers and an index of their subscriptions.
 #[derive(Debug)]
 pub struct Subscriptions {
     brokers: Vec<Arc<Broker>>,
+    by_name: FxHashMap<Arc<str>, usize>,
     index: Index,
     /// What each broker asks of an event's fields; none for nothing.
     fields: Vec<Option<Box<[FieldRule]>>>,
@@ -29,7 +30,14 @@ impl Subscriptions {
         let index = Index::new(terms.iter().map(|terms| &terms.subscription));
         let fields = terms.iter().map(|terms| &terms.subscription.fields);
         let fields = fields.map(|rules| (!rules.is_empty()).then(|| rules.clone().into())).collect();
-        Self { brokers, index, fields }
+        let by_name = brokers.iter().enumerate().map(|(at, broker)| (broker.id.clone(), at)).collect();
+        Self { brokers, by_name, index, fields }
+    }
+
+    /// Whether there is a broker of this name.
+    #[must_use]
+    pub fn knows(&self, broker: &str) -> bool {
+        self.by_name.contains_key(broker)
     }
 
     /// All brokers, in config order.
@@ -41,8 +49,29 @@ impl Subscriptions {
     /// The brokers that want `event`, in config order. Its body is read at most once, and only if a broker that wants
     /// its load and status asks for fields of it.
     pub fn wanting(&self, event: &Event) -> impl Iterator<Item = &Arc<Broker>> {
+        self.passing(event, self.index.matching(&event.load_id, &event.status))
+    }
+
+    /// The same, and beside them those of `subscribers` that want its status: these have to pass what their own terms ask
+    /// of statuses and fields, but not of loads. Each broker once.
+    pub fn wanting_beside(
+        &self,
+        event: &Event,
+        subscribers: &[Subscriber],
+    ) -> impl Iterator<Item = &Arc<Broker>> {
+        let mut found = self.index.matching(&event.load_id, &event.status);
+        let subscribed = subscribers.iter().filter(|subscriber| subscriber.wants(&event.status));
+        let subscribed = subscribed.filter_map(|subscriber| self.by_name.get(&subscriber.broker));
+        found.extend(subscribed.filter(|&&at| self.index.wants(at, &event.status)));
+        found.sort_unstable();
+        found.dedup();
+        self.passing(event, found)
+    }
+
+    /// Those of `found` whose rules about fields the event passes.
+    fn passing(&self, event: &Event, found: Vec<usize>) -> impl Iterator<Item = &Arc<Broker>> {
         let mut body = None;
-        self.index.matching(&event.load_id, &event.status).into_iter().filter_map(move |at| {
+        found.into_iter().filter_map(move |at| {
             let passes = match self.fields.get(at) {
                 None | Some(None) => true,
                 Some(Some(rules)) => {

@@ -7,6 +7,7 @@ mod faults;
 mod follow;
 mod full;
 mod log;
+mod look_ahead;
 mod moves;
 mod replay;
 mod site;

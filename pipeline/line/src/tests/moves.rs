@@ -28,10 +28,11 @@ use crate::{
     stop::{Level, stop},
 };
 
-type Given = Result<SourcePartition<BoxStream<'static, Result<SourceRecord, SourceFault>>>, SourceFault>;
+pub(super) type Given =
+    Result<SourcePartition<BoxStream<'static, Result<SourceRecord, SourceFault>>>, SourceFault>;
 
 /// What gives partitions of a log to the line and takes them away. Each load is of one partition.
-struct Group {
+pub(super) struct Group {
     log: Arc<Log>,
     given: mpsc::Sender<Given>,
     parts: Vec<Part>,
@@ -49,7 +50,7 @@ fn name(part: usize) -> String {
 
 impl Group {
     /// So many partitions, and the stream of those that are given.
-    fn new(log: &Arc<Log>, parts: usize) -> (Self, impl Stream<Item = Given> + Send + 'static) {
+    pub(super) fn new(log: &Arc<Log>, parts: usize) -> (Self, impl Stream<Item = Given> + Send + 'static) {
         let (given, taken) = mpsc::channel(16);
         let part = |_| Part { committed: 0, end: watch::channel(false).0 };
         let parts = (0..parts).map(part).collect();
@@ -60,7 +61,7 @@ impl Group {
     }
 
     /// Gives a partition from its committed place on; it goes on for ever if it `follows`.
-    async fn give(&mut self, part: usize, follows: bool) {
+    pub(super) async fn give(&mut self, part: usize, follows: bool) {
         let (log, count, from) = (self.log.clone(), self.parts.len() as u64, self.parts[part].committed);
         let (end, mut ended) = watch::channel(false);
         self.parts[part].end = end;
@@ -93,7 +94,7 @@ impl Group {
     }
 
     /// Takes a partition away in good order.
-    async fn release(&mut self, part: usize, line: &LineHandle) -> Released {
+    pub(super) async fn release(&mut self, part: usize, line: &LineHandle) -> Released {
         self.parts[part].end.send_replace(true);
         let released = line.release(&name(part)).await;
         if let Some(cursor) = &released.cursor {
@@ -104,7 +105,7 @@ impl Group {
     }
 }
 
-async fn handle(site: &Site) -> LineHandle {
+pub(super) async fn handle(site: &Site) -> LineHandle {
     loop {
         if let Some(line) = site.watch.lock().clone() {
             return line;

@@ -13,8 +13,8 @@ use futures::FutureExt;
 use parking_lot::Mutex;
 use stages::{
     Ack, AttemptExt, BreakerPolicy, Broker, Decode, Dedupe, Egress, Endpoint, Health, Quota,
-    RetryBudgetPolicy, RetryPolicy, Route, Rules, Schema, Signer, SigningKey, Subscription, Subscriptions,
-    Terms, Validate, WhenFull,
+    RetryBudgetPolicy, RetryPolicy, Route, Rules, Schema, Signer, SigningKey, Subscribers, Subscription,
+    Subscriptions, Terms, Validate, WhenFull,
 };
 use state::{
     Clock, CommitOptions, DeadLetter, Durability, Ledger, LedgerThread, LogMember, StateFault, Store,
@@ -28,8 +28,8 @@ use super::{
     wire::Wire,
 };
 use crate::{
-    Executor, Limits, Line, LineFault, LineHandle, LineReport, SourceFault, SourcePartition, SourceRecord,
-    fixed, ingest, stop::Stop,
+    Executor, Limits, Line, LineFault, LineHandle, LineReport, LookAhead, SourceFault, SourcePartition,
+    SourceRecord, fixed, ingest, stop::Stop,
 };
 
 /// A run that goes on for so many moments hangs: 15 s if the process runs all the time. Moments are counted one by one
@@ -67,6 +67,8 @@ pub(super) struct Site {
     pub(super) running: Mutex<Option<Store>>,
     /// The log that the state of its partitions goes to, too.
     pub(super) state_log: Option<LogMember>,
+    /// Who is asked about each load, while records are read ahead.
+    pub(super) outside: Option<(Arc<dyn Subscribers>, LookAhead)>,
 }
 
 /// Milliseconds.
@@ -131,6 +133,7 @@ impl Site {
             served: Mutex::default(),
             running: Mutex::default(),
             state_log: None,
+            outside: None,
         }
     }
 
@@ -211,10 +214,12 @@ impl Site {
         *self.running.lock() = Some(ledger.store().clone());
         let century = Duration::from_secs(100 * 31_557_600);
         let rules = Rules { age_max: century, ahead_max: century, ..Rules::default() };
+        let (outside, look_ahead) = self.outside.clone().unzip();
         let run = Line::intake(Decode::new(Schema::flat()))
             .then(Validate::new(rules, Clock::System))
-            .then(Route::new(Arc::new(Subscriptions::new(brokers.clone()))))
+            .then(Route::new(Arc::new(Subscriptions::new(brokers.clone()))).asking(outside))
             .per_broker(&brokers, self.limits)
+            .looking_ahead(look_ahead)
             .then(Dedupe::new(&ledger))
             .then(self.wire.clone().retry(self.retry, Clock::System))
             .settle(Ack::new(&ledger, Clock::System))

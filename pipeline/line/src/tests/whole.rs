@@ -7,11 +7,12 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     log::Log,
+    look_ahead::Asked,
     site::{Site, ms},
     wire::{Call, End, Wire, mix},
 };
 use crate::{
-    Executor,
+    Executor, LookAhead,
     stop::{Level, stop},
 };
 
@@ -69,6 +70,9 @@ pub(super) fn drawn(seed: u64, dir: &Path) -> Site {
     site.retry.in_place_max = ms(draw(11, &[0, 1, 5]));
     site.retry.cap = ms(draw(12, &[5, 40]));
     site.breaker.failures = NonZeroU32::new(draw(13, &[1, 3, 10]) as u32).unwrap();
+    let ahead =
+        LookAhead { records: draw(16, &[1, 3, 50]) as usize, bytes: draw(17, &[1, 2_000, 1 << 20]) as usize };
+    site.outside = (draw(15, &[0, 1]) == 1).then(|| (Asked::answering_late(seed), ahead));
     site
 }
 
