@@ -17,6 +17,8 @@ use crate::runtime::{PATIENCE, now, runtime, until};
 pub struct Arrival {
     /// When.
     pub at: Instant,
+    /// The path it was posted to.
+    pub path: String,
     /// The `webhook-id`.
     pub webhook_id: String,
     /// The body.
@@ -51,6 +53,7 @@ impl Recorder for ArrivalLog {
     fn taken(&self, taken: &Taken<'_>) {
         let arrival = Arrival {
             at: now(),
+            path: taken.path.to_owned(),
             webhook_id: taken.webhook_id.to_owned(),
             body: taken.body.clone(),
             may_repeat: taken.may_repeat,

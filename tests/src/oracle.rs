@@ -237,8 +237,13 @@ mod tests {
     use crate::{Events, now};
 
     fn arrival(event: &ShipmentEvent) -> Arrival {
-        let (webhook_id, body) = (event.event_id.clone(), event.body.clone());
-        Arrival { at: now(), webhook_id, body, may_repeat: false }
+        Arrival {
+            at: now(),
+            path: "/hook".to_owned(),
+            webhook_id: event.event_id.clone(),
+            body: event.body.clone(),
+            may_repeat: false,
+        }
     }
 
     /// Two events of one load, and the oracle for a broker that wants both.

@@ -9,6 +9,7 @@ use service::config::{SecretFault, SecretRef};
 mod broker;
 mod check;
 mod config;
+mod db;
 mod dead;
 mod exit;
 #[cfg(feature = "lab")]
@@ -20,6 +21,7 @@ mod try_broker;
 pub use broker::{BrokerArgs, BrokerSubcommand};
 pub use check::check;
 pub use config::{ConfigArgs, ConfigOption};
+pub use db::{DbArgs, DbCommand};
 pub use dead::{DeadChangeArgs, DeadCommand, DeadExportArgs, DeadListArgs, DeadReplayArgs, DeadShowArgs};
 pub use exit::Exit;
 #[cfg(feature = "lab")]
@@ -73,6 +75,9 @@ pub enum Command {
     /// Work with what could not be delivered: list, show, replay, export, purge.
     #[command(subcommand)]
     Dead(DeadCommand),
+    /// Prepare the database with brokers and subscriptions: make its schema, check it, fill it from the config.
+    #[command(subcommand)]
+    Db(DbCommand),
     /// Check or repair a state directory; give a partition of a topic to another process, or go on elsewhere in its log.
     #[command(subcommand)]
     State(StateCommand),
@@ -108,7 +113,7 @@ pub struct RunArgs {
     /// any more.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub status_every: Option<Duration>,
-    /// Fail if the cluster of a fluvio source is away at the start, instead of waiting for it.
+    /// Fail if the cluster of the source, or the database of subscriptions, is away at the start, instead of waiting for it.
     #[arg(long)]
     pub fail_fast: bool,
     /// End with exit code 6 if events became dead letters in this run, or were lost before they could be read.
@@ -169,6 +174,7 @@ impl Command {
             | Self::Status(StatusArgs { config, .. }) => Some(config.file()),
             Self::Broker(command) => Some(command.args().config.file()),
             Self::Dead(command) => Some(command.config()),
+            Self::Db(command) => Some(command.args().config.file()),
             Self::State(command) => Some(command.config()),
             Self::Try(TryArgs { config, .. }) => Some(config.file()),
             Self::Produce(_) => None,
@@ -187,6 +193,7 @@ impl Command {
             | Self::Try(TryArgs { output, .. })
             | Self::Status(StatusArgs { output, .. }) => output.json,
             Self::Dead(command) => command.output().json,
+            Self::Db(command) => command.args().output.json,
             Self::State(command) => command.output().json,
             Self::Broker(command) => command.args().output.json,
             #[cfg(feature = "lab")]

@@ -3,21 +3,24 @@
 use std::{collections::BTreeMap, fs, io, sync::Arc, thread, time::Duration};
 
 use kafka_engine::follow::{FollowFault, StateTopics};
+use parking_lot::Mutex;
 use stages::{
     Ack, AttemptExt, Broker, Decode, Dedupe, Deliver, EndpointError, HttpClientError, HttpClients,
     HttpOptions, Portion, Quota, QuotaError, Route, Split, Stage, Subscriptions, Terms, Throttle, Validate,
     models::{Delivery, RawRecord, Receipt},
 };
 use state::{Clock, CommitOptions, Ledger, LedgerThread, StateFault, Store, StoreOptions};
+use subscriptions::{Change, Counts, Started};
+use tokio::sync::mpsc;
 
 use crate::{
-    config::{BrokerConfig, Config, SourceKind, StateConfig},
+    config::{BrokerConfig, Config, SourceKind, StateConfig, SubscriptionsConfig},
     descriptors::{self, Shortage},
     portions::Portions,
     telemetry::{Telemetry, TelemetryFault, Traced},
 };
 use kafka_engine::Reading;
-use line::{Limits, Line, Roster, Settling};
+use line::{Limits, Line, LookAhead, Roster, Settling};
 
 /// Why the parts cannot be made from a valid config.
 #[derive(Debug, thiserror::Error)]
@@ -82,12 +85,26 @@ pub struct Parts {
     pub ack: Ack,
     /// Exports spans, if traces are configured.
     pub telemetry: Option<Telemetry>,
+    /// Where more brokers and subscriptions come from, if that is configured.
+    pub(crate) database: Option<Database>,
     pub(crate) clock: Clock,
     pub(crate) limits: Limits,
     /// How many connections producers may have.
     pub(crate) connections_max: usize,
     clients: HttpClients,
 }
+
+/// The database with more brokers and subscriptions.
+#[derive(Debug)]
+pub(crate) struct Database {
+    pub(crate) counts: Arc<Counts>,
+    /// The brokers as they change; whoever applies them takes it.
+    pub(crate) changes: Mutex<Option<mpsc::Receiver<Change>>>,
+    look_ahead: LookAhead,
+}
+
+/// How many bytes of records are routed at a time where subscriptions are looked up: beside `limits.memory_max`.
+const LOOK_AHEAD_BYTES: usize = 8 << 20;
 
 /// The stages whose tables a reload replaces.
 #[derive(Debug)]
@@ -156,7 +173,13 @@ pub fn parts(config: &Config) -> Result<Parts, AssembleFault> {
         None => Ledger::start_within(store, commits, timeout)?,
     };
     let ack = Ack::new(&ledger, clock.clone());
-    let front = IntakeStages::new(config, &brokers, clock.clone());
+    let mut front = IntakeStages::new(config, &brokers, clock.clone());
+    let database = config.subscriptions.as_ref().map(|SubscriptionsConfig { options, .. }| {
+        let Started { lookups, changes, counts } = subscriptions::start(options);
+        front.route = front.route.clone().asking(Some(lookups));
+        let look_ahead = LookAhead { records: options.look_ahead(), bytes: LOOK_AHEAD_BYTES };
+        Database { counts, changes: Mutex::new(Some(changes)), look_ahead }
+    });
     let brokers = Roster::new(brokers);
     // Of a group nothing is this member's before it is given partitions.
     let portion = if follow.is_some() { Portion::held([], 1) } else { Portion::Whole };
@@ -170,6 +193,7 @@ pub fn parts(config: &Config) -> Result<Parts, AssembleFault> {
         front,
         ack,
         telemetry,
+        database,
         clock,
         limits,
         connections_max,
@@ -190,6 +214,7 @@ impl Parts {
         let IntakeStages { decode, validate, route } = &self.front;
         let (http, response_max) = (self.clients.clone(), config.delivery.response_max);
         let (policy, clock) = (config.retry.policy(), || self.clock.clone());
+        let look_ahead = self.database.as_ref().map(|database| database.look_ahead);
         let tally = self.ack.tally();
         let times = &tally.times;
         let validate = validate.clone().counting(tally.clone());
@@ -205,6 +230,7 @@ impl Parts {
             .then(validate.timed(&times.validate))                // ShipmentEvent -> ValidEvent
             .then(route.clone().timed(&times.route))              // ValidEvent    -> Vec<Delivery>, one per subscribed broker
             .per_broker(&self.brokers.listed(), self.limits)      // a bounded queue per broker; in order per (broker, load)
+            .looking_ahead(look_ahead)                            // routed ahead where subscriptions are looked up
             .then(Dedupe::new(&self.ledger).timed(&times.dedupe)) // Delivery      -> Fresh
             .then(attempt.retry(policy, clock()))                 // Fresh         -> Receipt
             .settle(self.ack.clone())                             // every verdict, exactly once
@@ -265,8 +291,11 @@ fn limits(config: &Config) -> Limits {
         drain: limits.drain,
         grace: limits.grace,
         hand_over: hand_over(config),
-        // More shards than brokers would be idle threads.
-        shards: shards.clamp(1, config.brokers.len().max(1)),
+        // More shards than brokers would be idle threads. How many a database has is not known yet.
+        shards: match config.subscriptions {
+            Some(_) => shards,
+            None => shards.clamp(1, config.brokers.len().max(1)),
+        },
     }
 }
 
@@ -295,6 +324,9 @@ pub(crate) fn http_options(config: &Config) -> Result<HttpOptions, AssembleFault
     })
 }
 
+/// Idle connections to one host of brokers of a database.
+const IDLE_PER_HOST: usize = 256;
+
 /// The most requests that can be under way to one host: several brokers may share one. Fewer idle connections would
 /// mean that some are closed after each request and opened anew.
 fn busiest_host(config: &Config) -> usize {
@@ -303,7 +335,9 @@ fn busiest_host(config: &Config) -> usize {
         *requests.entry((broker.url.host_str(), broker.url.port_or_known_default())).or_default() +=
             broker.concurrency;
     }
-    requests.into_values().max().unwrap_or(1).min(config.limits.in_flight_max)
+    // How many of a database's brokers share a host is not known yet.
+    let of_database = config.subscriptions.is_some().then_some(IDLE_PER_HOST);
+    requests.into_values().chain(of_database).max().unwrap_or(1).min(config.limits.in_flight_max)
 }
 
 /// The broker that `config` names as `broker`, as number `ordinal` of the run.

@@ -32,6 +32,9 @@ const PARTITIONS_GUESSED: u64 = 16;
 /// its threads. However many partitions there are; a cluster of twenty brokers fits.
 const KAFKA: u64 = 96;
 
+/// The connections to a database of subscriptions, and those that replace them.
+const DATABASE: u64 = 4;
+
 /// The fewest producers' connections with which a run starts.
 const CONNECTIONS_MIN: u64 = 4;
 
@@ -83,11 +86,12 @@ impl Need {
             SourceKind::Kafka(_) => (0, KAFKA),
             SourceKind::File { .. } | SourceKind::Stdin => (0, 4),
         };
+        let database = if config.subscriptions.is_some() { DATABASE } else { 0 };
         let strangers = if config.admin.token.is_some() { ADMIN_STRANGERS } else { 0 };
         Self {
             producers,
             requests: ADMIN + strangers + on_wire.min(config.limits.in_flight_max) as u64,
-            rest: BASE + PER_SHARD * shards as u64 + source,
+            rest: BASE + PER_SHARD * shards as u64 + source + database,
         }
     }
 

@@ -5,6 +5,7 @@ pub mod assemble;
 mod broker_command;
 pub mod config;
 mod config_file;
+pub mod database;
 pub mod dead;
 mod descriptors;
 pub mod engine;

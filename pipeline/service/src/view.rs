@@ -9,6 +9,7 @@ use crate::{dead::DeadTopicCounts, group::GroupHandle, telemetry::SpanCounts};
 use kafka_engine::GroupCounts;
 use line::{LineHandle, Roster};
 use sources::FileCounts;
+use subscriptions::Counts;
 use topics::{Losses, PartitionCounts};
 
 /// Counts of the partitions that are read of a topic.
@@ -100,6 +101,8 @@ pub struct View {
     pub topic: TopicView,
     /// Counts of the file, if the source is one.
     pub file: Option<Arc<FileCounts>>,
+    /// Counts of the database with brokers and subscriptions, if there is one.
+    pub subscriptions: Option<Arc<Counts>>,
     /// Counts of exported spans, if traces are configured.
     pub spans: Option<Arc<SpanCounts>>,
     /// Counts of published dead letters, if a topic for them is configured.

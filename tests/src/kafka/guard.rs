@@ -12,10 +12,10 @@ const WAIT: &str = r#"read -r _; setsid sh -c 'kill -9 -"$1"; rm -rf "$2"' sh $$
 
 /// Ends the nodes when it is dropped.
 #[derive(Debug)]
-pub(super) struct Guard(Child);
+pub(crate) struct Guard(Child);
 
 impl Guard {
-    pub(super) fn new(directory: &Path) -> Self {
+    pub(crate) fn new(directory: &Path) -> Self {
         let mut shell = Command::new("sh");
         shell.args(["-c", WAIT, "sh"]).arg(directory).process_group(0);
         shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -23,7 +23,7 @@ impl Guard {
     }
 
     /// The process group of the nodes. It is not given to others while the guard is there.
-    pub(super) fn group(&self) -> i32 {
+    pub(crate) fn group(&self) -> i32 {
         self.0.id().cast_signed()
     }
 }

@@ -14,4 +14,5 @@ mod properties;
 mod topic;
 
 pub use cluster::{KafkaCluster, Listener};
+pub(crate) use guard::Guard;
 pub use topic::{KafkaRecord, KafkaTopic, Transaction};

@@ -128,6 +128,7 @@ pages! {
     every_command_of_the_page_on_surges_over_kafka_is_understood: "surge-kafka.md",
     every_command_of_the_performance_page_is_understood: "performance.md",
     every_command_of_the_kafka_page_does_what_the_page_says: "kafka.md",
+    every_command_of_the_page_on_subscriptions_is_understood: "subscriptions.md",
     every_command_of_the_fluvio_page_is_understood: "fluvio.md",
     every_command_of_the_page_on_fluvio_partitions_is_understood: "fluvio-partitions.md",
     every_command_of_the_page_on_testing_is_understood: "testing.md",

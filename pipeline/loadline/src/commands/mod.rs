@@ -2,6 +2,7 @@
 
 mod ask;
 mod broker;
+mod db;
 mod dead;
 mod exit_now;
 #[cfg(feature = "lab")]
@@ -82,6 +83,9 @@ fn carry_out(cli: Cli) -> anyhow::Result<Exit> {
         Command::Reload(arg) => {
             let config = arg.config.file();
             with_target(&config, answer, |target| reload::reload(target, &config, answer))
+        }
+        Command::Db(command) => {
+            with_config(&command.args().config.file(), answer, |config| db::run(config, &command, answer))
         }
         Command::State(command) => state::state(&command, answer),
         Command::Try(args) => {

@@ -17,7 +17,9 @@ use self::exposition::{
     Kind::{self, Counter, Gauge},
 };
 use crate::{
-    status::{BrokerStatus, FileStatus, GroupStatus, PartitionStatus, ReadingStatus, Status},
+    status::{
+        BrokerStatus, FileStatus, GroupStatus, PartitionStatus, ReadingStatus, Status, SubscriptionsStatus,
+    },
     telemetry::SpanCounts,
 };
 
@@ -32,6 +34,8 @@ pub(super) struct Timings {
     pub(super) tally: Arc<Tally>,
     /// How long the ledger's commits took.
     pub(super) commits: Latency,
+    /// How long look-ups took in the database with subscriptions, if there is one.
+    pub(super) lookups: Option<Latency>,
     /// Counts of exported spans, if traces are configured.
     pub(super) spans: Option<Arc<SpanCounts>>,
 }
@@ -43,6 +47,11 @@ pub(super) fn text(status: &Status, brokers: &[Arc<Broker>], timings: Timings) -
     partitions(&mut out, &status.partitions);
     readings(&mut out, &status.partitions);
     status.group.iter().for_each(|member| group(&mut out, member));
+    status.subscriptions.iter().for_each(|database| subscriptions(&mut out, database));
+    timings.lookups.iter().for_each(|times| {
+        let help = "How long a look-up of a block of loads took.";
+        out.histograms("loadline_subscriptions_lookup_duration_seconds", help, [([], times.clone())]);
+    });
     files(&mut out, &status.partitions);
     stages(&mut out, &timings.tally);
     ledger(&mut out, status, timings.commits);
@@ -140,6 +149,37 @@ fn group(out: &mut Exposition, member: &GroupStatus) {
     if let Some(events) = lag_events {
         let help = "Offsets in the log that no member of the group has committed.";
         out.one("loadline_group_lag_events", Gauge, help, *events as f64);
+    }
+}
+
+fn subscriptions(out: &mut Exposition, database: &SubscriptionsStatus) {
+    let SubscriptionsStatus { lookups, loads, rows, failures, waiting, brokers, unknown_brokers, .. } =
+        database;
+    let rejected = database.rejected.len() as u64;
+    let counts = [
+        ("loadline_subscriptions_lookups_total", Counter, "Look-ups that were answered.", lookups),
+        ("loadline_subscriptions_loads_total", Counter, "Loads that were looked up.", loads),
+        ("loadline_subscriptions_rows_total", Counter, "Subscriptions that were found.", rows),
+        ("loadline_subscriptions_failures_total", Counter, "Queries and connections that failed.", failures),
+        (
+            "loadline_subscriptions_unknown_brokers_total",
+            Counter,
+            "Subscriptions found whose broker is not in force.",
+            unknown_brokers,
+        ),
+        ("loadline_subscriptions_waiting_events", Gauge, "Events that wait for an answer.", waiting),
+        ("loadline_subscriptions_brokers", Gauge, "Brokers of the table that are in force.", brokers),
+        ("loadline_subscriptions_rejected_brokers", Gauge, "Brokers whose rows are broken.", &rejected),
+    ];
+    for (name, kind, help, value) in counts {
+        out.one(name, kind, help, *value as f64);
+    }
+    let away = database.away_seconds.unwrap_or(0.0);
+    let help = "For how long the database has not answered.";
+    out.one("loadline_subscriptions_away_seconds", Gauge, help, away);
+    if let Some(age) = database.brokers_age_seconds {
+        let help = "How old the copy of the brokers' table is.";
+        out.one("loadline_subscriptions_brokers_age_seconds", Gauge, help, age);
     }
 }
 

@@ -158,6 +158,7 @@ impl Observer {
         Some(Timings {
             tally: view.tally.clone(),
             commits: self.ledger.stats().latency(),
+            lookups: view.subscriptions.as_ref().map(|counts| counts.times().read()),
             spans: view.spans.clone(),
         })
     }

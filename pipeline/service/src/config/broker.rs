@@ -28,7 +28,7 @@ use super::{
 };
 
 /// Brokers in one config: each has a queue, a limiter and connections of its own.
-pub(super) const BROKERS_MAX: usize = 10_000;
+pub const BROKERS_MAX: usize = 10_000;
 const ID_MAX: usize = 64;
 const URL_MAX: usize = 2048;
 /// Attempts a second.

@@ -51,8 +51,10 @@ mod source;
 mod state;
 mod statuses;
 mod subscription;
+mod subscriptions;
 mod suggest;
 mod summary;
+mod table_broker;
 mod target;
 mod telemetry;
 mod tls;
@@ -62,7 +64,7 @@ mod units;
 mod url;
 
 pub use admin::{AdminConfig, AdminListen, SOCKET_PATH_MAX};
-pub use broker::BrokerConfig;
+pub use broker::{BROKERS_MAX, BrokerConfig};
 pub use dead_topic::{DeadCluster, DeadTopicConfig};
 pub use delivery::DeliveryConfig;
 pub use follow::FollowConfig;
@@ -78,13 +80,15 @@ pub use schema::SchemaConfig;
 pub use secret::{Secret, SecretFault, SecretRef};
 pub use source::{SourceConfig, SourceKind};
 pub use state::StateConfig;
+pub use subscriptions::SubscriptionsConfig;
 pub use summary::Summary;
+pub use table_broker::{SETTINGS, from_row};
 pub use target::Target;
 pub use telemetry::TelemetryConfig;
 pub use topic::is_endpoint;
 pub use topic_name::{is_fluvio_topic, is_kafka_topic};
 
-use broker::{BROKERS_MAX, OtherSections};
+use broker::OtherSections;
 use findings::{Environment, Findings, KnownKey};
 use problem::Refusal;
 use section::Section;
@@ -119,7 +123,9 @@ pub struct Config {
     pub breaker: BreakerConfig,
     /// The log's format and level.
     pub log: LogConfig,
-    /// The brokers: at least one, ids unique, in the file's order.
+    /// The database with more brokers and subscriptions, if there is one.
+    pub subscriptions: Option<SubscriptionsConfig>,
+    /// The brokers: at least one unless a database has more, ids unique, in the file's order.
     pub brokers: Vec<BrokerConfig>,
     /// Warnings, in the order of the file's sections.
     pub warnings: Vec<Problem>,
@@ -225,6 +231,7 @@ fn read_sections(root: &mut Section<'_, '_>) -> Option<Config> {
     let retry = root.section("retry", RetryConfig::read);
     let breaker = root.section("breaker", BreakerConfig::read);
     let log = root.section("log", LogConfig::read);
+    let subscriptions = root.section("subscriptions", SubscriptionsConfig::read);
     relations::check(
         root.findings,
         &relations::Sections {
@@ -235,10 +242,11 @@ fn read_sections(root: &mut Section<'_, '_>) -> Option<Config> {
             delivery: &delivery,
             retry: &retry,
             breaker: &breaker,
+            subscriptions: subscriptions.as_ref(),
         },
     );
-    let brokers =
-        read_brokers(root, &OtherSections { delivery: &delivery, limits: &limits, schema: &schema });
+    let others = OtherSections { delivery: &delivery, limits: &limits, schema: &schema };
+    let brokers = read_brokers(root, &others, subscriptions.is_some());
     relations::group(
         root.findings,
         (source.as_ref(), &state),
@@ -259,15 +267,22 @@ fn read_sections(root: &mut Section<'_, '_>) -> Option<Config> {
         retry,
         breaker,
         log,
+        subscriptions,
         brokers,
         warnings: Vec::new(),
     })
 }
 
-fn read_brokers(root: &mut Section<'_, '_>, around: &OtherSections<'_>) -> Option<Vec<BrokerConfig>> {
+/// `others` is whether there may be more of them elsewhere.
+fn read_brokers(
+    root: &mut Section<'_, '_>,
+    around: &OtherSections<'_>,
+    others: bool,
+) -> Option<Vec<BrokerConfig>> {
     let mut ids = BTreeSet::new();
     let brokers = root.sections("brokers", |section| BrokerConfig::read(section, around, &mut ids));
     let refusal = match brokers.len() {
+        0 if others => return Some(Vec::new()),
         0 => Refusal::new("names no broker: there is nobody to deliver to", "add a [[brokers]] table"),
         1..=BROKERS_MAX => return brokers.into_iter().collect(),
         many => Refusal::new(

@@ -2,7 +2,7 @@
 
 use super::{
     BreakerConfig, BrokerConfig, DeadCluster, DeadTopicConfig, DeliveryConfig, HttpConfig, LimitsConfig,
-    RetryConfig, SchemaConfig, SourceConfig, SourceKind, StateConfig,
+    RetryConfig, SchemaConfig, SourceConfig, SourceKind, StateConfig, SubscriptionsConfig,
     findings::{
         Findings,
         Order::{AtMost, Below},
@@ -23,6 +23,7 @@ pub(super) struct Sections<'c> {
     pub(super) delivery: &'c DeliveryConfig,
     pub(super) retry: &'c RetryConfig,
     pub(super) breaker: &'c BreakerConfig,
+    pub(super) subscriptions: Option<&'c SubscriptionsConfig>,
 }
 
 /// Reports every relation that does not hold.
@@ -201,7 +202,7 @@ fn posts(findings: &mut Findings<'_>, record_max: usize, http: &HttpConfig) {
 }
 
 fn durations(findings: &mut Findings<'_>, sections: &Sections<'_>) {
-    let Sections { source, state, dead_topic, delivery, retry, breaker, .. } = sections;
+    let Sections { source, state, dead_topic, delivery, retry, breaker, subscriptions, .. } = sections;
     let backoff = source.and_then(|source| match &source.kind {
         SourceKind::Fluvio(fluvio) => Some((&fluvio.backoff_min, &fluvio.backoff_max)),
         SourceKind::Kafka(kafka) => Some((&kafka.cluster.backoff_min, &kafka.cluster.backoff_max)),
@@ -214,6 +215,11 @@ fn durations(findings: &mut Findings<'_>, sections: &Sections<'_>) {
     if let Some(dead) = dead_topic {
         let min = ("dead_topic.backoff_min", &dead.backoff_min);
         let max = ("dead_topic.backoff_max", &dead.backoff_max);
+        findings.ordered(AtMost, min, max, &DURATION, "pauses only grow");
+    }
+    if let Some(SubscriptionsConfig { options, .. }) = subscriptions {
+        let min = ("subscriptions.backoff_min", &options.backoff_min);
+        let max = ("subscriptions.backoff_max", &options.backoff_max);
         findings.ordered(AtMost, min, max, &DURATION, "pauses only grow");
     }
     let connect = ("delivery.connect_timeout", &delivery.connect_timeout);

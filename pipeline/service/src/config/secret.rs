@@ -1,7 +1,13 @@
 //! Secrets: resolves a reference in the config or on the command line to a [`Secret`], which never shows its text. A
 //! secret in the config itself is refused and not repeated.
 
-use std::{env, fmt, fs::File, io, io::Read, path::Path, path::PathBuf};
+use std::{
+    env, fmt,
+    fs::File,
+    io,
+    io::Read,
+    path::{Component, Path, PathBuf},
+};
 
 use super::{
     file_modes::{Exposure, exposure},
@@ -104,6 +110,19 @@ impl SecretRef {
             Some(("env", name)) if is_name(name) => Ok(Self::Env(name.to_owned())),
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(base.join(path))),
             _ => Err(SecretFault::NoReference),
+        }
+    }
+
+    /// Whether this is of the same kind as `prefix` and begins as it does; a file's path has no way up, and begins with
+    /// whole names.
+    #[must_use]
+    pub fn begins_with(&self, prefix: &Self) -> bool {
+        match (self, prefix) {
+            (Self::Env(name), Self::Env(prefix)) => name.starts_with(prefix),
+            (Self::File(path), Self::File(prefix)) => {
+                !path.components().any(|part| part == Component::ParentDir) && path.starts_with(prefix)
+            }
+            _ => false,
         }
     }
 

@@ -7,6 +7,7 @@ use fluvio_engine::TopicFault;
 use kafka_engine::KafkaFault;
 use line::{LineFault, SourceFault};
 use sources::ReadFault;
+use subscriptions::DatabaseFault;
 
 /// Why a run failed.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,9 @@ pub enum RunFault {
     /// The line stopped.
     #[error(transparent)]
     Line(#[from] LineFault),
+    /// The database of subscriptions cannot be used as the config says.
+    #[error("the database of subscriptions: {0}")]
+    Database(#[from] DatabaseFault),
     /// The source could not be opened.
     #[error(transparent)]
     Source(#[from] SourceFault),
@@ -63,7 +67,7 @@ impl RunFault {
             | Self::Line(LineFault::State(fault) | LineFault::Source(SourceFault::State(fault)))
             | Self::Source(SourceFault::State(fault))
             | Self::Assemble(AssembleFault::State(fault)) => Some(fault),
-            Self::Assemble(_) | Self::Admin(_) | Self::Line(_) | Self::Source(_) => None,
+            Self::Assemble(_) | Self::Admin(_) | Self::Line(_) | Self::Database(_) | Self::Source(_) => None,
         }
     }
 

@@ -66,6 +66,7 @@ impl LineRun<'_> {
         let OpenSource { source, resumed_at, listening, topic, file } = source;
         let records = ingest(source, &parts.ledger, config.limits.unsettled_max)?;
         let (brokers, tally) = (parts.brokers.clone(), parts.ack.tally());
+        let subscriptions = parts.database.as_ref().map(|database| database.counts.clone());
         let spans = parts.telemetry.as_ref().map(Telemetry::counts);
         let ledger_status = parts.ledger.status().clone();
         let (send_handle, handle) = oneshot::channel::<LineHandle>();
@@ -80,6 +81,7 @@ impl LineRun<'_> {
                 listening,
                 topic,
                 file,
+                subscriptions,
                 spans,
                 letters,
                 ledger_status,

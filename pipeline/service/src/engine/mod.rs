@@ -15,7 +15,7 @@ use state::StateFault;
 use crate::{
     admin::Admin,
     assemble,
-    config::Config,
+    config::{Config, SubscriptionsConfig},
     dead::Publisher,
     reload::Requests,
     summary::{SourceLosses, Summary},
@@ -24,6 +24,7 @@ use crate::{
 use closing::{Closing, timed_out};
 use line::stop::Stop;
 use line_run::LineRun;
+use subscriptions::DatabaseFault;
 
 /// Runs the line that `config` describes until its source ends or `stop` is asked. `started` is given a view into it.
 ///
@@ -34,7 +35,7 @@ pub async fn run(config: &Config, stop: Stop, started: impl FnOnce(View)) -> Res
 }
 
 /// As [`run`], and reloads the config when `requests` ask for it. With `fail_fast` a source that cannot be reached at the
-/// start is a fault, instead of waited for.
+/// start is a fault, instead of waited for; so is a database of subscriptions.
 ///
 /// # Errors
 /// As [`run`].
@@ -45,6 +46,7 @@ pub async fn run_reloading(
     stop: Stop,
     started: impl FnOnce(View),
 ) -> Result<Summary, RunFault> {
+    look_at_database(config, fail_fast, stop.clone()).await?;
     let parts = assemble::parts(config)?;
     let admin = Admin::start(config, &parts, requests.handle(), stop.clone())?;
     let publisher =
@@ -78,4 +80,22 @@ pub async fn run_reloading(
         fault = timed_out(&ledger_status, fault.is_some()) => Err(fault.into()),
     };
     fault.map_or(ended, Err).map_err(|fault| fault.caused_by(&ledger_status))
+}
+
+/// Tries the database of subscriptions once. What no waiting would mend ends the run before anything is opened; otherwise the
+/// line begins without the database, and what it reads waits for it.
+async fn look_at_database(config: &Config, fail_fast: bool, mut stop: Stop) -> Result<(), DatabaseFault> {
+    let Some(SubscriptionsConfig { options, .. }) = &config.subscriptions else { return Ok(()) };
+    let tried = tokio::select! {
+        tried = subscriptions::try_connect(options) => tried,
+        _ = stop.asked() => Ok(()),
+    };
+    match tried {
+        Err(fault) if fail_fast || fault.is_definite() => Err(fault),
+        Err(fault) => {
+            tracing::warn!(%fault, "the database of subscriptions is away: events wait until it is there");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
 }

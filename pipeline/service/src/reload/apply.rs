@@ -1,5 +1,5 @@
-//! Carries out a reload: reads and compares the file, admits new brokers, and then applies all changes between two
-//! records.
+//! Carries out a reload: reads and compares the file, or takes what was read of the database's brokers, admits new brokers,
+//! and then applies all changes between two records.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,16 +10,18 @@ use std::{
 
 use stages::{Broker, Subscriptions, Terms};
 use state::StateFault;
-use tokio::time::Instant;
+use subscriptions::{BrokerRow, Change, Counts};
+use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     Changed, Outcome, Refused,
     plan::Plan,
     request::{Request, Requests},
+    table::{Reading, Table},
 };
 use crate::{
     assemble::{self, BROKERS_PER_RUN_MAX, Parts},
-    config::{BrokerConfig, Config},
+    config::{BROKERS_MAX, BrokerConfig, Config, from_row},
     logging,
 };
 use line::{LineFault, LineHandle, waiting};
@@ -31,7 +33,15 @@ pub(crate) struct Reloader<'p> {
     /// The config in force.
     config: Config,
     path: Option<PathBuf>,
+    /// The database's brokers in force.
+    table: Table,
+    /// What is read of them; none without a database.
+    changes: Option<mpsc::Receiver<Change>>,
+    counts: Option<Arc<Counts>>,
 }
+
+/// How many names of brokers one line of the log has.
+const NAMES_MAX: usize = 20;
 
 /// The prepared changes.
 struct Prepared {
@@ -45,13 +55,23 @@ struct Prepared {
 
 impl<'p> Reloader<'p> {
     pub(crate) fn new(parts: &'p Parts, line: LineHandle, config: Config, path: Option<PathBuf>) -> Self {
-        Self { parts, line, config, path }
+        let database = parts.database.as_ref();
+        let changes = database.and_then(|database| database.changes.lock().take());
+        let counts = database.map(|database| database.counts.clone());
+        Self { parts, line, config, path, table: Table::default(), changes, counts }
     }
 
-    /// Serves `requests`. Must be polled by the task that polls the line.
+    /// Serves `requests`, and what is read of the database's brokers. Must be polled by the task that polls the line.
     pub(crate) async fn serve(mut self, requests: &mut Requests) -> Infallible {
         loop {
-            let Some(Request { by, reply }) = requests.inbox.recv().await else {
+            let request = tokio::select! {
+                request = requests.inbox.recv() => request,
+                change = next(&mut self.changes) => {
+                    self.take(change).await;
+                    continue;
+                }
+            };
+            let Some(Request { by, reply }) = request else {
                 // Cannot happen: `requests` has a sender of its own.
                 return std::future::pending().await;
             };
@@ -67,10 +87,66 @@ impl<'p> Reloader<'p> {
         let reading = path.clone();
         let read = tokio::task::spawn_blocking(move || Config::load(&reading));
         let new = read.await.map_err(|_| Refused::Stopping)?.map_err(Refused::Config)?;
-        let plan = Plan::new(&self.config, &new).map_err(|problems| {
+        let mut plan = Plan::new(&self.config, &new).map_err(|problems| {
             Refused::Config(crate::config::ConfigErrors { path: path.clone(), problems })
         })?;
-        let prepared = self.prepare(&new, &plan)?;
+        // The same rows may be other brokers by the new config.
+        let table = self.read_rows(&new, Vec::new(), false, true).await?;
+        plan.join(table.plan(&self.table));
+        let mut hints = self.bring(&new, table, &plan).await?;
+        hints.extend(new.warnings.iter().map(ToString::to_string));
+        self.config = new;
+        Ok(outcome(&path, plan, hints))
+    }
+
+    /// Takes what was read of the database's brokers.
+    async fn take(&mut self, Change { rows, whole, applied }: Change) {
+        let config = self.config.clone();
+        let changed = async {
+            let table = self.read_rows(&config, rows, whole, false).await?;
+            let plan = table.plan(&self.table);
+            let hints = self.bring(&config, table, &plan).await?;
+            Ok::<_, Refused>((plan, hints))
+        };
+        match changed.await {
+            Ok((plan, hints)) => {
+                tell_table(&plan, &hints);
+                applied.tell();
+            }
+            Err(refused) => tracing::error!(fault = %refused, "the brokers of the database stay as they are"),
+        }
+    }
+
+    /// The table after `rows` have been read by `config`, all of them if `again`. Secrets are fetched for it, on a thread that
+    /// may block.
+    async fn read_rows(
+        &self,
+        config: &Config,
+        rows: Vec<BrokerRow>,
+        whole: bool,
+        again: bool,
+    ) -> Result<Table, Refused> {
+        if self.changes.is_none() {
+            return Ok(Table::default());
+        }
+        let (table, config) = (self.table.clone(), config.clone());
+        let base = self.path.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
+        let reading = move || {
+            let named: BTreeSet<&str> = config.brokers.iter().map(|broker| broker.id.as_str()).collect();
+            let reading = Reading {
+                read: &|row| from_row(&config, &base, row),
+                is_named: &|id| named.contains(id),
+                max: BROKERS_MAX.saturating_sub(named.len()),
+                again,
+            };
+            table.next(rows, whole, &reading)
+        };
+        tokio::task::spawn_blocking(reading).await.map_err(|_| Refused::Stopping)
+    }
+
+    /// Brings `new` and `table` into force. Returns hints.
+    async fn bring(&mut self, new: &Config, table: Table, plan: &Plan) -> Result<Vec<String>, Refused> {
+        let prepared = self.prepare(new, &table, plan)?;
         for broker in &prepared.new {
             if !self.line.admit(broker.clone(), self.parts.ledger.store()).await? {
                 return Err(Refused::Stopping);
@@ -80,21 +156,28 @@ impl<'p> Reloader<'p> {
             // Again: it may have changed while nobody knew this one.
             self.parts.portions.admit(broker);
         }
-        let hints = self.apply(&new, &plan, prepared);
-        self.config = new;
-        Ok(outcome(&path, plan, hints))
+        let hints = self.apply(new, &table, plan, prepared);
+        for (broker, why) in table.rejected() {
+            if self.table.rejected().get(broker) != Some(why) {
+                tracing::error!(%broker, %why, "the broker's row is broken: what was in force of it stays");
+            }
+        }
+        if let Some(counts) = &self.counts {
+            counts.applied(table.len(), table.rejected().clone());
+        }
+        self.table = table;
+        Ok(hints)
     }
 
     /// Prepares all changes.
-    fn prepare(&self, new: &Config, plan: &Plan) -> Result<Prepared, Refused> {
+    fn prepare(&self, new: &Config, table: &Table, plan: &Plan) -> Result<Prepared, Refused> {
         let roster = &self.parts.brokers;
         let mut known: BTreeMap<Arc<str>, Arc<Broker>> =
             roster.all().into_iter().map(|broker| (broker.id.clone(), broker)).collect();
         let changed = plan.changed.iter().map(|(name, _)| name);
         let to_agree: BTreeSet<&String> = plan.added.iter().chain(changed).collect();
-        let mut prepared =
-            Prepared { listed: Vec::with_capacity(new.brokers.len()), new: Vec::new(), terms: Vec::new() };
-        for config in &new.brokers {
+        let mut prepared = Prepared { listed: Vec::new(), new: Vec::new(), terms: Vec::new() };
+        for config in new.brokers.iter().chain(table.brokers()) {
             let broker = match known.remove(config.id.as_str()) {
                 Some(broker) => {
                     if to_agree.contains(&config.id) {
@@ -118,9 +201,9 @@ impl<'p> Reloader<'p> {
     }
 
     /// Applies all changes at once: nothing here waits or fails. Returns hints.
-    fn apply(&self, new: &Config, plan: &Plan, prepared: Prepared) -> Vec<String> {
+    fn apply(&self, new: &Config, table: &Table, plan: &Plan, prepared: Prepared) -> Vec<String> {
         let configs: BTreeMap<&str, &BrokerConfig> =
-            new.brokers.iter().map(|broker| (broker.id.as_str(), broker)).collect();
+            new.brokers.iter().chain(table.brokers()).map(|broker| (broker.id.as_str(), broker)).collect();
         let with_changed_endpoint: BTreeSet<&str> = plan.with_changed_endpoint().collect();
         for (broker, terms) in prepared.terms {
             let moved = broker.terms().endpoint.url() != terms.endpoint.url()
@@ -135,13 +218,14 @@ impl<'p> Reloader<'p> {
             }
         }
         let front = &self.parts.front;
-        front.decode.replace(new.schema.schema());
-        front.validate.replace(new.rules.rules(&new.schema));
+        if !plan.sections.is_empty() {
+            front.decode.replace(new.schema.schema());
+            front.validate.replace(new.rules.rules(&new.schema));
+        }
         front.route.replace(Arc::new(Subscriptions::new(prepared.listed.clone())));
         self.line.share_among(prepared.listed.len());
         self.parts.brokers.replace(prepared.listed);
         let mut hints = self.hints(plan);
-        hints.extend(new.warnings.iter().map(ToString::to_string));
         if self.config.log.level != new.log.level
             && let Err(fault) = logging::set_level(&new.log.level)
         {
@@ -175,6 +259,29 @@ impl<'p> Reloader<'p> {
         }
         hints
     }
+}
+
+/// The next change of the database's brokers; never without a database.
+async fn next(changes: &mut Option<mpsc::Receiver<Change>>) -> Change {
+    if let Some(changes) = changes
+        && let Some(change) = changes.recv().await
+    {
+        return change;
+    }
+    std::future::pending().await
+}
+
+/// Logs what has changed in the database's brokers.
+fn tell_table(plan: &Plan, hints: &[String]) {
+    let Plan { added, changed, removed, .. } = plan;
+    if added.len() + changed.len() + removed.len() > NAMES_MAX {
+        let (added, changed, removed) = (added.len(), changed.len(), removed.len());
+        tracing::info!(added, changed, removed, "brokers of the database have changed");
+    } else if !plan.is_empty() {
+        let changed: Vec<_> = changed.iter().map(|(broker, _)| broker).collect();
+        tracing::info!(?added, ?changed, ?removed, "brokers of the database have changed");
+    }
+    hints.iter().take(NAMES_MAX).for_each(|hint| tracing::info!("{hint}"));
 }
 
 fn outcome(path: &Path, plan: Plan, hints: Vec<String>) -> Outcome {

@@ -9,10 +9,11 @@ use stages::Egress;
 use crate::config::{
     AdminConfig, AdminListen, BreakerConfig, Config, DeadCluster, DeadTopicConfig, DeliveryConfig,
     HttpConfig, LimitsConfig, LogConfig, Problem, RetryConfig, Secret, SourceConfig, SourceKind, StateConfig,
-    TelemetryConfig,
+    SubscriptionsConfig, TelemetryConfig,
 };
 use fluvio_engine::{ClusterOptions, FluvioOptions};
 use kafka_engine::{FetchOptions, GroupOptions, KafkaOptions, Reading, SaslOptions};
+use subscriptions::Options;
 
 /// The problems so far.
 #[derive(Default)]
@@ -100,9 +101,36 @@ pub(super) fn differences(old: &Config, new: &Config) -> Vec<Problem> {
         TelemetryConfig { endpoint, headers, service_name, sample_ratio, interval, timeout, queue_max }
     );
     dead_topic(&mut found, old.dead_topic.as_ref(), new.dead_topic.as_ref());
+    database(&mut found, old.subscriptions.as_ref(), new.subscriptions.as_ref());
     let LogConfig { format, level: _ } = &old.log;
     found.key("log.format", format, &new.log.format);
     found.0
+}
+
+fn database(found: &mut Differences, old: Option<&SubscriptionsConfig>, new: Option<&SubscriptionsConfig>) {
+    let (Some(old), Some(new)) = (old, new) else {
+        return found.key("subscriptions.source", &old.is_some(), &new.is_some());
+    };
+    let SubscriptionsConfig { options, secret_prefixes } = old;
+    found.key("subscriptions.secret_prefixes", secret_prefixes, &new.secret_prefixes);
+    compare!(
+        found,
+        "subscriptions",
+        options,
+        &new.options,
+        Options {
+            connection,
+            tls,
+            connect_timeout,
+            statement_timeout,
+            backoff_min,
+            backoff_max,
+            block_max,
+            poll,
+            lookup_query,
+            brokers_query
+        }
+    );
 }
 
 fn source(found: &mut Differences, old: &SourceConfig, new: &SourceConfig) {

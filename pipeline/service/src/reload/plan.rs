@@ -72,6 +72,16 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Adds what has to be done for the database's brokers. One that goes here and comes there stays.
+    pub(super) fn join(&mut self, other: Self) {
+        let Self { added, changed, removed, sections: _ } = other;
+        let goes = std::mem::take(&mut self.removed).into_iter().chain(removed);
+        let goes: Vec<String> = goes.collect();
+        self.added.extend(added);
+        self.changed.extend(changed);
+        self.removed = goes.into_iter().filter(|id| !self.added.contains(id)).collect();
+    }
+
     /// Brokers with a changed endpoint, key or headers.
     pub fn with_changed_endpoint(&self) -> impl Iterator<Item = &str> {
         let anew = |keys: &[&str]| keys.iter().any(|key| ENDPOINT_KEYS.contains(key));
@@ -87,7 +97,7 @@ impl Plan {
 
 /// The keys in which two tables of one broker differ. Secrets are compared by what they sign: the same reference may
 /// lead to another secret.
-fn keys(old: &BrokerConfig, new: &BrokerConfig) -> Vec<&'static str> {
+pub(super) fn keys(old: &BrokerConfig, new: &BrokerConfig) -> Vec<&'static str> {
     let signs = |broker: &BrokerConfig| broker.signer.sign("reload", 0, b"");
     let signatures = |broker: &BrokerConfig| -> Vec<_> {
         let all = broker.special.signatures.iter();

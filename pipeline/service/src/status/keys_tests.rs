@@ -77,6 +77,8 @@ fn every_key_of_the_status_is_documented_and_no_other() {
     there.extend(keys::<PartitionStatus>("partitions[]."));
     there.extend(keys::<ReadingStatus>("partitions[].reading."));
     there.extend(keys::<GroupStatus>("group."));
+    there.extend(keys::<SubscriptionsStatus>("subscriptions."));
+    there.extend(keys::<RejectedBroker>("subscriptions.rejected[]."));
     there.extend(keys::<FileStatus>("partitions[].file."));
     there.extend(keys::<MovedStatus>("moved[]."));
     there.extend(keys::<BrokerStatus>("brokers[]."));

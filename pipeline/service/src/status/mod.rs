@@ -5,6 +5,7 @@
 
 mod backlog;
 mod broker;
+mod database;
 pub mod directory;
 mod group;
 mod group_members;
@@ -24,6 +25,7 @@ use state::{Clock, UnixMillis};
 use tokio::time::Instant;
 
 pub use broker::{BrokerStatus, ErrorStatus};
+pub use database::{RejectedBroker, SubscriptionsStatus};
 pub use group::GroupStatus;
 pub use group_members::{GroupBroker, GroupPicture, MemberBroker, MemberStatus, MemberSummary};
 pub use group_table::write_group;
@@ -80,6 +82,9 @@ pub struct Status {
     /// The consumer group that gives them, if one does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupStatus>,
+    /// The database with brokers and subscriptions, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subscriptions: Option<SubscriptionsStatus>,
     /// Partitions that were moved, and are not read here.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub moved: Vec<MovedStatus>,
@@ -160,6 +165,7 @@ impl From<&View> for Status {
             _ => None,
         };
         let (now, wall) = (Instant::now(), Clock::System.now());
+        let subscriptions = view.subscriptions.as_deref().map(SubscriptionsStatus::from);
         Self {
             read: partitions.issued(),
             settled: partitions.settled(),
@@ -168,7 +174,8 @@ impl From<&View> for Status {
             in_flight: view.line.in_flight() as u64,
             in_flight_bytes: view.line.in_flight_bytes(),
             spilled: view.line.spilled(),
-            held: view.line.is_held(),
+            held: view.line.is_held() || subscriptions.as_ref().is_some_and(SubscriptionsStatus::holds),
+            subscriptions,
             group: view.topic.group().map(|(name, counts)| GroupStatus::new(name, counts)),
             rejected: view.tally.rejected.get(),
             unrouted: view.tally.unrouted.get(),

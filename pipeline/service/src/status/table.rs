@@ -4,8 +4,8 @@
 use std::io::{self, Write};
 
 use super::{
-    BrokerStatus, DeadStatus, DeadTopicStatus, GroupStatus, MovedStatus, PartitionStatus, Status, span::span,
-    verdict::worse,
+    BrokerStatus, DeadStatus, DeadTopicStatus, GroupStatus, MovedStatus, PartitionStatus, Status,
+    SubscriptionsStatus, span::span, verdict::worse,
 };
 use crate::{
     dead::counted,
@@ -34,6 +34,9 @@ pub fn write_table(out: &mut impl Write, status: &Status, asked: &str) -> io::Re
     partitions(out, &status.partitions)?;
     if let Some(group) = &status.group {
         self::group(out, group)?;
+    }
+    if let Some(database) = &status.subscriptions {
+        subscriptions(out, database)?;
     }
     lost(out, &status.partitions)?;
     moved(out, &status.moved)?;
@@ -90,6 +93,17 @@ fn group(out: &mut impl Write, group: &GroupStatus) -> io::Result<()> {
         Some(events) => writeln!(out, ", lag of all members {events} events\n"),
         None => writeln!(out, "\n"),
     }
+}
+
+fn subscriptions(out: &mut impl Write, database: &SubscriptionsStatus) -> io::Result<()> {
+    let SubscriptionsStatus { lookups, loads, rows, brokers, rejected, brokers_age_seconds, .. } = database;
+    let read = brokers_age_seconds.map_or("not yet".to_owned(), |age| format!("{} ago", span(age)));
+    writeln!(
+        out,
+        "subscriptions: {lookups} look-ups of {loads} loads found {rows}; {brokers} brokers of the table, read {read}, {} \
+         rows are broken\n",
+        rejected.len()
+    )
 }
 
 /// What was lost of the source, the last first.

@@ -6,7 +6,7 @@ use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BrokerStatus, PartitionStatus, Status,
+    BrokerStatus, PartitionStatus, Status, SubscriptionsStatus,
     backlog::{OLDEST_MAX, backlog, unread},
     recent::{Failing, advice},
     span::span,
@@ -82,9 +82,13 @@ impl Verdict {
                 None => {}
             }
         }
-        if status.held {
+        let database = status.subscriptions.as_ref();
+        // The database says by itself that it holds the intake.
+        if status.held && !database.is_some_and(SubscriptionsStatus::holds) {
             because.insert(0, held(&status.partitions));
         }
+        because.splice(0..0, database.and_then(SubscriptionsStatus::reason));
+        notes.extend(database.and_then(SubscriptionsStatus::notes));
         // First, because the log's content is unknown.
         let away = out_of_reach(&status.partitions).into_iter();
         because.splice(0..0, away);

@@ -9,7 +9,7 @@ use std::{
 use state::Histogram;
 
 use super::*;
-use crate::status::{DeadCause, DeadStatus, DeadTopicStatus, GroupStatus, LedgerStatus};
+use crate::status::{DeadCause, DeadStatus, DeadTopicStatus, GroupStatus, LedgerStatus, SubscriptionsStatus};
 use stages::testing::broker_with;
 
 /// A family as it was read.
@@ -104,6 +104,7 @@ fn full() -> Status {
     Status {
         partitions: vec![partition],
         group: Some(GroupStatus { assigned: 3, lag_events: Some(5), ..GroupStatus::default() }),
+        subscriptions: Some(SubscriptionsStatus { brokers_age_seconds: Some(1.0), ..Default::default() }),
         brokers: vec![broker("acme"), broker("blue")],
         dead_letters: Some(DeadStatus { by_cause: vec![cause], ..DeadStatus::default() }),
         dead_topic: Some(DeadTopicStatus { unpublished: 4, ..DeadTopicStatus::default() }),
@@ -115,7 +116,8 @@ fn full() -> Status {
 fn told(status: &Status) -> BTreeMap<String, Family> {
     let tally = Arc::new(Tally::default());
     tally.times.decode.note(std::time::Duration::from_micros(7));
-    let timings = Timings { tally, commits: Histogram::of_steps().read(), spans: Some(Arc::default()) };
+    let commits = Histogram::of_steps().read();
+    let timings = Timings { tally, lookups: Some(commits.clone()), commits, spans: Some(Arc::default()) };
     read(&String::from_utf8(text(status, &[broker_with("acme", 1e6, 1).into()], timings)).unwrap())
 }
 

@@ -1,0 +1,76 @@
+//! The database goes away and comes back: routing waits for it, nothing is lost, nothing goes to the wrong broker, and what
+//! waits already is sent meanwhile.
+
+use std::time::Duration;
+
+use lab::receiver::Behaviour;
+use tests::{pause, until};
+
+use crate::world::{Size, Verdict, World, status};
+
+#[test]
+fn a_server_that_is_killed_five_times_costs_no_event_and_sends_none_astray() {
+    let size = Size { brokers: 20, loads: 500, subscriptions: 1_500, events: 4_000 };
+    let Some(mut world) = World::new(size, false) else { return };
+    let run = world.start();
+    let (mut turn, mut kills) = (0, 0);
+    world.flow(40, 2, Duration::from_millis(20), |world| {
+        turn += 1;
+        if turn % 15 == 0 && kills < 5 {
+            kills += 1;
+            world.server.kill();
+            // Some more while it is away.
+            let loads: Vec<_> = (0..50).map(|load| load * kills).collect();
+            world.produce(&loads);
+            pause(Duration::from_millis(300));
+            world.server.start_again();
+        }
+    });
+    let (verdict, right) = world.end(run);
+    assert_eq!((kills, verdict), (5, Verdict::default()));
+    assert!(right > size.events, "{right}");
+}
+
+#[test]
+fn while_the_database_is_away_the_status_says_so_first_and_what_waits_is_sent() {
+    let size = Size { brokers: 2, loads: 2, subscriptions: 2, events: 0 };
+    let Some(mut world) = World::new(size, false) else { return };
+    world.site.impatient();
+    world.fleet.tms(1).refuse();
+    let run = world.start();
+    world.produce(&[0, 1, 0, 1]);
+    world.wait();
+    until("four wait", || status(&world.site).is_some_and(|status| status["spilled"] == 4));
+    world.server.kill();
+    world.produce(&[0, 0, 0]);
+    until("the status says why", || {
+        let status = status(&world.site).unwrap_or_default();
+        let first = status["verdict"]["because"][0].as_str().unwrap_or_default().to_owned();
+        first.starts_with("the database of subscriptions has not answered for")
+            && first.contains("the intake is held and 3 events wait to be routed")
+            && status["held"] == true
+    });
+    let told = world.site.loadline(&["status"]).stdout;
+    assert!(told.starts_with("lagging because the database of subscriptions has not answered"), "{told}");
+    world.fleet.tms(1).behave(Behaviour::default());
+    world.fleet.tms(1).wait_for(4);
+    assert_eq!(world.fleet.tms(0).taken(), 4, "nothing is routed without an answer");
+    world.server.start_again();
+    let (verdict, right) = world.end(run);
+    assert_eq!((verdict, right), (Verdict::default(), 7));
+}
+
+#[test]
+fn away_at_the_start_it_is_waited_for_or_ends_the_run_if_that_is_asked() {
+    let size = Size { brokers: 2, loads: 2, subscriptions: 2, events: 0 };
+    let Some(mut world) = World::new(size, false) else { return };
+    world.server.kill();
+    let ended = world.site.loadline(&["run", "--fail-fast"]).expect(1);
+    assert!(ended.stderr.contains("the database of subscriptions: it cannot be reached"), "{ended:?}");
+    world.produce(&[0, 1]);
+    let run = world.start();
+    until("two wait", || status(&world.site).is_some_and(|status| status["subscriptions"]["waiting"] == 2));
+    world.server.start_again();
+    let (verdict, right) = world.end(run);
+    assert_eq!((verdict, right), (Verdict::default(), 2));
+}
