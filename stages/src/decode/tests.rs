@@ -285,7 +285,12 @@ proptest! {
         let raw = record(bytes);
         match decode(schema, raw.clone()) {
             Ok(event) => {
-                let whole: serde_json::Value = serde_json::from_slice(&raw.bytes).unwrap();
+                let whole: serde_json::Value = match serde_json::from_slice(&raw.bytes) {
+                    Ok(whole) => whole,
+                    // A number that nobody reads here, and that this reader has no room for.
+                    Err(error) if error.to_string().contains("out of range") => return Ok(()),
+                    Err(error) => panic!("{error}"),
+                };
                 let read = pointers.map(|pointer| whole.pointer(pointer));
                 let text = |value: &serde_json::Value| match value {
                     serde_json::Value::String(text) => Some(text.clone()),
