@@ -10,8 +10,8 @@ mod log_limiter;
 use std::{future::Future, sync::Arc, time::Duration};
 
 use state::{
-    Clock, DeadLetter, Disabled, History, Ledger, Newer, Record, Recorded, SpillSeq, SpilledDelivery,
-    StageName, StateFault, Word,
+    Clock, DeadLetter, Disabled, FailedAttempt, History, Ledger, Newer, Record, Recorded, SpillSeq,
+    SpilledDelivery, StageName, StateFault, Unclear, UnixMillis, Word,
 };
 use tokio::time::Instant;
 
@@ -344,8 +344,10 @@ impl Ack {
 
     fn letter(&self, delivery: &Delivery, why: &Undeliverable, mut history: History) -> DeadLetter {
         let event = delivery.event();
-        // The history is all that remembers it if the letter is sent again.
-        history.may_have_arrived |= delivery.may_have_arrived();
+        // The history is all that remembers it if the letter is sent again; a refusal since says nothing of it.
+        if delivery.may_have_arrived() && history.unclear() != Some(Unclear::NoAnswer) {
+            history.push(interrupted(self.0.clock.now()), false);
+        }
         let conflict = matches!(why, Undeliverable::Conflict { .. });
         DeadLetter {
             position: event.position.clone(),
@@ -362,6 +364,12 @@ impl Ack {
             body_len: event.body.len() as u64,
         }
     }
+}
+
+/// An attempt of a run that was interrupted, as far as anything is known of it.
+fn interrupted(at: UnixMillis) -> FailedAttempt {
+    let cause = "the run ended while the request may have been under way".to_owned();
+    FailedAttempt { at, status: None, cause, may_have_arrived: true, answer: None }
 }
 
 fn delivered(delivery: &Delivery, failed_attempts: u32) -> Record {
@@ -390,6 +398,26 @@ mod tests {
         Dedupe, Stage,
         testing::{broker_with, fresh},
     };
+
+    #[tokio::test]
+    async fn a_letter_remembers_that_an_interrupted_run_may_have_sent_it_whatever_was_answered_since() {
+        let dir = tempfile::tempdir().unwrap();
+        let (durability, clock) = (Durability::Process, Clock::System);
+        let options =
+            StoreOptions { durability, dedupe_window: 3_600_000, cache: 8 << 20, clock: clock.clone() };
+        let commits = CommitOptions { commit_max: 8, linger: Duration::ZERO, inbox_max: 8 };
+        let (ledger, _thread) = Ledger::start(Store::open(dir.path(), options).unwrap(), commits).unwrap();
+        let (ack, broker) = (Ack::new(&ledger, clock), Arc::new(broker_with("acme", 1.0, 1)));
+        let mut delivery = fresh(&broker).into_delivery();
+        delivery.may_repeat = true;
+        let (status, cause) = (Some(429), String::new());
+        let mut history = History::default();
+        history.push(FailedAttempt { at: 1, status, cause, may_have_arrived: false, answer: None }, false);
+        let disabled = Verdict::Undeliverable { why: Undeliverable::BrokerDisabled, history };
+        let _settled = ack.settle(&delivery, Err(disabled)).await.unwrap();
+        let letter = ledger.store().dead_letters().iter().next().unwrap().unwrap();
+        assert_eq!(letter.history.unclear(), Some(Unclear::NoAnswer));
+    }
 
     #[tokio::test]
     async fn every_outcome_gives_the_place_in_the_attempts_journal_up_and_a_wait_on_disk_does_not() {

@@ -36,8 +36,9 @@ fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
     let kind = if args.group { Kind::Group } else { Kind::Process };
     if let Some(seed) = args.seed {
+        writeln!(stdout(), "{}", plan(kind, seed))?;
         let (outcome, trace) = traced(kind, seed, None);
-        write!(stdout(), "{}\n{trace}", plan(kind, seed))?;
+        write!(stdout(), "{trace}")?;
         writeln!(stdout(), "{}", serde_json::to_string_pretty(&outcome)?)?;
         return Ok(exit_code(outcome.violation.is_none()));
     }

@@ -151,7 +151,7 @@ impl World {
         let (plan, mut state) = (self.plan(), self.state());
         let listed = state.listed.clone();
         for broker in &listed {
-            state.wire.routed(*broker, plan.log.original(number));
+            state.wire.routed(plan, *broker, plan.log.original(number));
         }
         state.routed.insert(number, listed);
     }

@@ -47,14 +47,21 @@ impl OnDisk {
             }
         }
         let ids: BTreeMap<_, _> = (0..plan.brokers.len()).map(|broker| (broker_id(broker), broker)).collect();
+        let mut places = BTreeSet::new();
         for letter in store.dead_letters().iter() {
             let letter = letter.map_err(|fault| state_fault(&fault))?;
             let broker = letter.broker.map(|id| ids.get(&id).copied().unwrap_or(usize::MAX));
             let number = number(&letter.position.source, letter.position.offset)?;
-            if on_disk.letters.insert((broker, number), letter.cause).is_some() {
+            if !places.insert((broker, number)) {
                 let detail = format!("entry {number} has two dead letters for broker {broker:?}");
                 return Err((Promise::NothingLost, detail));
             }
+            // Of an event whose letter was sent again, a copy may have become the next one.
+            let number = match plan.log.entry(number) {
+                Entry::Again { of } => of,
+                _ => number,
+            };
+            on_disk.letters.insert((broker, number), letter.cause);
         }
         Ok(on_disk)
     }

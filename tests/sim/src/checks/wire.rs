@@ -44,6 +44,8 @@ struct Seen {
     ended: bool,
     /// Whether its dead letter was sent again.
     replayed: bool,
+    /// Whether it may come after later ones of its load.
+    may_be_late: bool,
     /// When it may be tried again, by the `Retry-After` of its last answer, as far as this process knows.
     not_before: u64,
 }
@@ -161,15 +163,20 @@ impl Wire {
         self.forgot = true;
     }
 
-    /// The broker is to get the event.
-    pub(crate) fn routed(&mut self, broker: usize, number: usize) {
-        self.routed.insert((broker, number));
+    /// The broker is to get the event. What was read before the config named the broker, and is read again after a crash,
+    /// comes after what it is to get since.
+    pub(crate) fn routed(&mut self, plan: &Plan, broker: usize, number: usize) {
+        let mut later = self.routed.range((broker, number + 1)..(broker + 1, 0));
+        let is_late = later.any(|(_, other)| plan.log.load(*other) == plan.log.load(number));
+        if self.routed.insert((broker, number)) && is_late {
+            self.seen.entry((broker, number)).or_default().may_be_late = true;
+        }
     }
 
     /// The event's dead letter is to be sent again, behind whatever came after it.
     pub(crate) fn replayed(&mut self, broker: usize, number: usize) {
         let seen = self.seen.entry((broker, number)).or_default();
-        (seen.ended, seen.replayed) = (false, true);
+        (seen.ended, seen.replayed, seen.may_be_late) = (false, true, true);
     }
 
     /// That the broker was given the event is on record.
@@ -224,7 +231,7 @@ impl Wire {
         }
         let call = Call { broker, number, tries: seen.tries, may_repeat, life, stray: false };
         seen.tries += 1;
-        if !seen.replayed {
+        if !seen.may_be_late {
             self.newest.insert((broker, load), number);
         }
         self.under_way.insert((broker, load), (number, life));
@@ -241,7 +248,7 @@ impl Wire {
             return Err((Promise::OneAtATime, detail));
         }
         match self.newest.get(&(broker, load)) {
-            Some(newest) if *newest > number && !self.is_replayed(broker, number) => {
+            Some(newest) if *newest > number && !self.may_be_late(broker, number) => {
                 let detail = format!("broker {broker}, load {load}: {number} starts after {newest}");
                 Err((Promise::InOrder, detail))
             }
@@ -252,6 +259,10 @@ impl Wire {
     /// Whether the event's dead letter was sent again.
     pub(crate) fn is_replayed(&self, broker: usize, number: usize) -> bool {
         self.seen.get(&(broker, number)).is_some_and(|seen| seen.replayed)
+    }
+
+    fn may_be_late(&self, broker: usize, number: usize) -> bool {
+        self.seen.get(&(broker, number)).is_some_and(|seen| seen.may_be_late)
     }
 
     fn check_bounds(&self, plan: &Plan, broker: usize, life: u64) -> Result<(), Broken> {
