@@ -10,6 +10,7 @@ use tokio::time::sleep;
 
 use crate::{
     checkpoint::Horizon,
+    left_open::LeftOpen,
     outcome::Outcome,
     partition_log::{Appended, PartitionChange, PartitionLog, PartitionLogFault, Restored},
     spilled::SpilledDelivery,
@@ -31,7 +32,7 @@ struct Inner {
 enum Entry {
     Claim { epoch: u64 },
     Change { epoch: u64, change: PartitionChange },
-    Released { epoch: u64 },
+    Released { epoch: u64, settled: Option<Horizon> },
 }
 
 /// One process's handle; a process that begins anew has another.
@@ -80,18 +81,21 @@ impl SimulatedLog {
 struct Read {
     outcomes: Vec<Restored>,
     waiting: BTreeMap<(u64, u64, Arc<str>), SpilledDelivery>,
-    horizon: Option<Horizon>,
-    is_clean: bool,
+    open: LeftOpen,
     epoch: u64,
 }
 
 impl Inner {
     fn read(&self, source: &str) -> Read {
-        let mut read = Read { is_clean: true, ..Read::default() };
+        let mut read = Read::default();
         for entry in self.partitions.get(source).into_iter().flatten() {
             match entry {
-                Entry::Claim { epoch } => (read.epoch, read.is_clean) = (*epoch, false),
-                Entry::Released { epoch } => read.is_clean |= *epoch == read.epoch,
+                Entry::Claim { epoch } => {
+                    read.epoch = *epoch;
+                    read.open.claimed();
+                }
+                Entry::Released { epoch, settled } if *epoch == read.epoch => read.open.released(*settled),
+                Entry::Released { .. } => {}
                 Entry::Change { epoch, change } => {
                     let counts = *epoch == read.epoch || self.heeds_zombies;
                     read.take(change, counts);
@@ -119,7 +123,7 @@ impl Read {
             PartitionChange::Done { broker, position } if counts => {
                 self.waiting.remove(&(position.epoch, position.offset, broker.clone()));
             }
-            PartitionChange::Horizon(horizon) if counts => self.horizon = *horizon,
+            PartitionChange::Horizon(horizon) if counts => self.open.may_read(*horizon),
             PartitionChange::Waiting(_) | PartitionChange::Done { .. } | PartitionChange::Horizon(_) => {}
         }
     }
@@ -136,17 +140,16 @@ impl LogMember {
         log.partitions.entry(source.clone()).or_default().push(Entry::Claim { epoch });
         drop(log);
         self.state.lock().epochs.insert(source.clone(), epoch);
-        let Read { mut outcomes, waiting, horizon, is_clean, .. } = read;
-        let left = (!is_clean).then(|| horizon.unwrap_or(Horizon { epoch: 0, offset: 0 }));
-        outcomes.push(Restored::Left(left));
+        let Read { mut outcomes, waiting, open, .. } = read;
+        outcomes.push(Restored::Left(open.left()));
         outcomes.extend(waiting.into_values().map(|delivery| Restored::Waiting(Box::new(delivery))));
         outcomes
     }
 
-    /// Gives a partition up in good order.
-    pub fn release(&self, source: &str) {
+    /// Gives a partition up in good order; everything below `settled` is settled.
+    pub fn release(&self, source: &str, settled: Option<Horizon>) {
         let Some((source, epoch)) = self.state.lock().epochs.remove_entry(source) else { return };
-        self.log.0.lock().partitions.entry(source).or_default().push(Entry::Released { epoch });
+        self.log.0.lock().partitions.entry(source).or_default().push(Entry::Released { epoch, settled });
     }
 
     /// The process dies: of what is on its way, as much arrives as `keep` says of how many entries there are, and nothing is

@@ -9,6 +9,7 @@ mod connecting;
 mod kafka;
 mod modules;
 mod page;
+mod postgres;
 mod receiving;
 mod rules;
 mod shape;
@@ -23,6 +24,7 @@ use tests::until;
 use self::{
     kafka::Kafka,
     page::{Command, Page, Step},
+    postgres::Database,
     situation::Situation,
     syntax::Syntax,
     tour::Tour,
@@ -45,6 +47,7 @@ fn place(name: &str) -> Box<dyn Place> {
         "tour" => Box::new(Tour::begin()),
         "syntax" => Box::new(Syntax),
         "kafka" => Box::new(Kafka::begin()),
+        "postgres" => Box::new(Database::begin()),
         _ => Box::new(Situation::begin(name)),
     }
 }
@@ -128,10 +131,12 @@ pages! {
     every_command_of_the_page_on_surges_over_kafka_is_understood: "surge-kafka.md",
     every_command_of_the_performance_page_is_understood: "performance.md",
     every_command_of_the_kafka_page_does_what_the_page_says: "kafka.md",
-    every_command_of_the_page_on_subscriptions_is_understood: "subscriptions.md",
+    every_command_of_the_page_on_state_that_follows_is_understood: "kafka-state.md",
+    every_command_of_the_page_on_subscriptions_does_what_the_page_says: "subscriptions.md",
     every_command_of_the_fluvio_page_is_understood: "fluvio.md",
     every_command_of_the_page_on_fluvio_partitions_is_understood: "fluvio-partitions.md",
     every_command_of_the_page_on_testing_is_understood: "testing.md",
+    every_command_of_the_page_on_tests_with_servers_is_understood: "testing-servers.md",
     every_command_of_the_page_on_idempotency_is_understood: "idempotency.md",
 }
 

@@ -140,7 +140,8 @@ impl Page {
 
 /// What a note `<!-- KIND: NAME -->` names.
 fn noted<'l>(line: &'l str, kind: &str) -> Option<&'l str> {
-    let note = line.strip_prefix("<!-- ")?.strip_suffix(" -->")?;
+    // In a list it is indented.
+    let note = line.trim_start().strip_prefix("<!-- ")?.strip_suffix(" -->")?;
     note.strip_prefix(kind)?.strip_prefix(": ")
 }
 

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use state::{Horizon, Restored};
+use state::{Horizon, LeftOpen, Restored};
 use tokio::sync::mpsc;
 
 use super::{
@@ -97,7 +97,10 @@ impl<C: Consumer, W: StateWriter> Restoring<C, W> {
         self.state.claim_sent();
         written?;
         let mut fence = Fence::after(self.request.from.map_or(0, |stamp| stamp.epoch));
-        let mut met = Met { had: self.request.from.is_some(), ..Met::default() };
+        let mut met = Met::default();
+        if self.request.from.is_some() {
+            met.open.forgotten();
+        }
         loop {
             let (record, value) = self.next(StateTopic::Ledger).await?;
             let (offset, own) = (record.offset(), Said::Claim(claim.clone()));
@@ -107,7 +110,7 @@ impl<C: Consumer, W: StateWriter> Restoring<C, W> {
                 self.check(StateTopic::Ledger, epoch, fence.current(), first == 0)?;
                 self.state.claimed(epoch);
                 self.state.stands_at(offset + 1);
-                self.give(Restored::Left(met.left())).await?;
+                self.give(Restored::Left(met.open.left())).await?;
                 return Ok(offset + 1);
             }
             let counts = fence.counts(offset, value.epoch, &value.said);
@@ -271,40 +274,29 @@ impl<C: Consumer, W: StateWriter> Restoring<C, W> {
 struct Met {
     /// The first offset that was read.
     first: Option<u64>,
-    /// Whether anybody has had the partition since it was last given up in good order.
-    had: bool,
-    /// Up to where its last owner may have read it.
-    horizon: Option<Horizon>,
-    /// Up to where owners before that may have, as far as nobody has settled it since.
-    doubt: Option<Horizon>,
+    open: LeftOpen,
 }
 
 impl Met {
     /// The log was read at `offset`; where it was first read.
     fn begins(&mut self, offset: u64) -> u64 {
-        // Where retention has removed records somebody has written them.
-        self.had |= self.first.is_none() && offset > 0;
+        if self.first.is_none() && offset > 0 {
+            // Where retention has removed records somebody has written them.
+            self.open.forgotten();
+        }
         *self.first.get_or_insert(offset)
     }
 
     fn note(&mut self, said: &Said) {
         match said {
-            Said::Claim(_) => {
-                (self.had, self.doubt) = (true, self.doubt.max(self.horizon.take()));
-            }
-            Said::Horizon(horizon) => self.horizon = *horizon,
+            Said::Claim(_) => self.open.claimed(),
+            Said::Horizon(horizon) => self.open.may_read(*horizon),
             Said::Released(checkpoint) => {
-                let settled = checkpoint.as_ref().map(|to| Horizon { epoch: to.epoch, offset: to.offset });
-                self.doubt = self.doubt.filter(|doubt| settled.is_none_or(|settled| settled < *doubt));
-                (self.had, self.horizon) = (false, None);
+                let settled = checkpoint.as_ref();
+                self.open.released(settled.map(|to| Horizon { epoch: to.epoch, offset: to.offset }));
             }
             Said::Outcome { .. } | Said::Waiting(_) => {}
         }
-    }
-
-    fn left(&self) -> Option<Horizon> {
-        let nothing_told = Horizon { epoch: 0, offset: 0 };
-        self.horizon.max(self.doubt).or(self.had.then_some(nothing_told))
     }
 }
 
@@ -386,38 +378,5 @@ impl<C: Consumer, W: StateWriter> Following<C, W> {
                 _ => {}
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use state::Checkpoint;
-
-    use super::*;
-
-    fn horizon(offset: u64) -> Option<Horizon> {
-        Some(Horizon { epoch: 0, offset })
-    }
-
-    fn left(all: &[Said]) -> Option<Horizon> {
-        let mut met = Met::default();
-        all.iter().for_each(|said| met.note(said));
-        met.left()
-    }
-
-    #[test]
-    fn what_an_owner_that_died_may_have_sent_is_in_doubt_until_somebody_has_settled_it() {
-        let claim = || Said::Claim(Claim { member: "m".into(), nonce: 1 });
-        let told = |offset| Said::Horizon(horizon(offset));
-        let released = |offset| Said::Released(Some(Checkpoint { epoch: 0, offset, mark: Vec::new() }));
-        assert_eq!(left(&[]), None, "nobody had it");
-        assert_eq!(left(&[claim()]), horizon(0));
-        assert_eq!(left(&[claim(), told(50)]), horizon(50));
-        assert_eq!(left(&[claim(), told(50), released(40)]), None, "it has ended in good order");
-        assert_eq!(left(&[claim(), told(50), claim(), told(30)]), horizon(50));
-        assert_eq!(left(&[claim(), told(50), claim(), told(30), released(20)]), horizon(50));
-        assert_eq!(left(&[claim(), told(50), claim(), told(90), released(50)]), None);
-        assert_eq!(left(&[claim(), told(50), claim(), Said::Released(None)]), horizon(50));
-        assert_eq!(left(&[claim(), told(50), Said::Horizon(None)]), horizon(0));
     }
 }
