@@ -12,7 +12,7 @@ use crate::{
     outcome::{LedgerEntry, LedgerKey},
     partition_transfer::drop_copies,
     position::Position,
-    record::{Origin, Record},
+    record::{Origin, Record, spilled_entry},
     spill::Spill,
     spilled::{SpillRef, SpillSeq, SpilledDelivery},
     store::Store,
@@ -110,6 +110,20 @@ impl Ledger {
         let records = outcomes.into_iter().map(|(key, entry)| Record::Restored(key, entry));
         let merged = self.record_all(records.collect());
         async move { merged.await.map(drop) }
+    }
+
+    /// Has the ledger know that a delivery which the log says waits does. The log may have taken that and not the outcome
+    /// that goes with it: the event would be taken for a new one when its record is read again.
+    ///
+    /// # Errors
+    /// As [`Ledger::record`].
+    pub async fn vouch(&self, waiting: &SpilledDelivery) -> Result<(), StateFault> {
+        let key = LedgerKey::new(&waiting.broker, &waiting.event.event_id);
+        if self.look_up(&key)?.is_some() {
+            return Ok(());
+        }
+        let clock = self.store().clock();
+        self.restore(vec![(key, spilled_entry(waiting, clock.to_wall(clock.now())))]).await
     }
 
     /// Whether what waits here of a partition was told to the log when it went there; it need not be told again.

@@ -300,7 +300,7 @@ impl Store {
 }
 
 /// The entry that says that a delivery waits.
-fn spilled_entry(delivery: &SpilledDelivery, at: UnixMillis) -> LedgerEntry {
+pub(crate) fn spilled_entry(delivery: &SpilledDelivery, at: UnixMillis) -> LedgerEntry {
     let (digest, failed_attempts) = (delivery.event.digest, delivery.history.attempts);
     LedgerEntry { outcome: Outcome::Spilled, digest, failed_attempts, at }
 }

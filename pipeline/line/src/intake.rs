@@ -19,6 +19,7 @@ use tokio_stream::Stream;
 use super::{
     fault::LineFault,
     in_flight_permits::{BodyPermit, Permit},
+    known,
     limits::{Limits, Shared},
     shard::Arrival,
     taken::{Ingested, Taken},
@@ -26,8 +27,11 @@ use super::{
 };
 use crate::stop::{Level, Stop};
 
-/// A record's own verdict being recorded: its ticket, and the place it holds meanwhile.
-type Settling = (Ticket, Permit, Result<Recorded, Fault>);
+/// A verdict being recorded that is known here: what it settles, and the place it holds meanwhile.
+pub(super) type Settling = (Share, Permit, Result<Recorded, Fault>);
+
+/// What has begun to be recorded.
+pub(super) type Begun = Vec<BoxFuture<'static, Settling>>;
 
 /// The verdicts being recorded.
 pub(super) type Settlings = FuturesUnordered<BoxFuture<'static, Settling>>;
@@ -134,7 +138,7 @@ impl<First: Stage<In = RawRecord, Out = Vec<Delivery>>> Intake<First> {
                 // It waits in the log of its partition's state still.
                 () = ending.may_leave() => {}
             }
-            Ok(None)
+            Ok(Begun::new())
         };
         until_taken(taking, settling).await
     }
@@ -170,16 +174,11 @@ impl<First: Stage<In = RawRecord, Out = Vec<Delivery>>> Intake<First> {
     }
 
     /// Takes one record through the first half; what comes back is a verdict of its own being recorded.
-    async fn take_in(
-        &self,
-        raw: RawRecord,
-        ticket: Ticket,
-        ending: &mut Ending,
-    ) -> Result<Option<BoxFuture<'static, Settling>>, LineFault> {
+    async fn take_in(&self, raw: RawRecord, ticket: Ticket, ending: &mut Ending) -> Result<Begun, LineFault> {
         let judged = tokio::select! {
             biased;
             judged = self.stages.run(raw.clone()) => judged,
-            () = ending.may_leave() => return Ok(None),
+            () = ending.may_leave() => return Ok(Begun::new()),
         };
         self.take_judged(raw, judged, ticket, ending).await
     }
@@ -191,12 +190,9 @@ impl<First: Stage<In = RawRecord, Out = Vec<Delivery>>> Intake<First> {
         judged: Judged,
         ticket: Ticket,
         ending: &mut Ending,
-    ) -> Result<Option<BoxFuture<'static, Settling>>, LineFault> {
+    ) -> Result<Begun, LineFault> {
         match judged {
-            Ok(deliveries) => {
-                self.dispatch(deliveries, ticket, raw.bytes.len(), ending).await?;
-                Ok(None)
-            }
+            Ok(deliveries) => self.dispatch(deliveries, ticket, raw.bytes.len(), ending).await,
             Err(Exit::Fault(fault)) => Err(fault.into()),
             Err(Exit::Verdict(Verdict::Rejected(rejection))) => {
                 self.settle(raw, ticket, Some(*rejection), ending).await
@@ -213,7 +209,7 @@ impl<First: Stage<In = RawRecord, Out = Vec<Delivery>>> Intake<First> {
         ticket: Ticket,
         len: usize,
         ending: &mut Ending,
-    ) -> Result<(), LineFault> {
+    ) -> Result<Begun, LineFault> {
         let may_repeat = ticket.may_repeat();
         if let Some(first) = deliveries.first() {
             ticket.happened(first.event().occurred_at);
@@ -222,26 +218,41 @@ impl<First: Stage<In = RawRecord, Out = Vec<Delivery>>> Intake<First> {
         let Some(count) = count else {
             // `Route` gives `Unrouted` for no broker, and there are never so many; the drop stops the line.
             drop(ticket);
-            return Ok(());
+            return Ok(Begun::new());
         };
-        let Some((body, first)) = self.room(len, ticket.whole(), ending).await? else { return Ok(()) };
-        let mut first = Some(first);
+        let Some((body, first)) = self.room(len, ticket.whole(), ending).await? else {
+            return Ok(Begun::new());
+        };
+        let (mut first, mut known) = (Some(first), Vec::new());
         for (mut delivery, share) in deliveries.into_iter().zip(ticket.split(count)) {
+            if let Some(of) = known::outcome(self.ack.ledger(), &delivery)? {
+                known.push((delivery, of, share));
+                continue;
+            }
             delivery.may_repeat = may_repeat;
             let place = match first.take() {
                 Some(place) => Some(place),
                 None => self.place_by_then(body.as_ref(), &share, ending).await?,
             };
             // What is left of a record whose partition is lost is abandoned.
-            let Some(permit) = place else { return Ok(()) };
+            let Some(permit) = place else { return Ok(Begun::new()) };
             ending.begun = true;
             match self.send(Arrival { delivery, share, permit }).await {
                 // The end of one that was to stop at once; the others' is told by whatever has ended it.
-                Err(LineFault::ShardLost { .. }) if ending.end.level() > Level::Run => return Ok(()),
+                Err(LineFault::ShardLost { .. }) if ending.end.level() > Level::Run => {
+                    return Ok(Begun::new());
+                }
                 sent => sent?,
             }
         }
-        Ok(())
+        let Some((.., last)) = known.last() else { return Ok(Begun::new()) };
+        let place = match first.take() {
+            Some(place) => Some(place),
+            None => self.place_by_then(body.as_ref(), last, ending).await?,
+        };
+        let Some(permit) = place else { return Ok(Begun::new()) };
+        ending.begun = true;
+        Ok(known::settle(self.ack.clone(), known, permit).into_iter().collect())
     }
 
     pub(super) async fn send(&self, arrival: Arrival) -> Result<(), LineFault> {
@@ -259,13 +270,13 @@ impl<First: Stage<In = RawRecord, Out = Vec<Delivery>>> Intake<First> {
         ticket: Ticket,
         rejection: Option<Rejection>,
         ending: &mut Ending,
-    ) -> Result<Option<BoxFuture<'static, Settling>>, LineFault> {
+    ) -> Result<Begun, LineFault> {
         let Some((_, permit)) = self.room(raw.bytes.len(), ticket.whole(), ending).await? else {
-            return Ok(None);
+            return Ok(Begun::new());
         };
         ending.begun = true;
         let recorded = self.ack.settle_record(raw, rejection);
-        Ok(Some(Box::pin(async move { (ticket, permit, recorded.await) })))
+        Ok(vec![Box::pin(async move { (ticket.into_whole(), permit, recorded.await) })])
     }
 
     /// Waits for the bytes of a body and the first place for it; none if the record is left alone, or its partition is lost.
@@ -342,7 +353,7 @@ fn closed(_: AcquireError) -> LineFault {
 
 /// Waits for `taking`, and records meanwhile what is being settled.
 pub(super) async fn until_taken(
-    taking: impl Future<Output = Result<Option<BoxFuture<'static, Settling>>, LineFault>>,
+    taking: impl Future<Output = Result<Begun, LineFault>>,
     settling: &mut Settlings,
 ) -> Result<(), LineFault> {
     let mut taking = std::pin::pin!(taking);
@@ -359,8 +370,8 @@ pub(super) async fn until_taken(
     }
 }
 
-pub(super) fn finish((ticket, _permit, recorded): Settling) -> Result<(), LineFault> {
-    ticket.settle(recorded?);
+pub(super) fn finish((share, _permit, recorded): Settling) -> Result<(), LineFault> {
+    share.settle(recorded?);
     Ok(())
 }
 

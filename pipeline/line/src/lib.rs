@@ -25,6 +25,7 @@ mod handle;
 mod in_flight_permits;
 mod ingest;
 mod intake;
+mod known;
 mod leftovers;
 mod limits;
 mod look_ahead;

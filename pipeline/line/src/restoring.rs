@@ -83,7 +83,10 @@ impl Restoring {
                     }
                 }
                 Some(Restored::Left(left)) => self.hold(left).await?,
-                Some(Restored::Waiting(delivery)) => return Ok(self.give(*delivery)),
+                Some(Restored::Waiting(delivery)) => {
+                    self.ledger.vouch(&delivery).await?;
+                    return Ok(self.give(*delivery));
+                }
             }
         }
     }
