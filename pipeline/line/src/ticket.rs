@@ -415,6 +415,11 @@ impl Share {
         }
     }
 
+    /// The tickets of its record's partition.
+    pub(crate) fn tickets(&self) -> Tickets {
+        Tickets(self.record.tickets.clone())
+    }
+
     /// Whether its record came with one of these tickets.
     pub(crate) fn is_of(&self, tickets: &Tickets) -> bool {
         Arc::ptr_eq(&self.record.tickets, &tickets.0)
@@ -422,7 +427,7 @@ impl Share {
 
     /// Returns once what is in memory of its partition goes to disk, or the partition is lost: whether it is.
     pub(super) async fn taken_away(&self) -> bool {
-        let tickets = Tickets(self.record.tickets.clone());
+        let tickets = self.tickets();
         tickets.until(|open| open.stage >= Stage::Leaving).await;
         tickets.0.open.lock().stage > Stage::Leaving
     }

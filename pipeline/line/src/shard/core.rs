@@ -197,8 +197,7 @@ impl Core {
         if self.is_dirty[index] && self.queues[index].is_full(at) {
             self.advance(index, at, out);
         }
-        let queue = &mut self.queues[index];
-        delivery.seq = queue.spill.number();
+        delivery.seq = self.queues[index].spill.number();
         let item = Item {
             delivery,
             backing: Backing::Source(share),
@@ -213,8 +212,11 @@ impl Core {
             out.push(Effect::Abandon(vec![item]));
             return;
         }
-        let mut batch = SpillBatch::default();
-        if queue.is_leaving(&item) || item.permit.is_beyond() {
+        if item.permit.is_beyond() {
+            self.leaves_by_now(index, &item, at, out);
+        }
+        let (queue, mut batch) = (&mut self.queues[index], SpillBatch::default());
+        if queue.is_leaving(&item) {
             queue.arrive_leaving(item, at, &mut batch);
         } else {
             queue.arrive(item, at, &mut batch);

@@ -16,7 +16,7 @@ use state::{Event, Waiting};
 use super::{
     at::At,
     core::Core,
-    load_queues::Item,
+    load_queues::{Backing, Item},
     moving::{LeavingHere, has_ticket, is_from},
     spill_batch::SpillBatch,
     step::Effect,
@@ -74,6 +74,15 @@ impl Core {
         self.clear_out(index, at, out);
     }
 
+    /// `item` has come with a place beyond the bounds: its partition is leaving, or the line is, and the command that says so
+    /// is on its way. Later ones with a place within them may not pass it.
+    pub(super) fn leaves_by_now(&mut self, index: usize, item: &Item, at: At<'_>, out: &mut Vec<Effect>) {
+        if let Backing::Source(share) = &item.backing {
+            let (source, tickets) = (item.delivery.event().position.source.clone(), share.tickets());
+            self.leave_one(index, &Partition { source, tickets }, at, out);
+        }
+    }
+
     /// Sends what waits in memory at a broker to disk, as far as it is of a partition that is leaving.
     pub(super) fn clear_out(&mut self, index: usize, at: At<'_>, out: &mut Vec<Effect>) {
         let (queue, mut batch) = (&mut self.queues[index], SpillBatch::default());
@@ -125,6 +134,7 @@ impl Core {
             if !runs.is_empty() {
                 out.push(Effect::HaltEach { queue: index, runs });
             }
+            queue.leaving.retain(|here| !here.partition.tickets.is(&tickets));
             let forgotten = queue.forget(|item| has_ticket(item, &tickets), at);
             if !forgotten.is_empty() {
                 out.push(Effect::Abandon(forgotten));
@@ -134,3 +144,7 @@ impl Core {
         self.moving.lose(tickets);
     }
 }
+
+#[cfg(test)]
+#[path = "leaving_tests.rs"]
+mod tests;

@@ -10,6 +10,7 @@ use super::{
     world::{Commit, Name, World},
 };
 use crate::{
+    in_flight_permits::Permit,
     partitions::Partition,
     reply::reply,
     shard::{
@@ -17,7 +18,7 @@ use crate::{
         step::{Arrival, Input},
     },
     testing::share_of,
-    ticket::Tickets,
+    ticket::{Share, Tickets},
 };
 
 impl World {
@@ -70,22 +71,63 @@ impl World {
         }
         let waiting = self.waiting(part).and_then(|waiting| self.source.remove(waiting));
         let arrival = waiting.and_then(|name| {
-            let share = share_of(&self.parts[part].tickets, name.2);
             let permit = self.permits.leaving().now_or_never()?.ok()?;
-            Some((name.2, Arrival { delivery: self.delivery(&name), share, permit }))
+            Some((name.2, self.arrival(&name, permit)))
+        });
+        // It is one of its load's, or another's.
+        let next = arrival.as_ref().and_then(|_| {
+            let next = self.source.iter().position(|name| self.is_here(name) && part_of(&name.1) == part);
+            let name = self.source.remove(next?)?;
+            let share = self.share(&name);
+            Some((name, share))
         });
         let (reply, quiet) = reply();
         let tickets = self.parts[part].tickets.clone();
         tickets.retire();
         tickets.begin_to_leave();
-        self.parts[part].stage = Stage::Leaving(quiet, false);
         let leave = Input::Leave { partition: Partition { source: name_of(part), tickets }, reply };
-        let mut inputs = vec![leave];
-        if let Some((at, arrival)) = arrival {
-            // The shard may hear of it before, or after.
-            inputs.insert(at as usize % 2, Input::Arrived(arrival));
+        // The shard may hear of it before, or after.
+        let (before, after) = match arrival {
+            Some((at, arrival)) if at % 2 == 0 => (Some((arrival, next)), None),
+            arrival => (None, arrival.map(|(_, arrival)| (arrival, next))),
+        };
+        self.arrive_leaving(before);
+        self.parts[part].stage = Stage::Leaving(quiet, false);
+        self.give(leave);
+        self.arrive_leaving(after);
+    }
+
+    /// A record that waited for a place has one beyond the bounds, and the next one finds one within them, if there is one
+    /// by now.
+    fn arrive_leaving(&mut self, both: Option<(Arrival, Option<(Name, Share)>)>) {
+        let Some((first, next)) = both else { return };
+        self.give(Input::Arrived(first));
+        self.arrive_within(next);
+    }
+
+    fn arrive_within(&mut self, next: Option<(Name, Share)>) {
+        let Some((name, share)) = next else { return };
+        self.place = None;
+        match self.permits.arrival().now_or_never() {
+            Some(Ok(permit)) => {
+                let delivery = self.delivery(&name);
+                self.give(Input::Arrived(Arrival { delivery, share, permit }));
+            }
+            _ => self.back_to_source(name),
         }
-        inputs.into_iter().for_each(|input| self.give(input));
+    }
+
+    pub(super) fn arrival(&self, name: &Name, permit: Permit) -> Arrival {
+        Arrival { delivery: self.delivery(name), share: self.share(name), permit }
+    }
+
+    fn share(&self, name: &Name) -> Share {
+        share_of(&self.parts[part_of(&name.1)].tickets, name.2)
+    }
+
+    fn back_to_source(&mut self, name: Name) {
+        let place = self.source.iter().position(|other| other.2 > name.2).unwrap_or(self.source.len());
+        self.source.insert(place, name);
     }
 
     /// A partition comes again.
@@ -126,8 +168,7 @@ impl World {
             let at = item.delivery.event().position.offset;
             let Some(name) = self.log.iter().find(|name| name.2 == at).cloned() else { continue };
             if !self.done.contains(&name) {
-                let place = self.source.iter().position(|other| other.2 > at).unwrap_or(self.source.len());
-                self.source.insert(place, name);
+                self.back_to_source(name);
             }
         }
     }
@@ -153,8 +194,7 @@ impl World {
             let name = (*queue, waiting.load_id.clone(), *at);
             self.settled.remove(&name);
             self.moved.insert(name.clone());
-            let place = self.source.iter().position(|other| other.2 > *at).unwrap_or(self.source.len());
-            self.source.insert(place, name);
+            self.back_to_source(name);
         }
         let dropped: Vec<_> = dropped.into_iter().map(|(.., waiting)| waiting).collect();
         self.heard.push(Input::Dropped(dropped.into()));

@@ -36,10 +36,10 @@ use crate::{
         deferred::Listed,
         spill_batch::SpillBatch,
         spill_index::SpillIndex,
-        step::{Arrival, AttemptEnd, Effect, Input, ReadAsked},
+        step::{AttemptEnd, Effect, Input, ReadAsked},
     },
     spill_reader::Scan,
-    testing::{broker_called, delivery_of, share_of},
+    testing::{broker_called, delivery_of},
     ticket::{Share, Tickets},
 };
 
@@ -364,9 +364,8 @@ impl World {
             let Some(permit) = permit else { return };
             self.place = None;
             let Some(name) = self.source.remove(next) else { return };
-            let share = share_of(&self.parts[part_of(&name.1)].tickets, name.2);
-            let delivery = self.delivery(&name);
-            self.give(Input::Arrived(Arrival { delivery, share, permit }));
+            let arrival = self.arrival(&name, permit);
+            self.give(Input::Arrived(arrival));
         }
     }
 
