@@ -49,10 +49,13 @@ impl Stage for Dedupe {
     }
 }
 
-/// Whether a delivery that waits has found its own entry, which was written when it had no more attempts behind it.
+/// Whether a delivery that waits has found its own entry, which was written when it had no more attempts behind it. One that
+/// came with its partition has: the log vouches for one of each event, and an earlier owner that lives on may have put it
+/// back there with fewer attempts.
 fn is_own(entry: &LedgerEntry, delivery: &Delivery) -> bool {
     let tried = delivery.history.attempts;
-    entry.outcome == Outcome::Spilled && delivery.waits() && tried >= entry.failed_attempts
+    entry.outcome == Outcome::Spilled
+        && (delivery.restored || (delivery.on_disk && tried >= entry.failed_attempts))
 }
 
 #[cfg(test)]
@@ -84,6 +87,8 @@ mod tests {
         let replayed = Record::Replayed { delivery: Box::new(letter.clone()), letter: None };
         let _proof = ledger.record(replayed).await.unwrap();
         let dedupe = Dedupe::new(&ledger);
+        let restored = Delivery::restored(copy.clone(), broker.clone(), true);
+        assert!(dedupe.run(restored).await.is_ok(), "the log has this one alone");
         let copy = dedupe.run(Delivery::from_spill(copy, broker.clone(), false)).await;
         assert!(matches!(copy, Err(Exit::Verdict(Verdict::Duplicate { of: Outcome::Spilled }))));
         assert!(dedupe.run(Delivery::from_spill(letter, broker, false)).await.is_ok());

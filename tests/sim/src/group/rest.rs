@@ -23,6 +23,11 @@ use crate::{
 
 /// What the topics say of each (broker, event).
 type Outcomes = BTreeMap<(usize, usize), Outcome>;
+
+/// The numbers of the broker and the event that are called so.
+fn key_of(broker: &str, event: &str) -> Option<(usize, usize)> {
+    Some((broker.strip_prefix('b')?.parse().ok()?, event.strip_prefix('e')?.parse().ok()?))
+}
 /// Letters by broker and the entry's number, with their causes.
 type Letters = BTreeMap<(Option<usize>, usize), BTreeSet<String>>;
 
@@ -105,12 +110,8 @@ impl Group {
             for item in timeout(STOP_MAX, restored.boxed_local()).await.map_err(late)? {
                 match item.map_err(|fault| (Promise::NoFault, fault.to_string()))? {
                     Restored::Outcome { broker, event_id, entry } => {
-                        let key = || {
-                            let broker = broker.strip_prefix('b')?.parse().ok()?;
-                            Some((broker, event_id.strip_prefix('e')?.parse().ok()?))
-                        };
                         // What was delivered was: nothing later changes that.
-                        if let Some(key) = key()
+                        if let Some(key) = key_of(&broker, &event_id)
                             && outcomes.get(&key) != Some(&Outcome::Delivered)
                         {
                             outcomes.insert(key, entry.outcome);
@@ -118,6 +119,12 @@ impl Group {
                     }
                     Restored::Waiting(waiting) => {
                         let (event, broker) = (&waiting.event.event_id, &waiting.broker);
+                        // A member that was expelled may have put it back when it had ended: whoever claims it next knows.
+                        let key = key_of(broker, event);
+                        let has_ended = key.and_then(|key| outcomes.get(&key));
+                        if has_ended.is_some_and(|outcome| *outcome != Outcome::Spilled) {
+                            continue;
+                        }
                         return Err((Promise::NothingLost, format!("{event} still waits for {broker}")));
                     }
                     Restored::Left(_) => {}
