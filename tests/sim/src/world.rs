@@ -150,8 +150,12 @@ impl World {
     pub(crate) fn routed(&self, number: usize) {
         let (plan, mut state) = (self.plan(), self.state());
         let listed = state.listed.clone();
-        for broker in &listed {
-            state.wire.routed(plan, *broker, plan.log.original(number));
+        for broker in 0..plan.brokers.len() {
+            if listed.contains(&broker) {
+                state.wire.routed(plan, broker, plan.log.original(number));
+            } else {
+                state.wire.not_routed(broker, plan.log.original(number));
+            }
         }
         state.routed.insert(number, listed);
     }

@@ -80,6 +80,8 @@ pub(crate) struct Wire {
     newest: BTreeMap<(usize, u64), usize>,
     /// Which events each broker has been to get, by the config in force when they were routed.
     routed: BTreeSet<(usize, usize)>,
+    /// Which of these it was not to get when they were read last.
+    left_out: BTreeSet<(usize, usize)>,
     /// What was on record as delivered when a run began.
     recorded: BTreeSet<(usize, usize)>,
     /// By process and broker.
@@ -102,6 +104,7 @@ impl Wire {
             under_way: BTreeMap::new(),
             newest: BTreeMap::new(),
             routed: BTreeSet::new(),
+            left_out: BTreeSet::new(),
             recorded: BTreeSet::new(),
             buckets: BTreeMap::new(),
             claims: BTreeMap::new(),
@@ -168,9 +171,16 @@ impl Wire {
     pub(crate) fn routed(&mut self, plan: &Plan, broker: usize, number: usize) {
         let mut later = self.routed.range((broker, number + 1)..(broker + 1, 0));
         let is_late = later.any(|(_, other)| plan.log.load(*other) == plan.log.load(number));
-        if self.routed.insert((broker, number)) && is_late {
+        let is_new = self.routed.insert((broker, number)) | self.left_out.remove(&(broker, number));
+        if is_new && is_late {
             self.seen.entry((broker, number)).or_default().may_be_late = true;
         }
+    }
+
+    /// The event was read while the config did not name the broker: if it is read once more, it comes after what the broker
+    /// gets meanwhile.
+    pub(crate) fn not_routed(&mut self, broker: usize, number: usize) {
+        self.left_out.insert((broker, number));
     }
 
     /// The event's dead letter is to be sent again, behind whatever came after it.
