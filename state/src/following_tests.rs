@@ -159,7 +159,7 @@ async fn whoever_takes_a_partition_up_knows_what_was_delivered_and_what_waits() 
     let _proofs = one.ledger.record_all(late).await.unwrap();
     let end = vec![two.delivered(P, "e3", Some(0)), Record::Horizon(P.into(), None)];
     let _proofs = two.ledger.record_all(end).await.unwrap();
-    two.log.release(P, None);
+    two.log.release(P, Some(Horizon { epoch: 0, offset: 64 }));
     let three = Process::start(&SimulatedDisk::new(), &log);
     assert_eq!(three.take(P).await, (vec![], None));
     assert_eq!((three.outcome("e5"), three.outcome("e6")), (Some(Outcome::Delivered), None));
