@@ -170,7 +170,7 @@ impl BrokerQueue {
                 copy_running(item, spill, at, batch);
             }
         }
-        let mut refused = VecDeque::new();
+        let (mut refused, mut unlisted) = (VecDeque::new(), FxHashSet::default());
         for item in self.loads.take_waiting() {
             let live = matches!(item.backing, Backing::Source(_));
             if live && !(room && refused.is_empty() && self.spill.has_room(cost(&item))) {
@@ -181,11 +181,15 @@ impl BrokerQueue {
             let due = item.not_before.unwrap_or(item.since);
             let (seq, attempts) = (item.delivery.seq, item.delivery.history.attempts);
             // One that has failed before waits with those like it, who take turns: met in the order of the numbers, the
-            // first of them would be the first to be tried each time.
-            let takes_turns = attempts > 0 && self.deferred.len() < numbers_max(at.brokers);
+            // first of them would be the first to be tried each time. A dead letter that is sent again may have failed
+            // and stand behind others of its load, which have not.
+            let is_first = attempts > 0 && !unlisted.contains(&load);
+            let takes_turns = is_first && self.deferred.len() < numbers_max(at.brokers);
             let waits = takes_turns || self.deferred.holds(&load);
             self.spill(item, waits, at, batch);
-            if waits {
+            if !waits {
+                unlisted.insert(load);
+            } else {
                 self.deferred.tried(&load, seq, attempts);
                 self.deferred.go_on(&load, due, false);
             }

@@ -300,6 +300,23 @@ async fn a_load_that_has_failed_and_is_set_aside_is_not_the_next_to_be_met_on_di
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_letter_that_has_failed_does_not_come_before_what_is_set_aside_in_front_of_it() {
+    let mut bench = Bench::new(100);
+    let (now, mut write) = (Instant::now(), SpillBatch::default());
+    for attempts in [0, 0, 3, 0] {
+        let mut waits = item("a", bench.queue.spill.number());
+        waits.delivery.history.attempts = attempts;
+        bench.queue.loads.push(waits);
+    }
+    bench.queue.set_aside(at(&bench.limits, 1, now), &mut write);
+    bench.write(write);
+    bench.read(Gate::Open);
+    bench.read(Gate::Open);
+    let first = bench.queue.start(at(&bench.limits, 1, now)).unwrap();
+    assert_eq!(first.seq, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn loads_that_were_read_and_set_aside_untried_keep_their_turn() {
     let mut bench = Bench::new(100);
     // Not in the order of their names.
