@@ -211,8 +211,15 @@ async fn release(
     let _proofs = partitions.checkpoint(&partition, ledger).await?;
     if ledger.holds(source) {
         note_doubt(&partition, ledger)?;
-        if tickets.span() == 0 && !tickets.is_doubted() {
-            let _proof = ledger.record(Record::Horizon(source.clone(), None)).await?;
+        let reached = if tickets.span() == 0 && !tickets.is_doubted() {
+            Some(None)
+        } else {
+            // As far as it was read, not as far as was promised ahead.
+            let doubt = Doubt::of(source, ledger)?.horizon();
+            tickets.newest().map(|newest| doubt.max(Some(newest)))
+        };
+        if let Some(horizon) = reached {
+            let _proof = ledger.record(Record::Horizon(source.clone(), horizon)).await?;
         }
         drop_all(&leftovers, source, &commands).await?;
         ledger.let_go(source);

@@ -319,6 +319,33 @@ fn scripted(down: &Arc<AtomicBool>) -> Wire {
 }
 
 #[tokio::test]
+async fn a_partition_that_is_given_up_with_something_open_leaves_no_more_in_doubt_than_was_read() {
+    let (dir, down) = (tempfile::tempdir().unwrap(), Arc::new(AtomicBool::new(true)));
+    let (group, wire) = (Group::new(1), scripted(&down));
+    let mut site = half_dead(dir.path(), &wire);
+    // No room for what waits.
+    site.limits.spill_broker_max = 0;
+    let one = group.member(site);
+    let moves = async {
+        group.give(0, &one, true).await;
+        while one.site.wire.seen().starts.is_empty() {
+            sleep(ms(2)).await;
+        }
+        let released = group.release(0, &one).await;
+        assert!(!released.settled && !released.clean, "{released:?}");
+        let left = |restored| if let Restored::Left(left) = restored { Some(left) } else { None };
+        let left = group.states.member().claim(&name(0)).into_iter().find_map(left).unwrap().unwrap();
+        assert!(left.offset > 0 && left.offset <= 120, "{left:?}");
+        down.store(false, Ordering::Relaxed);
+        group.give(0, &one, false).await;
+        one.close();
+    };
+    let (ended, ()) = tokio::join!(one.site.run_over(|_| one.source(), stop().1), moves);
+    assert_eq!(ended.unwrap().spilled, 0);
+    one.site.check_wire("given up");
+}
+
+#[tokio::test]
 async fn what_waits_on_the_disk_of_a_line_that_was_superseded_is_sent_by_the_other_alone() {
     let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let down = Arc::new(AtomicBool::new(true));
