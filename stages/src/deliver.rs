@@ -115,7 +115,7 @@ impl Deliver {
         let part = attempt().part(endpoint)?;
         let post = |parts| self.send_batch(endpoint, shard, parts);
         // Few brokers take batches; the others' attempts need no room for one.
-        match goes_alone(&delivery.history) {
+        match goes_alone(&delivery.history, endpoint.answers()) {
             true => Box::pin(post(vec![part])).await,
             false => Box::pin(batches.send(part, post)).await,
         }
@@ -213,9 +213,12 @@ impl Deliver {
 }
 
 /// Whether an event is sent without others: its last attempt may have failed because of it, or because of what it was sent
-/// with.
-fn goes_alone(history: &History) -> bool {
-    let asked_to_wait = |status: Option<u16>| matches!(status, Some(429 | 503));
+/// with. Not if it was asked to wait, unless the broker's own rules say that this is a refusal.
+fn goes_alone(history: &History, answers: &Answers) -> bool {
+    let retries = |status: u16| {
+        StatusCode::from_u16(status).is_ok_and(|status| answers.meaning(status) == Meaning::Retry)
+    };
+    let asked_to_wait = |status: Option<u16>| status.is_some_and(|of| matches!(of, 429 | 503) && retries(of));
     history.last.last().is_some_and(|last| last.may_have_arrived && !asked_to_wait(last.status))
 }
 

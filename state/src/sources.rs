@@ -117,7 +117,10 @@ impl Sources {
     }
 
     /// Whether `source` is one of those.
-    pub(crate) fn is_followed(&self, source: &str) -> Result<bool, StateFault> {
+    ///
+    /// # Errors
+    /// A fault of the store.
+    pub fn is_followed(&self, source: &str) -> Result<bool, StateFault> {
         Ok(self.0.get::<bool>(&key(b'o', source))?.is_some())
     }
 

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 use super::{
     doubt::Doubt,
     fault::LineFault,
-    moves::note_doubt,
+    moves::{note_doubt, read_up_to},
     partitions::{Partition, Partitions},
 };
 
@@ -18,7 +18,7 @@ use super::{
 const EVERY: Duration = Duration::from_millis(200);
 
 /// How long a log of partition states that is away may hold up the end of a run: less than whoever stops a process waits.
-const LEAVE_MAX: Duration = Duration::from_secs(10);
+pub(super) const LEAVE_MAX: Duration = Duration::from_secs(10);
 
 /// Writes the watermark down.
 pub(super) struct Checkpointer {
@@ -65,6 +65,11 @@ impl Checkpointer {
             let sources = certain.map(|partition| partition.source.clone());
             records.extend(sources.map(|source| Record::Horizon(source, None)));
             records.extend(brokers.iter().map(|broker| Record::DrainHorizon(broker.id.clone(), 0)));
+        }
+        let held = live.iter().filter(|partition| self.ledger.holds(&partition.source));
+        for partition in held.filter(|partition| !in_order || partition.tickets.is_doubted()) {
+            let reached = read_up_to(partition, &self.ledger)?;
+            records.extend(reached.map(|to| Record::Horizon(partition.source.clone(), Some(to))));
         }
         let recorded = self.ledger.record_all(records);
         if !self.ledger.follows() {

@@ -13,10 +13,14 @@ use stages::{
     models::{Delivery, Exit, Fault, RawRecord, Rejection, Step, Verdict},
 };
 use state::{Recorded, SpilledDelivery, StateFault};
-use tokio::sync::{AcquireError, mpsc};
+use tokio::{
+    sync::{AcquireError, mpsc},
+    time::timeout,
+};
 use tokio_stream::Stream;
 
 use super::{
+    checkpointer::LEAVE_MAX,
     fault::LineFault,
     in_flight_permits::{BodyPermit, Permit},
     known,
@@ -106,7 +110,22 @@ impl<First: Stage<In = RawRecord, Out = Vec<Delivery>>> Intake<First> {
                 }
             }
         }
-        finish_all(settling).await
+        self.finish_all(settling, &stop).await
+    }
+
+    /// Records what is being settled. A log of partition states that is away does not hold up a stop for ever: what it has
+    /// not taken is read again.
+    pub(super) async fn finish_all(&self, mut settling: Settlings, stop: &Stop) -> Result<(), LineFault> {
+        let all = async {
+            while let Some(settled) = settling.next().await {
+                finish(settled)?;
+            }
+            Ok(())
+        };
+        if stop.level() > Level::Run && self.ack.ledger().follows() {
+            return timeout(LEAVE_MAX, all).await.unwrap_or(Ok(()));
+        }
+        all.await
     }
 
     async fn take(
@@ -372,12 +391,5 @@ pub(super) async fn until_taken(
 
 pub(super) fn finish((share, _permit, recorded): Settling) -> Result<(), LineFault> {
     share.settle(recorded?);
-    Ok(())
-}
-
-pub(super) async fn finish_all(mut settling: Settlings) -> Result<(), LineFault> {
-    while let Some(settled) = settling.next().await {
-        finish(settled)?;
-    }
     Ok(())
 }

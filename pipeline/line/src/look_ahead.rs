@@ -22,7 +22,7 @@ use tokio_stream::Stream;
 
 use super::{
     fault::LineFault,
-    intake::{Ending, Intake, Judged, Settlings, finish, finish_all, until_taken},
+    intake::{Ending, Intake, Judged, Settlings, finish, until_taken},
     taken::{Ingested, Taken},
     ticket::Ticket,
 };
@@ -136,7 +136,7 @@ impl<First: Stage<In = RawRecord, Out = Vec<Delivery>>> Intake<First> {
             }
         }
         drop(ahead);
-        finish_all(settling).await
+        self.finish_all(settling, &stop).await
     }
 
     /// Begins to take a record through the first half.

@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use state::{Ledger, Record, StateFault};
+use state::{Horizon, Ledger, Record, StateFault};
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{
@@ -214,9 +214,7 @@ async fn release(
         let reached = if tickets.span() == 0 && !tickets.is_doubted() {
             Some(None)
         } else {
-            // As far as it was read, not as far as was promised ahead.
-            let doubt = Doubt::of(source, ledger)?.horizon();
-            tickets.newest().map(|newest| doubt.max(Some(newest)))
+            read_up_to(&partition, ledger)?.map(Some)
         };
         if let Some(horizon) = reached {
             let _proof = ledger.record(Record::Horizon(source.clone(), horizon)).await?;
@@ -254,6 +252,16 @@ async fn lose(
     drop(leaves);
     tell_all(&commands, || Command::Gone(tickets.clone())).await;
     Ok(())
+}
+
+/// Up to where this process, or somebody before it, may have sent a partition that is read no further; none if this process
+/// has read nothing. Nearer than what was promised ahead.
+pub(super) fn read_up_to(
+    Partition { source, tickets }: &Partition,
+    ledger: &Ledger,
+) -> Result<Option<Horizon>, StateFault> {
+    let doubt = Doubt::of(source, ledger)?.horizon();
+    Ok(tickets.newest().and_then(|newest| doubt.max(Some(newest))))
 }
 
 /// Notes whether someone else may have sent what lies behind the watermark.

@@ -183,17 +183,21 @@ impl<C: Consumer, W: StateWriter> Restoring<C, W> {
     /// Gives what may be given of what is read up to the claim at `end`.
     async fn read_to(&self, end: u64, order: &mut WaitingOrder) -> Result<(), Stop> {
         order.rewind();
-        let mut ready = Vec::new();
+        let (mut ready, mut newest) = (Vec::new(), 0);
         while order.left() > 0 {
             let record = self.next_waiting().await?;
             let offset = record.offset();
             if offset >= end {
                 return Ok(());
             }
-            if let Some(StateValue { said: Said::Waiting(delivery), .. }) =
-                self.value_of(StateTopic::Waiting, &record)?
-            {
-                order.read(delivery, offset, &mut ready);
+            if let Some(StateValue { epoch, said }) = self.value_of(StateTopic::Waiting, &record)? {
+                let is_late = epoch < newest;
+                newest = newest.max(epoch);
+                if let Said::Waiting(mut delivery) = said {
+                    // Put back by an earlier owner that lives on: its successor may have sent it meanwhile.
+                    delivery.may_repeat |= is_late;
+                    order.read(delivery, offset, &mut ready);
+                }
             }
             for restored in ready.drain(..) {
                 self.give(restored).await?;

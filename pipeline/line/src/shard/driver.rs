@@ -213,14 +213,11 @@ impl<Stages: Stage<In = Delivery, Out = Receipt>> Driver<Stages> {
         }
     }
 
-    /// Sees to it that what is sent again of a partition that is not this process's, or not for long, stays here.
+    /// Sees to it that what is sent again stays here, as its letter did, where partitions come and go: its letter is removed
+    /// before any log could have it, and the partition may be somebody else's already.
     fn keep_here(&self, replays: &mut [Replay]) {
-        let ledger = self.env.ack.ledger();
-        for replay in replays.iter_mut().filter(|_| ledger.follows()) {
-            let event = replay.delivery.event();
-            if !ledger.holds(&event.position.source) || self.core.is_leaving(event) {
-                replay.stay();
-            }
+        if self.env.ack.ledger().follows() {
+            replays.iter_mut().for_each(Replay::stay);
         }
     }
 

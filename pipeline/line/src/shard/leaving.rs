@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use state::{Event, Waiting};
+use state::Waiting;
 
 use super::{
     at::At,
@@ -24,11 +24,6 @@ use super::{
 use crate::{partitions::Partition, reply::Reply, ticket::Tickets};
 
 impl Core {
-    /// Whether the partition of this event is leaving.
-    pub(super) fn is_leaving(&self, event: &Event) -> bool {
-        self.moving.is_leaving(event)
-    }
-
     /// A partition is about to leave: it leaves each broker at once that is not expected to take what waits for it, and at
     /// the others each load that waits for its own next attempt goes to disk.
     pub(super) fn hand_over(&mut self, partition: &Partition, at: At<'_>, out: &mut Vec<Effect>) {
@@ -122,6 +117,8 @@ impl Core {
 
     /// Forgets what waits in memory and has one of these tickets. What is on the wire comes to its end.
     pub(super) fn lose(&mut self, tickets: Tickets, at: At<'_>, out: &mut Vec<Effect>) {
+        // Its release, which is under way, keeps what is on disk of it until it has left.
+        let leaves = self.moving.leaves(&tickets);
         for index in 0..self.queues.len() {
             let queue = &mut self.queues[index];
             let mut runs = Vec::new();
@@ -134,7 +131,9 @@ impl Core {
             if !runs.is_empty() {
                 out.push(Effect::HaltEach { queue: index, runs });
             }
-            queue.leaving.retain(|here| !here.partition.tickets.is(&tickets));
+            if !leaves {
+                queue.leaving.retain(|here| !here.partition.tickets.is(&tickets));
+            }
             let forgotten = queue.forget(|item| has_ticket(item, &tickets), at);
             if !forgotten.is_empty() {
                 out.push(Effect::Abandon(forgotten));

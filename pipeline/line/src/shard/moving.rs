@@ -86,9 +86,9 @@ impl Moving {
         self.lost.retain(|lost| !lost.is(tickets));
     }
 
-    /// Whether the partition of this event is leaving.
-    pub(super) fn is_leaving(&self, event: &Event) -> bool {
-        self.leaving.iter().any(|leaving| is_from(event, &leaving.partition.source))
+    /// Whether the partition with these tickets is leaving.
+    pub(super) fn leaves(&self, tickets: &Tickets) -> bool {
+        self.leaving.iter().any(|leaving| leaving.partition.tickets.is(tickets))
     }
 
     /// Whether the partition of a delivery that the source vouches for is lost.

@@ -23,12 +23,14 @@ use tokio_stream::Stream;
 
 use super::{
     log::Log,
+    replay,
     site::{Site, ms},
     whole::{drawn, seeds},
     wire::{Call, End, Wire, mix},
 };
 use crate::{
-    Cursor, LineFault, LineHandle, LineReport, Released, SourceFault, SourcePartition, SourceRecord,
+    Cursor, LineFault, LineHandle, LineReport, Released, Replayed, SourceFault, SourcePartition,
+    SourceRecord,
     stop::{Level, Stopper, stop},
 };
 
@@ -343,6 +345,38 @@ async fn a_partition_that_is_given_up_with_something_open_leaves_no_more_in_doub
     let (ended, ()) = tokio::join!(one.site.run_over(|_| one.source(), stop().1), moves);
     assert_eq!(ended.unwrap().spilled, 0);
     one.site.check_wire("given up");
+}
+
+#[tokio::test]
+async fn what_is_sent_again_stays_where_its_letter_was_whoever_has_its_partition() {
+    let (dir, mended) = (tempfile::tempdir().unwrap(), Arc::new(AtomicBool::new(false)));
+    let seen = mended.clone();
+    let wire = Wire::new(move |_| match seen.load(Ordering::Relaxed) {
+        false => (ms(0), End::Refused),
+        true => (ms(100), End::Accept),
+    });
+    let group = Group::new(1);
+    let one = group.member(Site::new(dir.path(), Log::plain(30, 3), wire, 2));
+    let moves = async {
+        group.give(0, &one, true).await;
+        let line = one.line().await;
+        while line.partitions().settled() < 30 {
+            sleep(ms(2)).await;
+        }
+        mended.store(true, Ordering::Relaxed);
+        let replays = replay::replays(&one.site);
+        assert_eq!(replays.len(), 60);
+        assert_eq!(line.replay(replays).await.unwrap(), vec![Replayed::Placed; 60]);
+        assert!(one.on_disk() > 0 && group.states.waiting(&name(0)).is_empty());
+        // Somebody else has the partition, and what was sent again is still this process's.
+        let _given = group.states.member().claim(&name(0));
+        line.lose("log/0");
+        one.close();
+    };
+    let (ended, ()) = tokio::join!(one.site.run_over(|_| one.source(), stop().1), moves);
+    assert_eq!(ended.unwrap().spilled, 0);
+    let accepted = &one.site.wire.seen().accepted;
+    assert_eq!(accepted.iter().map(|(broker, _, number)| (broker, number)).collect::<HashSet<_>>().len(), 60);
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ async fn refused_until_now(
     (site, stopper, running)
 }
 
-fn wire() -> (Wire, Arc<AtomicBool>) {
+pub(super) fn wire() -> (Wire, Arc<AtomicBool>) {
     let mended = Arc::new(AtomicBool::new(false));
     let seen = mended.clone();
     let wire = Wire::new(move |call| match call.number % 3 {
@@ -52,7 +52,7 @@ fn wire() -> (Wire, Arc<AtomicBool>) {
 }
 
 /// The letters as they are to be sent again, in order of their positions.
-fn replays(site: &Site) -> Vec<Replay> {
+pub(super) fn replays(site: &Site) -> Vec<Replay> {
     let (brokers, now) = (site.served.lock().clone(), Clock::System.now());
     let letters = site.running_letters();
     let replay = |letter: state::DeadLetter| {

@@ -86,6 +86,12 @@ fn token_url(s: &mut Section<'_, '_>, egress: &Egress, there: bool) -> Option<Ur
         return None;
     };
     let text = item.value.as_str().unwrap_or_default();
+    if text.contains(['{', '}']) {
+        let refusal =
+            Refusal::new("has a brace: tokens are not asked for by event", "give the address alone");
+        s.report_hidden(&item, refusal);
+        return None;
+    }
     match check_url(text, egress) {
         Ok(url) => Some(url),
         Err(refusals) => {

@@ -106,6 +106,9 @@ impl Queues for DiskQueues {
                 outcomes.push(Replayed::Full);
                 continue;
             };
+            // Where its partition's state goes to a log, what waits here of it is dropped at the next start.
+            let follows = self.store.sources().is_followed(&delivery.event().position.source)?;
+            let delivery = if follows { delivery.staying() } else { delivery };
             let delivery = delivery.into_spilled(seq);
             records.push(Record::Replayed { delivery: Box::new(delivery), letter: letter.map(Box::new) });
             outcomes.push(Replayed::Placed);

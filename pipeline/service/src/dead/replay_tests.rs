@@ -85,6 +85,17 @@ fn mixed() -> Vec<DeadLetter> {
 }
 
 #[tokio::test]
+async fn what_is_sent_again_without_a_process_is_not_taken_for_a_partitions_that_others_may_have() {
+    let bench = Bench::new([letter(12, Some("acme"))]).await;
+    let followed = Record::Followed(letter(12, None).position.source);
+    let _proof = bench.ledger.record(followed).await.unwrap();
+    assert_eq!(bench.page(&everything(false), u64::MAX).await.counts.replayed, 1);
+    assert_eq!((bench.letters().len(), bench.waiting("acme")), (0, vec![12]));
+    let waiting = bench.store().spill().read(&Arc::from("acme"), 0..u64::MAX, 1).unwrap();
+    assert!(!bench.store().sources().is_followed(&waiting[0].event.position.source).unwrap());
+}
+
+#[tokio::test]
 async fn a_dry_run_says_what_a_replay_does_and_changes_nothing() {
     let bench = Bench::new(mixed()).await;
     let body = letter(12, None).body;

@@ -269,3 +269,19 @@ async fn a_connection_that_closes_before_the_request_is_a_failure() {
     let failure = failure(attempt_at(address, LONG).await);
     assert_eq!((failure.kind, failure.status), (Transient, None));
 }
+
+#[test]
+fn an_event_goes_alone_after_a_refusal_with_others_and_not_after_it_was_asked_to_wait() {
+    let after = |status: u16| {
+        let mut history = History::default();
+        let cause = String::new();
+        let (status, answer) = (Some(status), None);
+        history.push(state::FailedAttempt { at: 1, status, cause, may_have_arrived: true, answer }, false);
+        history
+    };
+    let own = Answers::new(vec![(503..=503, Meaning::Final)], Vec::new());
+    for (status, by_default, by_own) in [(422, true, true), (429, false, false), (503, false, true)] {
+        let alone = [Answers::default(), own.clone()].map(|answers| goes_alone(&after(status), &answers));
+        assert_eq!(alone, [by_default, by_own], "{status}");
+    }
+}

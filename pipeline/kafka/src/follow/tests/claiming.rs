@@ -93,6 +93,25 @@ async fn what_a_zombie_writes_counts_only_if_it_was_delivered() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_zombie_puts_back_may_have_been_sent_by_its_successor() {
+    let logs = ScriptedLogs::default();
+    let one = Site::new(logs.clone(), 1);
+    one.claim().await;
+    one.appended(vec![waits("x", 1), outcome(1, Outcome::Spilled), waits("y", 2)]).await;
+    logs.hold();
+    let late = one.append(vec![waits("x", 1)]);
+    let two = Site::new(logs.another(), 2);
+    assert_eq!(two.claim().await.waiting, [1, 2]);
+    two.appended(vec![waits("x", 1)]).await;
+    logs.go_on();
+    let _refused = late.await;
+    settle().await;
+    two.follower.release(0, None).await.unwrap();
+    let three = Site::new(logs.another(), 3).claim().await;
+    assert_eq!((three.waiting, three.repeats), (vec![2, 1], vec![1]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_two_that_claim_at_once_the_later_one_has_it_and_the_earlier_one_never_ends() {
     let logs = ScriptedLogs::default();
     let before = Site::new(logs.clone(), 9);

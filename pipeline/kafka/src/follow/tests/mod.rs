@@ -43,6 +43,8 @@ struct Given {
     outcomes: BTreeMap<String, LedgerEntry>,
     left: Option<Option<Horizon>>,
     waiting: Vec<u64>,
+    /// Those of them that may have been sent.
+    repeats: Vec<u64>,
 }
 
 impl Site {
@@ -84,7 +86,11 @@ async fn restored(mut stream: RestoredStream) -> Result<Given, FollowFault> {
                 given.outcomes.insert(event_id.to_string(), entry);
             }
             Restored::Left(left) => assert!(given.left.replace(left).is_none()),
-            Restored::Waiting(delivery) => given.waiting.push(delivery.event.position.offset),
+            Restored::Waiting(delivery) => {
+                let at = delivery.event.position.offset;
+                given.waiting.push(at);
+                given.repeats.extend(delivery.may_repeat.then_some(at));
+            }
         }
     }
     assert!(given.left.is_some(), "complete");

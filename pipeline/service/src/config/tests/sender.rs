@@ -211,6 +211,12 @@ fn a_mistake_is_reported_at_its_key_and_repeats_no_secret() {
             "proxy.credentials",
         ),
         (oauth2("client_id = \"a\"\nclient_secret = \"env:SHORT\""), "oauth2.token_url"),
+        (
+            oauth2(
+                "token_url = \"https://id.example/{loadId}\"\nclient_id = \"a\"\nclient_secret = \"env:SHORT\"",
+            ),
+            "oauth2.token_url",
+        ),
         (oauth2(&format!("{token_url}client_secret = \"hunter2\"")), "oauth2.client_secret"),
         (
             oauth2(
