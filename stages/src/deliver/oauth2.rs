@@ -35,6 +35,10 @@ use super::{
     url_rules::{UrlError, url_errors},
 };
 
+/// How long a token that replaced a refused one is used although it is refused, too: the receiver has another reason then,
+/// and a breaker's probes would ask for one each.
+const REFUSED_KEPT: Duration = Duration::from_secs(60);
+
 /// How long nothing is asked after a failure.
 const FAILED_PAUSE: Duration = Duration::from_secs(1);
 
@@ -89,6 +93,7 @@ pub(crate) struct Tokens {
 /// A token that was granted.
 pub(crate) struct Token {
     value: HeaderValue,
+    granted_at: Instant,
     renew_at: Instant,
     expires_at: Instant,
     /// Whether it replaces one that was refused.
@@ -165,15 +170,17 @@ impl Tokens {
         }
     }
 
-    /// A request with `token` was answered with 401: it is not used again.
+    /// A request with `token` was answered with 401: it is not used again, unless it is new and replaced one that was
+    /// refused, too. A receiver that refuses every token costs the token endpoint one request in [`REFUSED_KEPT`].
     pub(crate) fn refused(&self, token: &Arc<Token>) -> Refusal {
         let is_current = self.current.load().as_ref().is_some_and(|current| Arc::ptr_eq(current, token));
+        let is_spent = token.accepted.load(Ordering::Relaxed) || !token.after_refusal;
+        let is_new = token.granted_at.elapsed() < REFUSED_KEPT;
         // Of several attempts with one token the first to be refused drops it; by the next, another may be there.
-        if is_current {
+        if is_current && (is_spent || !is_new) {
             self.last_refused.store(true, Ordering::Relaxed);
             self.current.store(None);
         }
-        let is_spent = token.accepted.load(Ordering::Relaxed) || !token.after_refusal;
         if is_spent { Refusal::TryAnother } else { Refusal::Final }
     }
 
@@ -194,6 +201,7 @@ impl Tokens {
                 let now = Instant::now();
                 let token = Arc::new(Token {
                     value,
+                    granted_at: now,
                     renew_at: now + early(lifetime),
                     expires_at: now + lifetime,
                     after_refusal: self.last_refused.swap(false, Ordering::Relaxed),

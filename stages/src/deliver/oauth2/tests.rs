@@ -74,10 +74,18 @@ async fn a_token_is_replaced_once_after_a_refusal_and_again_only_if_it_was_accep
     assert_eq!(tokens.refused(&first), Refusal::TryAnother, "a late answer to the first one");
     assert!(Arc::ptr_eq(&second, &token().await), "which does not cost the second one");
     assert_eq!(tokens.refused(&second), Refusal::Final);
+    assert!(Arc::ptr_eq(&second, &token().await), "the receiver refuses any");
+    second.accept();
+    assert_eq!(tokens.refused(&second), Refusal::TryAnother);
     let third = token().await;
-    third.accept();
-    assert_eq!(tokens.refused(&third), Refusal::TryAnother);
     assert_eq!(receiver.seen().len(), 3);
+    // It is used for a while, and not for ever.
+    let (value, granted_at) = (third.value(), third.granted_at.checked_sub(REFUSED_KEPT).unwrap());
+    let (renew_at, expires_at, accepted) = (third.renew_at, third.expires_at, AtomicBool::new(false));
+    let old = Arc::new(Token { value, granted_at, renew_at, expires_at, after_refusal: true, accepted });
+    tokens.current.store(Some(old.clone()));
+    assert_eq!(tokens.refused(&old), Refusal::Final);
+    assert!(!Arc::ptr_eq(&old, &token().await));
 }
 
 #[tokio::test]
@@ -89,7 +97,8 @@ async fn a_token_that_is_about_to_expire_is_renewed_and_one_that_expires_at_once
     assert_eq!(current.expires_at - current.renew_at, Duration::from_millis(100));
     for (renew_at, expires_at) in [(now, now + LIMIT), (now, now)] {
         let (value, accepted) = (current.value(), AtomicBool::new(true));
-        let old = Arc::new(Token { value, renew_at, expires_at, after_refusal: false, accepted });
+        let old =
+            Arc::new(Token { value, granted_at: now, renew_at, expires_at, after_refusal: false, accepted });
         tokens.current.store(Some(old.clone()));
         let renewed = tokens.token(&clients, 0, LIMIT).await.unwrap();
         assert!(!Arc::ptr_eq(&renewed, &old));
