@@ -391,7 +391,7 @@ fn log(delivery: &Delivery, verdict: &'static str, failed_attempts: u32) {
 
 #[cfg(test)]
 mod tests {
-    use state::{CommitOptions, Durability, Store, StoreOptions};
+    use state::{CommitOptions, Durability, LedgerThread, Store, StoreOptions};
 
     use super::*;
     use crate::{
@@ -399,15 +399,19 @@ mod tests {
         testing::{broker_with, fresh},
     };
 
-    #[tokio::test]
-    async fn a_letter_remembers_that_an_interrupted_run_may_have_sent_it_whatever_was_answered_since() {
+    fn ledger() -> (tempfile::TempDir, Ledger, LedgerThread) {
         let dir = tempfile::tempdir().unwrap();
         let (durability, clock) = (Durability::Process, Clock::System);
-        let options =
-            StoreOptions { durability, dedupe_window: 3_600_000, cache: 8 << 20, clock: clock.clone() };
+        let options = StoreOptions { durability, dedupe_window: 3_600_000, cache: 8 << 20, clock };
         let commits = CommitOptions { commit_max: 8, linger: Duration::ZERO, inbox_max: 8 };
-        let (ledger, _thread) = Ledger::start(Store::open(dir.path(), options).unwrap(), commits).unwrap();
-        let (ack, broker) = (Ack::new(&ledger, clock), Arc::new(broker_with("acme", 1.0, 1)));
+        let (ledger, thread) = Ledger::start(Store::open(dir.path(), options).unwrap(), commits).unwrap();
+        (dir, ledger, thread)
+    }
+
+    #[tokio::test]
+    async fn a_letter_remembers_that_an_interrupted_run_may_have_sent_it_whatever_was_answered_since() {
+        let (_dir, ledger, _thread) = ledger();
+        let (ack, broker) = (Ack::new(&ledger, Clock::System), Arc::new(broker_with("acme", 1.0, 1)));
         let mut delivery = fresh(&broker).into_delivery();
         delivery.may_repeat = true;
         let (status, cause) = (Some(429), String::new());
@@ -421,13 +425,8 @@ mod tests {
 
     #[tokio::test]
     async fn every_outcome_gives_the_place_in_the_attempts_journal_up_and_a_wait_on_disk_does_not() {
-        let dir = tempfile::tempdir().unwrap();
-        let (durability, clock) = (Durability::Process, Clock::System);
-        let options =
-            StoreOptions { durability, dedupe_window: 3_600_000, cache: 8 << 20, clock: clock.clone() };
-        let commits = CommitOptions { commit_max: 8, linger: Duration::ZERO, inbox_max: 8 };
-        let (ledger, _thread) = Ledger::start(Store::open(dir.path(), options).unwrap(), commits).unwrap();
-        let (ack, broker) = (Ack::new(&ledger, clock), Arc::new(broker_with("acme", 1.0, 1)));
+        let (_dir, ledger, _thread) = ledger();
+        let (ack, broker) = (Ack::new(&ledger, Clock::System), Arc::new(broker_with("acme", 1.0, 1)));
         let spilled = Verdict::Spilled { history: History::default(), not_before: None };
         let given_up = Verdict::Undeliverable { why: Undeliverable::TooOld, history: History::default() };
         for (verdict, left) in [(spilled, 1), (given_up, 0)] {

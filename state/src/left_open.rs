@@ -17,8 +17,8 @@ pub struct LeftOpen {
 }
 
 impl LeftOpen {
-    /// What the log had first is not there any more: somebody had the partition.
-    pub fn forgotten(&mut self) {
+    /// Somebody had the partition before what is read of its log.
+    pub fn had_owner(&mut self) {
         self.had = true;
     }
 
@@ -69,7 +69,7 @@ mod tests {
         let nothing_settled = |open: &mut LeftOpen| open.released(None);
         let nothing_open = |open: &mut LeftOpen| open.may_read(None);
         assert_eq!(left(&[]), None, "nobody had it");
-        assert_eq!(left(&[&LeftOpen::forgotten]), horizon(0));
+        assert_eq!(left(&[&LeftOpen::had_owner]), horizon(0));
         assert_eq!(left(&[&CLAIM]), horizon(0));
         assert_eq!(left(&[&CLAIM, &read(50)]), horizon(50));
         assert_eq!(left(&[&CLAIM, &read(50), &released(40)]), None, "it has ended in good order");

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 use super::{
     doubt::Doubt,
     fault::LineFault,
-    moves::{note_doubt, read_up_to},
+    moves::{last_horizon, note_doubt},
     partitions::{Partition, Partitions},
 };
 
@@ -68,8 +68,7 @@ impl Checkpointer {
         }
         let held = live.iter().filter(|partition| self.ledger.holds(&partition.source));
         for partition in held.filter(|partition| !in_order || partition.tickets.is_doubted()) {
-            let reached = read_up_to(partition, &self.ledger)?;
-            records.extend(reached.map(|to| Record::Horizon(partition.source.clone(), Some(to))));
+            records.extend(last_horizon(partition, &self.ledger, false)?);
         }
         let recorded = self.ledger.record_all(records);
         if !self.ledger.follows() {

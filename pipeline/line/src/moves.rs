@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use state::{Horizon, Ledger, Record, StateFault};
+use state::{Ledger, Record, StateFault};
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{
@@ -211,13 +211,9 @@ async fn release(
     let _proofs = partitions.checkpoint(&partition, ledger).await?;
     if ledger.holds(source) {
         note_doubt(&partition, ledger)?;
-        let reached = if tickets.span() == 0 && !tickets.is_doubted() {
-            Some(None)
-        } else {
-            read_up_to(&partition, ledger)?.map(Some)
-        };
-        if let Some(horizon) = reached {
-            let _proof = ledger.record(Record::Horizon(source.clone(), horizon)).await?;
+        let certain = tickets.span() == 0 && !tickets.is_doubted();
+        if let Some(horizon) = last_horizon(&partition, ledger, certain)? {
+            let _proof = ledger.record(horizon).await?;
         }
         drop_all(&leftovers, source, &commands).await?;
         ledger.let_go(source);
@@ -254,14 +250,20 @@ async fn lose(
     Ok(())
 }
 
-/// Up to where this process, or somebody before it, may have sent a partition that is read no further; none if this process
-/// has read nothing. Nearer than what was promised ahead.
-pub(super) fn read_up_to(
+/// The last horizon of a partition that is read no further: none if it is `certain` that nothing of it is open, and
+/// otherwise how far it was read, by this process or before it, which is nearer than what was promised ahead. No record if
+/// this process has read nothing.
+pub(super) fn last_horizon(
     Partition { source, tickets }: &Partition,
     ledger: &Ledger,
-) -> Result<Option<Horizon>, StateFault> {
+    certain: bool,
+) -> Result<Option<Record>, StateFault> {
+    if certain {
+        return Ok(Some(Record::Horizon(source.clone(), None)));
+    }
     let doubt = Doubt::of(source, ledger)?.horizon();
-    Ok(tickets.newest().and_then(|newest| doubt.max(Some(newest))))
+    let reached = tickets.newest().map(|newest| doubt.max(Some(newest)));
+    Ok(reached.map(|horizon| Record::Horizon(source.clone(), horizon)))
 }
 
 /// Notes whether someone else may have sent what lies behind the watermark.

@@ -99,7 +99,7 @@ impl<C: Consumer, W: StateWriter> Restoring<C, W> {
         let mut fence = Fence::after(self.request.from.map_or(0, |stamp| stamp.epoch));
         let mut met = Met::default();
         if self.request.from.is_some() {
-            met.open.forgotten();
+            met.open.had_owner();
         }
         loop {
             let (record, value) = self.next(StateTopic::Ledger).await?;
@@ -286,7 +286,7 @@ impl Met {
     fn begins(&mut self, offset: u64) -> u64 {
         if self.first.is_none() && offset > 0 {
             // Where retention has removed records somebody has written them.
-            self.open.forgotten();
+            self.open.had_owner();
         }
         *self.first.get_or_insert(offset)
     }

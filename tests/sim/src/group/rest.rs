@@ -23,13 +23,13 @@ use crate::{
 
 /// What the topics say of each (broker, event).
 type Outcomes = BTreeMap<(usize, usize), Outcome>;
+/// Letters by broker and the entry's number, with their causes.
+type Letters = BTreeMap<(Option<usize>, usize), BTreeSet<String>>;
 
 /// The numbers of the broker and the event that are called so.
 fn key_of(broker: &str, event: &str) -> Option<(usize, usize)> {
     Some((broker.strip_prefix('b')?.parse().ok()?, event.strip_prefix('e')?.parse().ok()?))
 }
-/// Letters by broker and the entry's number, with their causes.
-type Letters = BTreeMap<(Option<usize>, usize), BTreeSet<String>>;
 
 impl Group {
     /// What is still to come, for a message; empty if nothing is.
