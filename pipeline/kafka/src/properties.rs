@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 /// What Loadline sets itself, and what would break otherwise.
-const OWN: [(&str, &str); 35] = [
+const OWN: [(&str, &str); 36] = [
     ("enable.auto.commit", "offsets are committed only over what is settled"),
     ("auto.commit.interval.ms", "offsets are committed only over what is settled: set source.commit_every"),
     ("auto.commit.enable", "offsets are committed only over what is settled"),
@@ -24,6 +24,7 @@ const OWN: [(&str, &str); 35] = [
     ("offset_commit_cb", "a refused commit must be seen"),
     ("group.remote.assignor", "partitions must move one by one"),
     ("partition.assignment.strategy", "partitions must move one by one: cooperative-sticky, of all members"),
+    ("topic.metadata.propagation.max.ms", "a node that has come back may not know a topic for long"),
     ("allow.auto.create.topics", "a misspelt topic would be made: create it with the cluster's tools"),
     ("topic.blacklist", "one topic is read: set source.topic"),
     ("enable.random.seed", "it is the process's own affair"),

@@ -21,6 +21,10 @@ use crate::{
     produce::Deliveries,
 };
 
+/// How long nodes may say that a topic does not exist before its records are refused. The topic was there when it was looked
+/// at first; a node that has come back does not know it until it has caught up.
+const UNKNOWN_TOPIC_MAX: Duration = Duration::from_mins(5);
+
 /// What one of them is set to.
 pub(super) struct Settings {
     /// How long records wait for company, so that a batch has more than one.
@@ -50,6 +54,7 @@ impl NativeProducer {
             .set("acks", "all")
             // A record that the client gave up would leave a hole before later ones.
             .set("message.timeout.ms", "0")
+            .set("topic.metadata.propagation.max.ms", UNKNOWN_TOPIC_MAX.as_millis().to_string())
             .set("linger.ms", settings.linger.as_millis().to_string())
             .set("batch.size", settings.batch_bytes.to_string())
             .set("message.max.bytes", settings.message_max.to_string())
@@ -154,5 +159,57 @@ impl ProducerContext for Context {
             }
             Err((error, _)) => deliveries.end(Err(of_record(error))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::{
+        mocking::MockCluster,
+        types::{RDKafkaApiKey, RDKafkaRespErr},
+    };
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::{options::Reading, testing::options};
+
+    const UNKNOWN: RDKafkaRespErr = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+
+    /// A record for partition 0 of `topic`, on its way.
+    fn send(cluster: &MockCluster<'_, impl ClientContext>, topic: &str) -> (NativeProducer, Arc<Deliveries>) {
+        let mut options = options(Reading::Partitions(vec![0])).cluster;
+        options.bootstrap = cluster.bootstrap_servers().split(',').map(str::to_owned).collect();
+        let settings = Settings {
+            linger: Duration::ZERO,
+            batch_bytes: 1 << 16,
+            message_max: 1 << 16,
+            buffer_bytes: 1 << 20,
+            partitioner: None,
+        };
+        // Whatever a site has set: so short that it has passed when the first answer comes.
+        options.properties.insert("topic.metadata.propagation.max.ms".into(), "1".into());
+        let producer = NativeProducer::new(&options, &settings).unwrap();
+        let deliveries = Arc::<Deliveries>::default();
+        let mut record = BaseRecord::<str, [u8], _>::with_opaque_to(topic, Arc::clone(&deliveries));
+        (record.partition, record.payload) = (Some(0), Some(&b"{}"[..]));
+        assert!(producer.offer(record, &deliveries).unwrap());
+        (producer, deliveries)
+    }
+
+    #[tokio::test]
+    async fn a_record_waits_while_nodes_do_not_know_its_topic() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("t", 1, 1).unwrap();
+        // The node that leads the partition says so, then those that are asked who leads it.
+        cluster.request_errors(RDKafkaApiKey::Produce, &[UNKNOWN; 3]);
+        let (_producer, deliveries) = send(&cluster, "t");
+        deliveries.settled().await.unwrap();
+        cluster.topic_error("t", UNKNOWN).unwrap();
+        let (_producer, deliveries) = send(&cluster, "t");
+        sleep(Duration::from_millis(500)).await;
+        assert_eq!(deliveries.taken(), 0);
+        cluster.topic_error("t", RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR).unwrap();
+        deliveries.settled().await.unwrap();
+        assert_eq!(deliveries.taken(), 1);
     }
 }
