@@ -1,7 +1,7 @@
 //! Waits for a cluster's answer, or fails at once if configured. Each reason for waiting is logged once, and so is
 //! the end.
 
-use std::{mem, sync::Arc};
+use std::{mem, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 use topics::Backoff;
@@ -11,6 +11,10 @@ use crate::{
     options::ClusterOptions,
     outage_log::OutageLog,
 };
+
+/// How long nodes are asked before it is believed that a topic does not exist: one that has just come back does not know the
+/// newest topics, and each look may ask another node.
+pub(crate) const NO_TOPIC_AFTER: Duration = Duration::from_secs(3);
 
 /// Waits for one thing after the other.
 pub(crate) struct ClusterWait {
@@ -59,7 +63,9 @@ impl ClusterWait {
                 Err(fault) => fault,
             };
             let bootstrap = &self.bootstrap;
-            if self.fail_fast {
+            let is_unsure =
+                matches!(fault, ClusterFault::NoTopic { .. }) && self.since.elapsed() < NO_TOPIC_AFTER;
+            if self.fail_fast && !is_unsure {
                 return Err(KafkaFault::Cluster { bootstrap: bootstrap.clone(), fault });
             }
             let kind = Some(mem::discriminant(&fault));

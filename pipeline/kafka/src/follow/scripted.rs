@@ -286,6 +286,8 @@ pub(crate) struct Made {
     pub(crate) unreachable: u32,
     /// How many answers describe a topic by nothing, as a node does that has not heard of it yet.
     pub(crate) undescribed: u32,
+    /// How many answers do not know the topic at all.
+    pub(crate) unheard: u32,
 }
 
 impl StateAdmin for ScriptedTopics {
@@ -294,6 +296,10 @@ impl StateAdmin for ScriptedTopics {
         if inside.unreachable > 0 {
             inside.unreachable -= 1;
             return Err(ClusterFault::Unreachable { detail: "the script".to_owned() });
+        }
+        if inside.unheard > 0 {
+            inside.unheard -= 1;
+            return Ok(None);
         }
         if inside.undescribed > 0 {
             inside.undescribed -= 1;

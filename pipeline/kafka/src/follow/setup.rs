@@ -12,7 +12,7 @@ use super::{
     plan::{Step, TopicPlan},
     port::StateAdmin,
 };
-use crate::cluster_wait::ClusterWait;
+use crate::cluster_wait::{ClusterWait, NO_TOPIC_AFTER};
 
 /// Sees to the topics for a source of so many partitions.
 ///
@@ -28,10 +28,18 @@ pub(super) async fn ensure<A: StateAdmin>(
     let mut wait = ClusterWait::new(cluster, fail_fast, Arc::default());
     for plan in TopicPlan::all(options, partitions) {
         let mut backoff = Backoff::new(cluster.backoff_min, cluster.backoff_max);
-        let (mut changed, mut unknown) = (false, None);
+        let (mut changed, mut unknown, began) = (false, None, Instant::now());
         loop {
             let facts = wait.wait(|| admin.facts(&plan.topic)).await?;
-            match plan.step(facts.as_ref(), options.create)? {
+            let step = match plan.step(facts.as_ref(), options.create) {
+                // Whoever was asked may not know it yet.
+                Err(_) if facts.is_none() && began.elapsed() < NO_TOPIC_AFTER => {
+                    sleep(backoff.pause()).await;
+                    continue;
+                }
+                step => step?,
+            };
+            match step {
                 Step::Use => break,
                 // A node that has not heard of a new topic describes it by nothing.
                 Step::Wait => {
@@ -75,6 +83,9 @@ mod tests {
         ensure(&cluster, &strict, 5, true).await.unwrap();
         let made: Vec<_> = cluster.0.lock().made.clone();
         assert_eq!(made, ["t-ledger 3", "t-waiting 3", "t-control 2", "t-ledger 5", "t-waiting 5"]);
+        // A node that has just come back is asked first.
+        cluster.0.lock().unheard = 3;
+        ensure(&cluster, &strict, 5, true).await.unwrap();
         cluster.0.lock().undescribed = 3;
         ensure(&cluster, &strict, 5, true).await.unwrap();
         cluster.0.lock().undescribed = u32::MAX;

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 
 use super::{Deliveries, Outgoing, ProduceFault, ProduceOptions, Topic};
-use crate::ClusterFault;
+use crate::{ClusterFault, cluster_wait::NO_TOPIC_AFTER};
 
 /// The pause between two looks at a full buffer: short beside the time a batch takes.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -32,7 +32,7 @@ impl<'p, T: Topic> Sender<'p, T> {
         Self { options, topic, deliveries }
     }
 
-    /// How many partitions the topic has; a cluster that is away is waited for.
+    /// How many partitions the topic has; a cluster that is away is waited for, and for a moment a topic that is not there.
     ///
     /// # Errors
     /// [`ProduceFault::NoTopic`] or [`ProduceFault::GaveUp`].
@@ -44,7 +44,7 @@ impl<'p, T: Topic> Sender<'p, T> {
                 Err(fault) => fault,
             };
             let bootstrap = self.options.bootstrap();
-            if matches!(fault, ClusterFault::NoTopic { .. }) {
+            if matches!(fault, ClusterFault::NoTopic { .. }) && began.elapsed() >= NO_TOPIC_AFTER {
                 return Err(ProduceFault::NoTopic { bootstrap, fault });
             }
             if began.elapsed() >= self.options.timeout {

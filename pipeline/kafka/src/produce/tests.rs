@@ -19,6 +19,8 @@ struct Scripted {
     /// How many it has room for at once.
     room: u64,
     absent: Mutex<u32>,
+    /// What is said while it is absent; nothing, if nobody listens.
+    unknown: bool,
 }
 
 impl Topic for Scripted {
@@ -28,7 +30,10 @@ impl Topic for Scripted {
             return Ok(3);
         }
         *absent -= 1;
-        Err(ClusterFault::Unreachable { detail: "nobody listens".to_owned() })
+        match self.unknown {
+            true => Err(ClusterFault::NoTopic { topic: "shipment-events".to_owned() }),
+            false => Err(ClusterFault::Unreachable { detail: "nobody listens".to_owned() }),
+        }
     }
 
     fn offer(&self, record: &Outgoing, deliveries: &Arc<Deliveries>) -> Result<bool, ClusterFault> {
@@ -153,4 +158,14 @@ async fn a_cluster_that_is_away_is_waited_for_as_long_as_it_may_take() {
     *topic.absent.lock() = u32::MAX;
     let fault = Sender::new(&options, &topic, &deliveries).count().await.unwrap_err();
     assert!(matches!(fault, ProduceFault::GaveUp { .. }), "{fault}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_is_missing_only_if_it_is_for_longer_than_one_node_may_lag() {
+    let (options, deliveries) = (options(), Arc::default());
+    let topic = Scripted { absent: Mutex::new(5), unknown: true, ..Scripted::default() };
+    assert_eq!(Sender::new(&options, &topic, &deliveries).count().await.unwrap(), 3);
+    *topic.absent.lock() = u32::MAX;
+    let fault = Sender::new(&options, &topic, &deliveries).count().await.unwrap_err();
+    assert!(matches!(fault, ProduceFault::NoTopic { .. }), "{fault}");
 }
