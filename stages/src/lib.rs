@@ -51,7 +51,9 @@ pub use route::{Answer, FieldRule, FieldTest, Index, Route, Subscriber, Subscrib
 pub use stage::{Stage, Then, Timed};
 pub use stage_times::StageTimes;
 pub use tally::{BrokerTally, Count, Gauge, Gauges, Tally};
-pub use throttle::{Allowed, Portion, Quota, QuotaError, RATE_MAX, RATE_MIN, REFILL_MAX, Replaced, Throttle};
+pub use throttle::{
+    Allowed, Lease, Portion, Quota, QuotaError, RATE_MAX, RATE_MIN, REFILL_MAX, Replaced, Throttle,
+};
 pub use validate::{
     AGE_MAX_DEFAULT, AHEAD_MAX_DEFAULT, ID_MAX_DEFAULT, Rules, STATUS_MAX, Statuses, StatusesError,
     UnknownStatus, Validate,

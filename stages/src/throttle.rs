@@ -1,34 +1,57 @@
 //! The throttle: lets a fresh delivery be attempted once, at the broker's pace.
 //!
 //! Guarantees: nothing passes while its broker is held, except a probe, or once the line is stopping; then nothing
-//! waits. No more deliveries pass than the broker's [`Quota`](crate::Quota) gave permits, in the order in which they
+//! waits. Nothing passes whose attempt may outlast this process's [`Lease`]. No more deliveries pass than the broker's [`Quota`](crate::Quota) gave permits, in the order in which they
 //! came. The quota counts how often one had to wait: [`Quota::waits`](crate::Quota::waits).
 
+mod lease;
 mod portion;
 mod quota;
 mod wire_time;
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 pub use self::{
+    lease::Lease,
     portion::{Allowed, Portion},
     quota::{Quota, QuotaError, RATE_MAX, RATE_MIN, REFILL_MAX, Replaced},
 };
 use crate::{
+    broker::Broker,
     models::{Fresh, Permitted, Step},
     retry::{spilled, through_gate},
     stage::Stage,
 };
 
-/// Waits for the broker's quota. Has no state of its own.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Throttle;
+/// Waits for the broker's quota, and for the lease if there is one. Has no state of its own.
+#[derive(Clone, Debug, Default)]
+pub struct Throttle {
+    lease: Option<Arc<Lease>>,
+}
 
 impl Throttle {
-    /// A throttle for all brokers.
+    /// A throttle for all brokers of a process that nobody replaces.
     #[must_use]
     pub fn new() -> Self {
-        Self
+        Self::default()
+    }
+
+    /// A throttle for all brokers of a process that has this lease; none if nobody replaces it.
+    #[must_use]
+    pub fn under(lease: Option<Arc<Lease>>) -> Self {
+        Self { lease }
+    }
+
+    /// Waits until an attempt at this broker may begin; false if that has to be asked again. Another quota may have come
+    /// into force meanwhile, or the permit too late for the lease: it is lost then, which only slows the pace.
+    async fn permitted(&self, broker: &Broker) -> bool {
+        let quota = broker.quota();
+        let Some(lease) = &self.lease else { return quota.permit().await.is_ok() };
+        let longest = broker.terms().endpoint.timeout();
+        lease.covering(longest).await;
+        quota.permit().await.is_ok() && lease.covers(longest)
     }
 }
 
@@ -39,11 +62,9 @@ impl Stage for Throttle {
     async fn run(&self, fresh: Fresh) -> Step<Permitted> {
         let delivery = fresh.delivery();
         loop {
-            let quota = delivery.broker.quota();
             tokio::select! {
                 biased;
-                // An error means that another quota came into force while it waited.
-                given = quota.permit() => if given.is_ok() { break },
+                permitted = self.permitted(&delivery.broker) => if permitted { break },
                 () = delivery.broker.halt.asked(&delivery.run) => return Err(spilled(fresh, None)),
             }
         }
@@ -143,6 +164,31 @@ mod tests {
             assert!(waiter.await.unwrap());
         }
         assert_eq!(start.elapsed(), Duration::from_secs(2), "half a second for each of the two");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_passes_without_a_lease_and_a_stop_waits_for_none() {
+        let broker = Arc::new(broker_with("acme", 1_000.0, 10));
+        let lease = Arc::new(Lease::new(state::Clock::simulated(5_000)));
+        let throttle = Throttle::under(Some(lease.clone()));
+        let waits = |fresh| {
+            let throttle = throttle.clone();
+            tokio::spawn(async move { throttle.run(fresh).await.is_ok() })
+        };
+        let first = waits(fresh(&broker));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(!first.is_finished());
+        lease.renew(lease.now(), Duration::from_secs(60));
+        assert!(first.await.unwrap());
+        // The process has stood still for a minute: its permit has come long ago.
+        tokio::time::advance(Duration::from_secs(61)).await;
+        let (late, mut probe) = (waits(fresh(&broker)), fresh(&broker));
+        probe.delivery_mut().probe = true;
+        let probe = waits(probe);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(!late.is_finished() && !probe.is_finished());
+        broker.halt.ask();
+        assert!(!late.await.unwrap() && !probe.await.unwrap());
     }
 
     #[tokio::test(start_paused = true)]

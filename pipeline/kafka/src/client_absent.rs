@@ -1,7 +1,7 @@
 //! Stands for the client in a build without the feature `client`. Nothing of it can be made, so none of it is ever used:
 //! a config that names a cluster is refused before, see [`HAS_CLIENT`](crate::HAS_CLIENT).
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use crate::{
     consumer::{Bounds, Consumer, Offset, PartitionQueue, Queued, ReadFrom, Wanted},
@@ -170,6 +170,10 @@ impl StateAdmin for StateClusterAdmin {
     }
 
     async fn grow(&self, _: &str, _: i32) -> Result<(), ClusterFault> {
+        match self.0 {}
+    }
+
+    async fn session_timeout(&self) -> Result<Option<Duration>, ClusterFault> {
         match self.0 {}
     }
 }

@@ -1,8 +1,9 @@
 //! Opens a topic: joins the group, or takes the partitions that the config names. A cluster that is away, or a topic
 //! that does not exist, is waited for, and the log says so; or it is a fault at once.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use stages::Lease;
 use state::Clock;
 use tokio::{
     runtime::Handle,
@@ -21,8 +22,9 @@ use crate::{
     follow::{OnSuperseded, PartitionState, StateTopics},
     given::AssignedPartitions,
     group_counts::GroupCounts,
+    lease::MemberLease,
     member::Member,
-    options::{KafkaOptions, Reading},
+    options::{GroupProtocol, KafkaOptions, Reading},
     partition_of_name,
 };
 
@@ -43,6 +45,15 @@ pub struct Membership<K: Checkpoints> {
     tasks: JoinSet<()>,
 }
 
+/// What a member needs whose partitions' state follows them.
+#[derive(Clone, Debug)]
+pub struct Following {
+    /// Where the state of partitions is kept.
+    pub topics: Arc<StateTopics>,
+    /// The lease under which its deliveries are sent: kept here.
+    pub lease: Arc<Lease>,
+}
+
 /// Joins the group, or reads the partitions that `options` name. Partitions that are new in `checkpoints`, and in the
 /// group, are on record there before anything of them is read.
 ///
@@ -59,16 +70,23 @@ pub async fn connect<K: Checkpoints>(
     checkpoints: K,
     fail_fast: bool,
     clock: Clock,
-    follow: Option<Arc<StateTopics>>,
+    follow: Option<Following>,
 ) -> Result<Connected<K>, KafkaFault> {
     let consumer = ClusterConsumer::new(options)?;
+    let (follow, lease) = match follow {
+        Some(Following { topics, lease }) => {
+            let session = session(&options.reading, &topics, fail_fast).await?;
+            (Some(topics), Some(MemberLease::new(lease, session)))
+        }
+        None => (None, None),
+    };
     let state = follow.clone().map(|topics| topics as Arc<dyn PartitionState>);
-    let member = Arc::new(Member::new(consumer.clone(), options.clone(), checkpoints, clock, state));
+    let member = Arc::new(Member::new(consumer.clone(), options.clone(), checkpoints, clock, state, lease));
     if let Some(topics) = &follow {
         topics.on_superseded(lose(&member));
     }
     let events: Arc<dyn Events> =
-        Arc::new(Following { member: Arc::clone(&member), runtime: Handle::current() });
+        Arc::new(MemberEvents { member: Arc::clone(&member), runtime: Handle::current() });
     let thread = PollThread::start(&consumer, &events)?;
     let mut cluster = ClusterWait::new(&options.cluster, fail_fast, Arc::clone(&member.outage));
     let count = cluster.wait(|| consumer.count()).await?;
@@ -88,8 +106,9 @@ pub async fn connect<K: Checkpoints>(
         }
     }
     let mut tasks = JoinSet::new();
-    let (commits, looks) = (Arc::clone(&member), Arc::clone(&member));
+    let [commits, renewals, looks] = [(); 3].map(|()| Arc::clone(&member));
     tasks.spawn(async move { commits.commit_on().await });
+    tasks.spawn(async move { renewals.renew_on().await });
     tasks.spawn(async move { looks.look_on().await });
     let partitions = member.given.clone();
     Ok(Connected { partitions, membership: Membership { member, thread, events, tasks } })
@@ -143,6 +162,14 @@ impl<K: Checkpoints> Membership<K> {
     }
 }
 
+/// How long the group waits for a member that is silent.
+async fn session(reading: &Reading, topics: &StateTopics, fail_fast: bool) -> Result<Duration, KafkaFault> {
+    match reading {
+        Reading::Group(group) if group.protocol == GroupProtocol::Classic => Ok(group.session_timeout),
+        _ => topics.session_timeout(fail_fast).await,
+    }
+}
+
 /// Gives a partition up that somebody else has claimed, though the group does not say so yet.
 pub(crate) fn lose<C: Consumer, K: Checkpoints>(member: &Arc<Member<C, K>>) -> OnSuperseded {
     let member = Arc::downgrade(member);
@@ -154,12 +181,12 @@ pub(crate) fn lose<C: Consumer, K: Checkpoints>(member: &Arc<Member<C, K>>) -> O
 }
 
 /// Follows the client's events, on the thread that polls.
-struct Following<K: Checkpoints> {
+struct MemberEvents<K: Checkpoints> {
     member: Arc<Member<ClusterConsumer, K>>,
     runtime: Handle,
 }
 
-impl<K: Checkpoints> Events for Following<K> {
+impl<K: Checkpoints> Events for MemberEvents<K> {
     fn assigned(&self, partitions: Vec<i32>) {
         if let Err(fault) = self.runtime.block_on(self.member.assign(&partitions)) {
             self.member.fail(fault);

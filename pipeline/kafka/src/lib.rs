@@ -31,6 +31,7 @@ pub mod follow;
 mod given;
 mod group_counts;
 mod headers;
+mod lease;
 mod look;
 mod loss;
 mod loss_search;
@@ -55,7 +56,7 @@ mod value;
 use std::sync::Arc;
 
 pub use client::Producer;
-pub use connect::{Connected, Membership, connect};
+pub use connect::{Connected, Following, Membership, connect};
 pub use counted::OnCounted;
 pub use drain::{Drained, PartitionDrain};
 pub use fault::{ClusterFault, KafkaFault};

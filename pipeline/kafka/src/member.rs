@@ -30,6 +30,7 @@ use crate::{
     follow::PartitionState,
     given::AssignedPartitions,
     group_counts::GroupCounts,
+    lease::MemberLease,
     options::{KafkaOptions, Reading},
     outage_log::OutageLog,
 };
@@ -61,6 +62,8 @@ pub(crate) struct Member<C: Consumer, K> {
     pub(crate) losses: Arc<Losses>,
     /// Where the state of partitions is kept that follows them; none if it stays in this process's directory.
     pub(crate) follow: Option<Arc<dyn PartitionState>>,
+    /// Until when deliveries may be sent; none if nobody else would send them.
+    pub(crate) lease: Option<MemberLease>,
     /// Held while a commit is under way, from the look at what is this process's to the cluster's answer. Whoever gives
     /// partitions up takes them out first and waits for it then, so that no commit of them is on its way any more.
     sending: tokio::sync::Mutex<()>,
@@ -75,6 +78,7 @@ impl<C: Consumer, K: Checkpoints> Member<C, K> {
         checkpoints: K,
         clock: Clock,
         follow: Option<Arc<dyn PartitionState>>,
+        lease: Option<MemberLease>,
     ) -> Self {
         Self {
             consumer: Arc::new(consumer),
@@ -88,6 +92,7 @@ impl<C: Consumer, K: Checkpoints> Member<C, K> {
             counted: CountedPartitions::default(),
             losses: Arc::default(),
             follow,
+            lease,
             sending: tokio::sync::Mutex::default(),
             drain: OnceLock::new(),
             closing: AtomicBool::new(false),
@@ -127,12 +132,27 @@ impl<C: Consumer, K: Checkpoints> Member<C, K> {
 
     /// Commits what has been settled since the last time.
     pub(crate) async fn commit_settled(&self) {
+        self.commit_news(false).await;
+    }
+
+    /// The same; if that is nothing, something once more, for the sake of the group's answer.
+    pub(crate) async fn commit_something(&self) {
+        self.commit_news(true).await;
+    }
+
+    async fn commit_news(&self, or_something: bool) {
         if !self.in_group() {
             return;
         }
         let _sending = self.sending.lock().await;
         let settled = self.settled();
-        let news = self.news(self.held.lock().values(), &settled);
+        let held: Vec<_> = self.held.lock().values().cloned().collect();
+        let mut news = self.news(&held, &settled);
+        if news.is_empty() && or_something {
+            let known =
+                |held| Some((Arc::clone(held), self.offset(held, settled.get(held.counts.source()))?));
+            news.extend(held.iter().find_map(known));
+        }
         if news.is_empty() {
             return;
         }
@@ -219,7 +239,11 @@ impl<C: Consumer, K: Checkpoints> Member<C, K> {
 
     /// Sends `news` to the group. What it takes is news no more.
     async fn send(&self, news: &[News<C::Queue>]) -> Result<(), ClusterFault> {
+        let asked = self.lease.as_ref().map(|lease| (lease, lease.ask()));
         let outcome = self.consumer.commit(news.iter().map(|(_, offset)| offset.clone()).collect()).await;
+        if let Some((lease, asked)) = asked {
+            lease.answered(asked, &outcome);
+        }
         self.counts.committed(outcome.is_ok());
         for (held, Offset { partition, offset, .. }) in news {
             tracing::debug!(partition, offset, ?outcome, "committed");

@@ -71,6 +71,9 @@ impl<C: Consumer, K: Checkpoints> Member<C, K> {
         drop(held);
         self.counted.hold(partitions.iter().copied());
         assignments.into_iter().for_each(|(assignment, claimed)| self.give(assignment, claimed));
+        if let Some(lease) = &self.lease {
+            lease.want();
+        }
         Ok(())
     }
 

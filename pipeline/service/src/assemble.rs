@@ -2,11 +2,15 @@
 
 use std::{collections::BTreeMap, fs, io, sync::Arc, thread, time::Duration};
 
-use kafka_engine::follow::{FollowFault, StateTopics};
+use kafka_engine::{
+    Following,
+    follow::{FollowFault, StateTopics},
+};
 use parking_lot::Mutex;
 use stages::{
     Ack, AttemptExt, Broker, Decode, Dedupe, Deliver, EndpointError, HttpClientError, HttpClients,
-    HttpOptions, Portion, Quota, QuotaError, Route, Split, Stage, Subscriptions, Terms, Throttle, Validate,
+    HttpOptions, Lease, Portion, Quota, QuotaError, Route, Split, Stage, Subscriptions, Terms, Throttle,
+    Validate,
     models::{Delivery, RawRecord, Receipt},
 };
 use state::{Clock, CommitOptions, Ledger, LedgerThread, StateFault, Store, StoreOptions};
@@ -73,8 +77,8 @@ pub struct Parts {
     pub ledger: Ledger,
     /// The ledger's thread.
     pub thread: LedgerThread,
-    /// The topics in which the state of partitions follows them.
-    pub(crate) follow: Option<Arc<StateTopics>>,
+    /// The topics in which the state of partitions follows them, and the lease that goes with it.
+    pub(crate) follow: Option<Following>,
     /// All brokers.
     pub brokers: Roster,
     /// This process's portion of their limits.
@@ -166,10 +170,11 @@ pub fn parts(config: &Config) -> Result<Parts, AssembleFault> {
         // being committed, one for each shard that puts dead letters back, the checkpoint's and the publisher's.
         inbox_max: 2 * limits.in_flight_max + BROKERS_PER_RUN_MAX + posts_max(config) + limits.shards + 64,
     };
-    let follow = config.follow().map(StateTopics::new).transpose()?.map(Arc::new);
+    let topics = config.follow().map(StateTopics::new).transpose()?.map(Arc::new);
+    let follow = topics.map(|topics| Following { topics, lease: Arc::new(Lease::new(clock.clone())) });
     let timeout = config.state.commit_timeout;
     let (ledger, thread) = match &follow {
-        Some(topics) => Ledger::start_following(store, commits, timeout, topics.clone())?,
+        Some(Following { topics, .. }) => Ledger::start_following(store, commits, timeout, topics.clone())?,
         None => Ledger::start_within(store, commits, timeout)?,
     };
     let ack = Ack::new(&ledger, clock.clone());
@@ -222,7 +227,9 @@ impl Parts {
         let tracer = self.telemetry.as_ref().map(Telemetry::tracer);
         let deliver = Traced::new(Deliver::new(http, clock(), response_max), tracer);
 
-        let attempt = Throttle::new().timed(&times.throttle)      // Fresh         -> Permitted
+        let lease = self.follow.as_ref().map(|follow| follow.lease.clone());
+
+        let attempt = Throttle::under(lease).timed(&times.throttle) // Fresh       -> Permitted
             .then(deliver.timed(&times.deliver));                 // Permitted     -> Attempt
 
         Line::split(Split::by(decode))                            // RawRecord     -> RawRecord, one per event in it

@@ -6,8 +6,8 @@ use futures::{FutureExt, future::BoxFuture};
 use http::HeaderMap;
 use line::{Executor, Ingest, Limits, Line, LineFault, LineHandle, LineReport, stop::Stop};
 use stages::{
-    Ack, AttemptExt, Broker, Decode, Dedupe, Egress, Endpoint, Health, LoadFilter, Quota, Route, Rules,
-    Schema, Signer, SigningKey, Stage, Subscription, Terms, Throttle, Validate,
+    Ack, AttemptExt, Broker, Decode, Dedupe, Egress, Endpoint, Health, Lease, LoadFilter, Quota, Route,
+    Rules, Schema, Signer, SigningKey, Stage, Subscription, Terms, Throttle, Validate,
     models::{Delivery, Step, ValidEvent},
     testing::SimulatedDeliver,
 };
@@ -33,6 +33,8 @@ pub(crate) struct Chain<'c> {
     pub(crate) brokers: &'c [Arc<Broker>],
     pub(crate) route: Route,
     pub(crate) limits: Limits,
+    /// The lease of a member of a group.
+    pub(crate) lease: Option<Arc<Lease>>,
 }
 
 impl Chain<'_> {
@@ -43,7 +45,7 @@ impl Chain<'_> {
         stopped: Stop,
         started: impl FnOnce(LineHandle) + Send + 'static,
     ) -> Result<BoxFuture<'static, Result<LineReport, LineFault>>, Broken> {
-        let Self { world, life, ledger, brokers, route, limits } = self;
+        let Self { world, life, ledger, brokers, route, limits, lease } = self;
         let (tuning, clock) = (&world.plan().tuning, ledger.store().clock().clone());
         // A ledger that knows nothing, for the fault that skips the look-up.
         let unknowing =
@@ -52,7 +54,8 @@ impl Chain<'_> {
         let century = Duration::from_secs(100 * 31_557_600);
         let rules = Rules { age_max: century, ahead_max: century, ..Rules::default() };
         let receivers = SimulatedReceivers { world: world.clone(), life: life.clone() };
-        let attempt = Throttle::new().then(SimulatedDeliver::new(receivers, clock.clone()));
+        let lease = lease.filter(|_| world.planted() != Some(Planted::LeaseIgnored));
+        let attempt = Throttle::under(lease).then(SimulatedDeliver::new(receivers, clock.clone()));
         let seed = world.draw(&[4, life.number()]);
         let line = Line::intake(Decode::new(Schema::flat()))
             .then(Validate::new(rules, clock.clone()))

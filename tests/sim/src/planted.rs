@@ -46,6 +46,8 @@ pub enum Planted {
     RemovedBeforeOutcome,
     /// A delivery that was tried before is not handed over with its partition.
     ParkedForgotten,
+    /// A member sends on when the group may have given its partitions away.
+    LeaseIgnored,
 }
 
 impl Planted {
@@ -64,13 +66,14 @@ impl Planted {
     ];
 
     /// Every fault of a group.
-    pub const OF_GROUPS: [Self; 6] = [
+    pub const OF_GROUPS: [Self; 7] = [
         Self::SettledBeforeTopic,
         Self::WaitingNotRestored,
         Self::DoubtNotRestored,
         Self::ReadBeforeRestored,
         Self::RemovedBeforeOutcome,
         Self::ParkedForgotten,
+        Self::LeaseIgnored,
     ];
 
     /// The number of the entry whose body the source gives for that of `number`.

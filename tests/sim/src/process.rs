@@ -90,7 +90,8 @@ impl Process<'_> {
         let (route, limits) = (Route::new(Arc::new(Subscriptions::new(brokers.clone()))), self.limits());
         let mut operators = Operators::new(world, &ledger, &brokers, &route);
         let handle = operators.handle.clone();
-        let chain = Chain { world, life: &life, ledger: &ledger, brokers: &brokers, route, limits };
+        let chain =
+            Chain { world, life: &life, ledger: &ledger, brokers: &brokers, route, limits, lease: None };
         let line = chain.run(records, stopped, move |line| drop(handle.set(line)))?;
         let report = tokio::select! {
             biased;

@@ -19,6 +19,7 @@ use crate::{
     plan::Trouble,
     planted::Planted,
     trace::Step,
+    violation::Promise,
     world::{Phase, State, World},
 };
 
@@ -66,6 +67,14 @@ impl SimulatedReceivers {
         let broker = broker_number(&delivery.broker.id)?;
         let body = &delivery.event().body;
         let begun = state.wire.begin(world.plan(), (broker, headers, body), (now, self.life.number(), hides));
+        let begun =
+            begun.and_then(|call| match state.is_given_away(world.plan(), call.number, self.life.number()) {
+                true => Err((
+                    Promise::OwnPartition,
+                    format!("event {} of a partition that is another member's", call.number),
+                )),
+                false => Ok(call),
+            });
         drop(state);
         match begun {
             Err(broken) => {

@@ -22,6 +22,8 @@ pub enum Promise {
     RepeatsMarked,
     /// An attempt that may repeat an earlier one is counted.
     RepeatsCounted,
+    /// No attempt begins of a partition that the group has given to another member.
+    OwnPartition,
     /// Attempts never exceed the broker's quota.
     WithinQuota,
     /// Attempts under way never exceed their bounds.

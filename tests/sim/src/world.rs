@@ -307,9 +307,16 @@ impl State {
                 .into_iter()
                 .filter(|written| written.offset < offset && written.outcome == Outcome::Delivered);
             let delivered: Vec<_> = before.filter_map(|written| numbers(&written)).collect();
-            let life = member.rsplit_once('.').and_then(|(_, life)| life.parse().ok()).unwrap_or(0);
+            let life = life_of(&member).unwrap_or(0);
             self.wire.claimed(plan, partition, Claimed { offset, disorders, life, in_order }, delivered);
         }
+    }
+
+    /// Whether the group has given the partition of an event to another process.
+    pub(crate) fn is_given_away(&self, plan: &Plan, number: usize, life: u64) -> bool {
+        let partition = i32::try_from(plan.log.place(number).0).unwrap_or(i32::MAX);
+        let owner = self.cluster.as_ref().and_then(|cluster| life_of(&cluster.owner(partition)?));
+        owner.is_some_and(|owner| owner != life)
     }
 
     /// Adds what the run has counted as possible repeats.
@@ -327,6 +334,11 @@ impl State {
                 counts.repeats_after_crash + counts.repeats_after_no_answer + counts.repeats_after_refusal;
         }
     }
+}
+
+/// The process that a member of this name is.
+fn life_of(member: &str) -> Option<u64> {
+    member.rsplit_once('.')?.1.parse().ok()
 }
 
 /// The broker and the event that an outcome is of.

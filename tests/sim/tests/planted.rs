@@ -20,7 +20,8 @@ fn first(planted: Planted) -> u64 {
 /// The promises that a fault may be seen to break first.
 fn breaks(planted: Planted) -> &'static [Promise] {
     use Promise::{
-        GoesOn, InOrder, NoFault, NothingLost, OnRecord, Once, RepeatsCounted, RepeatsMarked, RightEvent,
+        GoesOn, InOrder, NoFault, NothingLost, OnRecord, Once, OwnPartition, RepeatsCounted, RepeatsMarked,
+        RightEvent,
     };
     match planted {
         Planted::OneDropped | Planted::SpilledForgotten => &[OnRecord, NothingLost],
@@ -38,6 +39,7 @@ fn breaks(planted: Planted) -> &'static [Promise] {
         }
         Planted::DoubtNotRestored => &[RepeatsMarked, RepeatsCounted],
         Planted::ReadBeforeRestored => &[Once, InOrder],
+        Planted::LeaseIgnored => &[OwnPartition],
     }
 }
 

@@ -13,6 +13,10 @@ use crate::{
     volume::Volume,
 };
 
+/// More than a member has on the wire, or not acknowledged yet, at 75 deliveries a second to each of two brokers; less than it
+/// would send in two seconds.
+const ON_THE_WIRE: usize = 20;
+
 fn end_all(runs: impl IntoIterator<Item = Loadline>) {
     let runs: Vec<_> = runs.into_iter().inspect(Loadline::terminate).collect();
     runs.into_iter().for_each(|run| drop(run.wait().summary()));
@@ -61,6 +65,47 @@ fn a_member_that_is_killed_repeats_at_most_one_event_of_a_load_marked_and_counte
     // A load has one delivery on the wire or not acknowledged by the topics, and the next one only when that has happened.
     assert!(given.repeats_of_a_load <= 1 && given.unmarked == 0, "{given:?}");
     assert!(given.repeats as u64 <= counted.crash, "{given:?}, {counted:?}");
+}
+
+/// A member stands still past its session, and finds nobody who could tell it so when it wakes.
+fn one_stands_still(protocol: &str, seed: u64) {
+    let Some(cluster) = KafkaCluster::of_three() else { return };
+    let topic = cluster.topic(PARTITIONS);
+    let scene = scene(seed, 2_000);
+    let sites = [0, 1].map(|_| {
+        let mut site = following(protocol, &scene, &topic);
+        // So that it has a lot in memory when it stands still, and little on the wire.
+        for broker in 0..scene.fleet.len() {
+            site.set_broker(broker, "rate", 150.0);
+            site.set_broker(broker, "burst", 1);
+        }
+        site
+    });
+    let [stopped, stays] = [sites[0].run(), sites[1].run()];
+    wait_for_shares(&[&sites[0], &sites[1]], &[3, 3]);
+    topic.produce(&scene.log);
+    until("some are delivered", || scene.fleet.taken() > 300);
+    stopped.pause();
+    wait_for_all(&scene);
+    (0..cluster.nodes()).for_each(|node| cluster.pause(node));
+    stopped.resume();
+    pause(Duration::from_secs(2));
+    (0..cluster.nodes()).for_each(|node| cluster.resume(node));
+    wait_for_shares(&[&sites[0], &sites[1]], &[3, 3]);
+    end_all([stopped, stays]);
+    let given = scene.oracle.assert_nothing_lost(&scene.fleet);
+    // What was on the wire when it was stopped, or not acknowledged by the topics, may have been taken twice.
+    assert!(given.repeats <= ON_THE_WIRE && given.repeats_of_a_load <= 1 && given.unmarked == 0, "{given:?}");
+}
+
+#[test]
+fn a_member_that_stood_still_past_its_session_sends_nothing_of_what_others_have_by_then() {
+    one_stands_still("classic", 36);
+}
+
+#[test]
+fn a_member_of_the_new_protocol_that_stood_still_sends_nothing_of_what_others_have_by_then() {
+    one_stands_still("consumer", 37);
 }
 
 fn members_come_and_go(protocol: &str, seed: u64) {

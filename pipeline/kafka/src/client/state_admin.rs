@@ -20,6 +20,7 @@ use crate::{
 };
 
 const WHAT: &str = "a state topic";
+const SESSION: &str = "the groups' session timeout";
 
 /// Knows and makes topics. A clone is the same.
 #[derive(Clone)]
@@ -116,5 +117,24 @@ impl StateAdmin for StateClusterAdmin {
             Some(Err((name, code))) => Err(by_code(code, WHAT, format!("{name} cannot grow: {code}"))),
             None => Err(ClusterFault::Refused { what: WHAT, detail: "nothing was said".to_owned() }),
         }
+    }
+
+    async fn session_timeout(&self) -> Result<Option<Duration>, ClusterFault> {
+        let (native, timeout) = (Arc::clone(&self.native), self.timeout);
+        let asked = spawn_blocking(move || native.inner().fetch_metadata(None, timeout)).await;
+        let asked =
+            asked.map_err(|error| ClusterFault::Refused { what: SESSION, detail: error.to_string() })?;
+        let nodes = asked.map_err(|error| cluster_fault(&error, SESSION, self.timeout))?;
+        let Some(node) = nodes.brokers().first().map(|node| node.id()) else { return Ok(None) };
+        let asked = [ResourceSpecifier::Broker(node)];
+        let described = self.native.describe_configs(&asked, &self.options()).await;
+        let described = described.map_err(|error| cluster_fault(&error, SESSION, self.timeout))?;
+        let found = match described.into_iter().next() {
+            Some(Ok(found)) => found,
+            Some(Err(RDKafkaErrorCode::ClusterAuthorizationFailed)) | None => return Ok(None),
+            Some(Err(code)) => return Err(by_code(code, SESSION, code.to_string())),
+        };
+        let value = found.get("group.consumer.session.timeout.ms").and_then(|entry| entry.value.clone());
+        Ok(value.and_then(|millis| millis.parse().ok()).map(Duration::from_millis))
     }
 }

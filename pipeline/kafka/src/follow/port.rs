@@ -3,7 +3,7 @@
 //!
 //! [`Consumer`]: crate::consumer::Consumer
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::plan::{TopicFacts, TopicPlan};
 use crate::{fault::ClusterFault, produce::Deliveries};
@@ -47,4 +47,7 @@ pub(crate) trait StateAdmin: Send + Sync + 'static {
 
     /// Adds partitions, so that there are `partitions`.
     fn grow(&self, topic: &str, partitions: i32) -> impl Future<Output = Result<(), ClusterFault>> + Send;
+
+    /// How long groups of the `consumer` protocol wait for a member that is silent; none if this user may not know it.
+    fn session_timeout(&self) -> impl Future<Output = Result<Option<Duration>, ClusterFault>> + Send;
 }

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::{Arc, Weak},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -334,5 +335,9 @@ impl StateAdmin for ScriptedTopics {
             facts.partitions = partitions;
         }
         Ok(())
+    }
+
+    async fn session_timeout(&self) -> Result<Option<Duration>, ClusterFault> {
+        Ok(None)
     }
 }

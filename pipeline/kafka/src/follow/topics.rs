@@ -1,7 +1,7 @@
 //! The state topics on a cluster: opened once, beside the source, and shared by the ledger, which appends, and the member of
 //! the group, which claims and releases.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use state::{Appended, Checkpoint, PartitionChange, PartitionLog, PartitionLogFault};
 use tokio::sync::Mutex;
@@ -12,10 +12,12 @@ use super::{
     follower::{ClaimRequest, Follower, OnLate, OnSuperseded, RestoredStream, Stamp},
     options::FollowOptions,
     plan::AROUND_A_BODY,
+    port::StateAdmin as _,
     setup::ensure,
 };
 use crate::{
     client::{ClusterConsumer, PollThread, StateClusterAdmin, StateProducer},
+    cluster_wait::ClusterWait,
     events::Events,
     fault::{ClusterFault, KafkaFault},
     options::{FetchOptions, Framing, Isolation, KafkaOptions, OnLoss, Reading, Start},
@@ -26,7 +28,9 @@ use crate::{
 const FETCH_MAX: usize = 1 << 20;
 /// How long the cluster may wait for more before it answers: a partition that is claimed waits so long for its first
 /// records while others have none.
-const FETCH_WAIT: std::time::Duration = std::time::Duration::from_millis(100);
+const FETCH_WAIT: Duration = Duration::from_millis(100);
+/// Kafka's default of `group.consumer.session.timeout.ms`, and of its lower bound.
+const SESSION_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// The state topics of a source.
 pub struct StateTopics {
@@ -93,6 +97,19 @@ impl StateTopics {
             *covered = partitions;
         }
         Ok(())
+    }
+
+    /// How long a group of the `consumer` protocol waits for a member that is silent, as the cluster says.
+    ///
+    /// # Errors
+    /// [`KafkaFault::Cluster`] with `fail_fast`; otherwise a cluster that is away is waited for.
+    pub(crate) async fn session_timeout(&self, fail_fast: bool) -> Result<Duration, KafkaFault> {
+        let mut wait = ClusterWait::new(&self.options.cluster, fail_fast, Arc::default());
+        let told = wait.wait(|| self.admin.session_timeout()).await?;
+        Ok(told.unwrap_or_else(|| {
+            tracing::warn!(session = ?SESSION_TIMEOUT, "this user may not know group.consumer.session.timeout.ms, which needs DescribeConfigs on the cluster: it is taken for Kafka's default");
+            SESSION_TIMEOUT
+        }))
     }
 
     /// What all members are to know of brokers, and of each other; there once the topics are [covered](Self::cover).

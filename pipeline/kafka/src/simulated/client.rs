@@ -12,6 +12,7 @@ use std::{
 
 use futures::future::join;
 use parking_lot::Mutex;
+use stages::Lease;
 use state::{Clock, PartitionLog, Position};
 use tokio::{sync::Notify, time::sleep};
 use topics::Checkpoints;
@@ -25,6 +26,7 @@ use crate::{
         StateWriter, WaitingKey,
         scripted::{ScriptedConsumer, ScriptedQueue},
     },
+    lease::MemberLease,
     options::{
         ClusterOptions, FetchOptions, Framing, GroupOptions, GroupProtocol, Isolation, KafkaOptions, OnLoss,
         Reading, Start,
@@ -105,11 +107,18 @@ impl SimulatedClient {
         self.follower.clone()
     }
 
-    /// The member of the group that this process is; nothing is assigned to it yet.
-    pub fn join<K: Checkpoints>(&self, checkpoints: K, clock: Clock) -> SimulatedMember<K> {
+    /// The member of the group that this process is; nothing is assigned to it yet. It keeps this lease in a group that waits
+    /// so long for a silent member.
+    pub fn join<K: Checkpoints>(
+        &self,
+        checkpoints: K,
+        clock: Clock,
+        (lease, session): (Arc<Lease>, Duration),
+    ) -> SimulatedMember<K> {
         let source = ScriptedConsumer::of(&self.line.cluster.0.source);
         let consumer = ClientConsumer::new(&self.line, source);
-        SimulatedMember::new(consumer, kafka_options(), checkpoints, clock, &self.follower)
+        let lease = MemberLease::new(lease, session);
+        SimulatedMember::new(consumer, kafka_options(), checkpoints, clock, &self.follower, lease)
     }
 
     /// Takes a partition up for nobody: what whoever claims it next is given.

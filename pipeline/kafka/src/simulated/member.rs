@@ -7,8 +7,8 @@ use topics::Checkpoints;
 
 use super::client::{ClientConsumer, Topics};
 use crate::{
-    connect, drain::PartitionDrain, fault::KafkaFault, given::AssignedPartitions, member::Member,
-    options::KafkaOptions,
+    connect, drain::PartitionDrain, fault::KafkaFault, follow::PartitionState, given::AssignedPartitions,
+    lease::MemberLease, member::Member, options::KafkaOptions,
 };
 
 /// A member of the group.
@@ -24,8 +24,10 @@ impl<K: Checkpoints> SimulatedMember<K> {
         checkpoints: K,
         clock: Clock,
         follower: &Arc<Topics>,
+        lease: MemberLease,
     ) -> Self {
-        let member = Arc::new(Member::new(consumer, options, checkpoints, clock, Some(follower.clone())));
+        let state = Some(follower.clone() as Arc<dyn PartitionState>);
+        let member = Arc::new(Member::new(consumer, options, checkpoints, clock, state, Some(lease)));
         follower.on_superseded(connect::lose(&member));
         Self { member, follower: Arc::clone(follower) }
     }
@@ -46,9 +48,9 @@ impl<K: Checkpoints> SimulatedMember<K> {
         self.follower.on_late(Box::new(tell));
     }
 
-    /// Commits what is settled, as often as the options say; never ends.
+    /// Commits what is settled, as often as the options say, and keeps the lease; never ends.
     pub async fn commit_on(&self) {
-        self.member.commit_on().await;
+        futures::join!(self.member.commit_on(), self.member.renew_on());
     }
 
     /// The group gives these partitions.

@@ -192,3 +192,43 @@ async fn a_partition_is_not_given_up_while_its_claim_is_on_its_way() {
     sleep(SECOND).await;
     assert_eq!(offsets(&read(&mut records, 1).await), [0], "nobody has claimed it since");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_groups_answers_keep_the_lease_and_nothing_else_does() {
+    let (cluster, logs) = (Scripted::new(1, 10), ScriptedLogs::default());
+    let (one, _topics) = site(&cluster, &logs, 1);
+    let member = Arc::clone(&one.member);
+    let renewing = tokio::spawn(async move { member.renew_on().await });
+    sleep(SECOND).await;
+    assert_eq!(one.lease.left(), Duration::ZERO, "nothing is this member's");
+    one.member.assign(&[0]).await.unwrap();
+    sleep(SECOND / 2).await;
+    // Five seconds before the group would miss it, counted from the question.
+    assert!(one.lease.covers(15 * SECOND) && one.lease.left() < 40 * SECOND, "{:?}", one.lease.left());
+    // Nothing is settled for minutes, and the group is asked all the same.
+    sleep(300 * SECOND).await;
+    assert!(one.lease.left() > 30 * SECOND);
+    // In a rebalance commits may be refused.
+    cluster.0.lock().refuse = vec![ClusterFault::Rebalancing { detail: "the script".into() }; 20];
+    sleep(60 * SECOND).await;
+    assert!(one.lease.left() > 30 * SECOND);
+    cluster.0.lock().refuse = vec![ClusterFault::Unreachable { detail: "the script".into() }; 1_000];
+    sleep(25 * SECOND).await;
+    assert!(!one.lease.covers(15 * SECOND) && one.lease.covers(10 * SECOND));
+    sleep(20 * SECOND).await;
+    assert_eq!(one.lease.left(), Duration::ZERO);
+    cluster.0.lock().refuse.clear();
+    sleep(10 * SECOND).await;
+    assert!(one.lease.left() > 30 * SECOND);
+    renewing.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_comes_late_counts_from_when_it_was_asked_for() {
+    let (cluster, logs) = (Scripted::new(1, 10), ScriptedLogs::default());
+    let (one, _topics) = site(&cluster, &logs, 1);
+    one.member.assign(&[0]).await.unwrap();
+    cluster.0.lock().commit_takes = 12 * SECOND;
+    one.member.commit_something().await;
+    assert_eq!(one.lease.left(), 28 * SECOND);
+}

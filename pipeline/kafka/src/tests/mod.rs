@@ -15,6 +15,7 @@ use std::{
 use futures::{FutureExt, Stream, StreamExt, future::BoxFuture};
 use line::{Cursor, SourceRecord};
 use parking_lot::Mutex;
+use stages::Lease;
 use state::{Checkpoint, Clock, StateFault};
 use tokio::time::sleep;
 use topics::Checkpoints;
@@ -24,6 +25,7 @@ use crate::{
     fault::KafkaFault,
     follow::PartitionState,
     given::RecordStream,
+    lease::MemberLease,
     member::Member,
     name_of,
     options::{GroupProtocol, KafkaOptions, Reading},
@@ -98,7 +100,12 @@ struct Site {
     line: ScriptedLine,
     kept: Kept,
     member: Arc<Member<Scripted, Kept>>,
+    /// Kept only if the partitions' state follows them.
+    lease: Arc<Lease>,
 }
+
+/// How long the group waits for a silent member.
+const SESSION: Duration = Duration::from_secs(45);
 
 impl Site {
     fn new(cluster: &Scripted, options: KafkaOptions) -> Self {
@@ -118,10 +125,13 @@ impl Site {
         follow: Option<Arc<dyn PartitionState>>,
     ) -> Self {
         let clock = Clock::simulated(1_000_000);
-        let member = Arc::new(Member::new(cluster.clone(), options, kept.clone(), clock, follow));
+        let lease = Arc::new(Lease::new(clock.clone()));
+        let kept_by_group = follow.is_some().then(|| MemberLease::new(lease.clone(), SESSION));
+        let member =
+            Arc::new(Member::new(cluster.clone(), options, kept.clone(), clock, follow, kept_by_group));
         let line = ScriptedLine::default();
         member.attach(Arc::new(line.clone()));
-        Self { line, kept, member }
+        Self { line, kept, member, lease }
     }
 
     /// The stream of the next partition that the line takes.

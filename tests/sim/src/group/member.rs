@@ -19,7 +19,7 @@ use line::{
     stop::{Level, Stop, Stopper, stop},
 };
 use parking_lot::Mutex;
-use stages::{Broker, Route, Subscriptions};
+use stages::{Broker, Lease, Route, Subscriptions};
 use state::{Crash, Ledger, LedgerKey, Restored, SimulatedDisk};
 use tokio::sync::mpsc;
 
@@ -198,7 +198,9 @@ impl Member {
         let (ledger, work) = started.map_err(|fault| state_fault(&fault))?;
         let ledger_ends = tokio::spawn(work);
         let brokers = brokers(world)?;
-        let member = Arc::new(self.client.join(ledger.clone(), store.clock().clone()));
+        let (clock, session) = (store.clock().clone(), group.plan.session);
+        let lease = Arc::new(Lease::new(clock.clone()));
+        let member = Arc::new(self.client.join(ledger.clone(), clock, (lease.clone(), session)));
         let late = merge_late(&member, &ledger);
         let (step, planted) = (group.plan.horizon_step, world.planted());
         let of = ledger.clone();
@@ -215,6 +217,7 @@ impl Member {
             brokers: &brokers,
             route,
             limits: tuning.limits,
+            lease: Some(lease),
         };
         let (attached, (started, mut starts)) = (member.clone(), mpsc::channel(1));
         let line = chain.run(records, stopped, move |line| {

@@ -71,7 +71,7 @@ impl GroupPlan {
         troubles.sort_by_key(|(at, _)| *at);
         let longest = pick(rng, &[0, 2, 20, 200], 2);
         let latency = [rng.random_range(0..=longest), rng.random_range(0..=longest)];
-        let (session, horizon_step) = (ms(pick(rng, &[100, 1_000, 4_000], 1_000)), pick(rng, &[1, 4, 16], 4));
+        let (session, horizon_step) = (ms(pick(rng, &[500, 1_000, 4_000], 1_000)), pick(rng, &[1, 4, 16], 4));
         (Self { members, moves, troubles, session, latency, horizon_step }, plan)
     }
 

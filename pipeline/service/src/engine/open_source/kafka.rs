@@ -17,7 +17,7 @@ use crate::engine::{
     view::{TopicView, View},
 };
 use crate::group::{Group, JoinFault, Joining};
-use kafka_engine::{Connected, KafkaOptions, Reading, connect, follow::StateTopics};
+use kafka_engine::{Connected, Following, KafkaOptions, Reading, connect, follow::StateTopics};
 use line::LineReport;
 
 /// How many late outcomes may wait: what one member has on the wire.
@@ -36,7 +36,8 @@ impl LineRun<'_> {
             Reading::Group(group) => Some((Arc::from(&*group.id), membership.counts())),
             Reading::Partitions(_) => None,
         };
-        let mut members = match &self.parts.follow {
+        let topics = self.parts.follow.as_ref().map(|follow| follow.topics.clone());
+        let mut members = match &topics {
             Some(_) => match self.meet().await? {
                 Some(members) => Some(members),
                 None => {
@@ -48,9 +49,8 @@ impl LineRun<'_> {
         };
         let topic = TopicView::assigned(membership.watch(), group, membership.losses())
             .with_members(members.as_ref().map(Group::handle));
-        let late = merge_late(self.parts.follow.as_ref(), &self.parts.ledger);
-        let follow = self.parts.follow.clone();
-        if follow.is_some() {
+        let late = merge_late(topics.as_ref(), &self.parts.ledger);
+        if topics.is_some() {
             let portions = self.parts.portions.clone();
             membership
                 .on_counted(Box::new(move |held, of| portions.set(Portion::held(held.iter().copied(), of))));
@@ -78,7 +78,7 @@ impl LineRun<'_> {
         } else {
             let _timed_out = timeout(CLOSE_TIMEOUT, membership.finish()).await.is_err();
         }
-        if let Some(topics) = follow {
+        if let Some(topics) = topics {
             topics.finish().await;
         }
         report
@@ -86,7 +86,8 @@ impl LineRun<'_> {
 
     /// Takes part in the group: what it says of brokers is on record here by then; none if the run was stopped before that.
     async fn meet(&self) -> Result<Option<Group>, RunFault> {
-        let (Some(topics), Some(options)) = (&self.parts.follow, self.config.follow()) else {
+        let (Some(Following { topics, .. }), Some(options)) = (&self.parts.follow, self.config.follow())
+        else {
             return Ok(None);
         };
         let mut stop = self.stop.clone();
