@@ -46,7 +46,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use serde::de::{DeserializeSeed, IgnoredAny};
-use state::{StageName, TraceParent};
+use state::{StageName, TraceParent, UnixMillis};
 
 use self::{
     fields::{Fields, Found, fields, found},
@@ -65,6 +65,12 @@ use crate::{
     models::{Exit, RawRecord, Rejection, ShipmentEvent, Step, Unreadable, Verdict},
     stage::Stage,
 };
+
+/// The moment that `text` names, in any form in which an event's time is read; without an offset it is in `zone`.
+#[must_use]
+pub fn read_time(text: &str, zone: &Zone) -> Option<UnixMillis> {
+    time::of_text(text, zone).ok()
+}
 
 /// The stage that reads an event from a record's bytes. Clones share the schema.
 #[derive(Clone, Debug)]

@@ -31,7 +31,7 @@ pub use cloud_event::BinaryEvent;
 pub use dead_letter_causes::DEAD_LETTER_CAUSES;
 pub use decode::{
     DEPTH_DEFAULT, DEPTH_LIMIT, Decode, EVENTS_DEFAULT, Events, Field, Place, PointerFault, Schema,
-    SchemaError, Split, UnknownZone, Zone,
+    SchemaError, Split, UnknownZone, Zone, read_time,
 };
 pub use dedupe::Dedupe;
 pub use deliver::{

@@ -11,6 +11,7 @@
 //! ```
 
 pub mod bench;
+mod delivery_log;
 pub mod demo;
 mod digest;
 pub mod kafka;
@@ -24,6 +25,7 @@ mod run_dir;
 pub mod surge;
 pub mod traffic;
 
+pub use delivery_log::DeliveryLog;
 pub use digest::BodyDigest;
 pub use member_source::MemberSource;
 pub use run_dir::{BrokerTable, RunDir};

@@ -6,6 +6,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 
 use service::config::{SecretFault, SecretRef};
 
+mod audit;
 mod broker;
 mod check;
 mod config;
@@ -18,6 +19,7 @@ mod produce;
 mod state;
 mod try_broker;
 
+pub use audit::{AuditArgs, LogForm};
 pub use broker::{BrokerArgs, BrokerSubcommand};
 pub use check::check;
 pub use config::{ConfigArgs, ConfigOption};
@@ -61,6 +63,8 @@ pub enum Command {
     Try(TryArgs),
     /// Put the events of a file onto a topic of a Fluvio or a Kafka cluster, keyed by load id.
     Produce(ProduceArgs),
+    /// Find duplicates and setbacks that are in brokers' systems already, by logs of deliveries, and write corrections.
+    Audit(AuditArgs),
     /// What tries Loadline.
     #[cfg(feature = "lab")]
     #[command(flatten)]
@@ -177,7 +181,7 @@ impl Command {
             Self::Db(command) => Some(command.args().config.file()),
             Self::State(command) => Some(command.config()),
             Self::Try(TryArgs { config, .. }) => Some(config.file()),
-            Self::Produce(_) => None,
+            Self::Produce(_) | Self::Audit(_) => None,
             #[cfg(feature = "lab")]
             Self::Lab(_) => None,
         }
@@ -190,6 +194,7 @@ impl Command {
             | Self::Check(ConfigArg { output, .. })
             | Self::Reload(ConfigArg { output, .. })
             | Self::Produce(ProduceArgs { output, .. })
+            | Self::Audit(AuditArgs { output, .. })
             | Self::Try(TryArgs { output, .. })
             | Self::Status(StatusArgs { output, .. }) => output.json,
             Self::Dead(command) => command.output().json,

@@ -7,6 +7,7 @@
 mod alerts;
 mod connecting;
 mod kafka;
+mod logs;
 mod modules;
 mod page;
 mod postgres;
@@ -123,6 +124,7 @@ pages! {
     every_command_of_the_operations_page_does_what_the_page_says: "operations.md",
     every_command_of_the_page_on_reloading_does_what_the_page_says: "reloading.md",
     every_command_of_the_page_on_dead_letters_does_what_the_page_says: "dead-letters.md",
+    every_command_of_the_page_on_audits_does_what_the_page_says: "audit.md",
     every_command_of_the_page_on_the_state_directory_does_what_the_page_says: "state-directory.md",
     every_command_of_the_page_on_metrics_does_what_the_page_says: "metrics.md",
     every_command_of_the_tour_does_what_the_page_says: "tour.md",

@@ -6,7 +6,7 @@ use lab::receiver::Behaviour;
 use reqwest::StatusCode;
 use tests::{Ended, Events, Fleet, Loadline, Producer, ShipmentEvent, Site, Wants, lines, until};
 
-use crate::{Place, page::Command};
+use crate::{Place, logs, page::Command};
 
 /// The brokers of every situation; it is `bolt` that has trouble.
 const BROKERS: [&str; 3] = ["acme", "bolt", "crane"];
@@ -43,6 +43,7 @@ impl Situation {
             "poison" => situation.poison(),
             "disk" => situation.disk(),
             "stopped" => situation.stopped(),
+            "logs" => situation.logs(),
             _ => panic!("there is no situation {name}"),
         }
         situation
@@ -200,6 +201,12 @@ impl Situation {
     fn stopped(&mut self) {
         self.dead_broker();
         self.stop();
+    }
+
+    /// Another service has delivered, and logs of it are there.
+    fn logs(&mut self) {
+        self.start();
+        logs::write(|name, bytes| fs::write(self.site.path(name), bytes).unwrap());
     }
 }
 

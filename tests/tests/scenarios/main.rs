@@ -7,6 +7,7 @@
 mod access_tokens;
 mod admin;
 mod answers;
+mod audits;
 mod backpressure;
 mod bad_input;
 mod bad_loads;

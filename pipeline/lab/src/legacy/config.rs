@@ -60,9 +60,17 @@ pub struct LegacyConfig {
     /// cluster's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topic: Option<LegacyTopic>,
+    /// A file to which a line is added for each POST, as an NDJSON log of deliveries; none if it is empty. The service
+    /// itself kept no such log. A path that is not absolute starts where the config file is.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub deliveries: PathBuf,
     /// Who gets events, in the order in which they are posted to.
     #[serde(default)]
     pub brokers: Vec<LegacyBroker>,
+}
+
+fn is_empty(path: &Path) -> bool {
+    path.as_os_str().is_empty()
 }
 
 /// The model cannot be set up.
@@ -132,6 +140,7 @@ impl LegacyConfig {
             poison_restart: five_seconds(),
             poison_max: five(),
             held_max: LOG_MAX,
+            deliveries: PathBuf::new(),
             brokers,
         }
     }
@@ -157,8 +166,9 @@ impl LegacyConfig {
             path: path.to_owned(),
             source: Box::new(source),
         })?;
-        if !config.log.as_os_str().is_empty() {
-            config.log = path.parent().unwrap_or(Path::new("")).join(&config.log);
+        let here = path.parent().unwrap_or(Path::new(""));
+        for path in [&mut config.log, &mut config.deliveries].into_iter().filter(|path| !is_empty(path)) {
+            *path = here.join(&*path);
         }
         config.check()?;
         Ok(config)

@@ -32,6 +32,14 @@ pub enum LegacyFault {
         /// The log.
         path: PathBuf,
     },
+    /// The log of deliveries cannot be made.
+    #[error("the log of deliveries {path} cannot be made: {source}; give a path this process may write")]
+    Deliveries {
+        /// The log.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
     /// There is no HTTP client.
     #[error("the http client cannot be made: {0}; raise the limits on threads and open files")]
     Client(#[from] reqwest::Error),

@@ -43,6 +43,7 @@
 //! - The recursion (fault 3) is a loop that counts: the stack it grew is left out. So are the injection through the SQL
 //!   text (fault 5) and a database that gets slower under load: `query` is always the same.
 //! - Responses are read and dropped, not kept.
+//! - It can keep a log of deliveries, so that an audit has one; the service's own log had no ids.
 //! - It posts to loopback only: URLs unchecked (fault 9) are nothing to try out on others.
 //! - The subscriptions are those of Loadline's config, its filter by status included, so that both owe the same.
 //!

@@ -2,13 +2,16 @@
 //! and the same pass, however long that takes, or when the message is malformed. It posts and sleeps and does nothing
 //! else; dropping it abandons what is on the wire.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{StatusCode, header::CONTENT_TYPE};
 use reqwest::{Client, Response, redirect};
+use serde_json::Value;
 use stages::{Index, Statuses};
 use url::Url;
+
+use crate::DeliveryLog;
 
 use super::{
     LegacyBroker, LegacyConfig, LegacyFault,
@@ -26,6 +29,8 @@ pub(super) struct Service {
     subscriptions: Index,
     statuses: Statuses,
     query: Duration,
+    /// Where each POST is logged, if it is.
+    deliveries: Option<DeliveryLog>,
 }
 
 #[derive(Debug)]
@@ -50,7 +55,12 @@ impl Service {
             config.brokers.iter().map(LegacyBroker::subscription).collect::<Result<_, _>>()?;
         let endpoint =
             |broker: &LegacyBroker| Endpoint { id: Arc::from(&*broker.id), url: broker.url.clone() };
+        let path = Some(&config.deliveries).filter(|path| !path.as_os_str().is_empty());
+        let log = |path: &PathBuf| {
+            DeliveryLog::create(path).map_err(|source| LegacyFault::Deliveries { path: path.clone(), source })
+        };
         Ok(Self {
+            deliveries: path.map(log).transpose()?,
             client: client(config.timeout)?,
             brokers: config.brokers.iter().map(endpoint).collect(),
             subscriptions: Index::new(&wants),
@@ -92,17 +102,32 @@ impl Service {
         payload: &Bytes,
     ) -> Result<(), (&'b Endpoint, PostFault)> {
         for &broker in brokers {
-            self.post(broker, payload.clone()).await.map_err(|error| (broker, error))?;
+            let posted = self.post(broker, payload.clone()).await;
+            if let Some(log) = &self.deliveries {
+                log.add(&broker.id, payload, Some(answer(&posted)), || {});
+            }
+            posted.map_err(|error| (broker, error))?;
         }
         Ok(())
     }
 
-    async fn post(&self, broker: &Endpoint, payload: Bytes) -> Result<(), PostFault> {
+    async fn post(&self, broker: &Endpoint, payload: Bytes) -> Result<StatusCode, PostFault> {
         let request = self.client.post(broker.url.clone()).header(CONTENT_TYPE, "application/json");
         let mut response: Response = request.body(payload).send().await?;
         while response.chunk().await?.is_some() {}
         let status = response.status();
-        if status.is_success() { Ok(()) } else { Err(PostFault::Status(status)) }
+        if status.is_success() { Ok(status) } else { Err(PostFault::Status(status)) }
+    }
+}
+
+/// What the log of deliveries says of the answer.
+fn answer(posted: &Result<StatusCode, PostFault>) -> Value {
+    match posted {
+        Ok(status) | Err(PostFault::Status(status)) => status.as_u16().into(),
+        // Nothing has reached the broker.
+        Err(PostFault::Http(error)) if error.is_connect() => 503.into(),
+        Err(PostFault::Http(error)) if error.is_timeout() => "timeout".into(),
+        Err(PostFault::Http(_)) => "broken".into(),
     }
 }
 

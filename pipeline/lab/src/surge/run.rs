@@ -7,6 +7,9 @@ use std::{
     sync::Arc,
 };
 
+use http::StatusCode;
+use state::UnixMillis;
+
 use super::{
     fault::SurgeFault,
     runner::{Runner, Watcher},
@@ -15,7 +18,10 @@ use super::{
         Alone, StateReport, System, Which, read_state, secret, write_legacy_config, write_loadline_config,
     },
 };
-use crate::receiver::{Fleet, ReceiverSpec, Recorder};
+use crate::{
+    DeliveryLog,
+    receiver::{Fleet, Post, ReceiverSpec, Recorder, Refusal, Taken},
+};
 use crate::{
     oracle::{BrokerEvidence, Evidence, Observer, ReceiverLog, index_events},
     report::Sample,
@@ -26,6 +32,9 @@ use crate::{
     },
 };
 use service::config::{BrokerConfig, Config};
+
+/// The log of what the brokers took, in the directory of the run.
+const TAKEN: &str = "taken.ndjson";
 
 /// A run that came to its end.
 #[derive(Debug)]
@@ -60,7 +69,13 @@ pub async fn run(
     let (clock, known) = (RunClock::default(), index_events(traffic));
     let observers: Vec<_> =
         profile.brokers.iter().map(|_| Arc::new(Observer::new(clock.clone(), Arc::clone(&known)))).collect();
-    let fleet = Fleet::start(receivers(which, profile, &observers), profile.seed)?;
+    let taken = Arc::new(DeliveryLog::create(&dir.join(TAKEN)).map_err(files)?);
+    let mut receivers = receivers(which, profile, &observers);
+    for ((receiver, broker), observer) in receivers.iter_mut().zip(&profile.brokers).zip(&observers) {
+        let (log, observer) = (Arc::clone(&taken), Arc::clone(observer));
+        receiver.recorder = Arc::new(Logged { log, broker: broker.id.clone(), observer });
+    }
+    let fleet = Fleet::start(receivers, profile.seed)?;
     let log_path = dir.join("log.ndjson");
     let log = LogFile::create(&log_path, traffic).map_err(files)?;
     let (ends, appended) = (log.ends(), log.appended());
@@ -82,6 +97,7 @@ pub async fn run(
     let interrupted = runner.play(Some(&mut system), Producer::File(log), traffic, watcher, stop).await?;
     let stopped = system.stop().await?;
     let _counts = brokers.stop()?;
+    taken.finish().map_err(files)?;
     let report = match &config_of_loadline {
         None => StateReport { settled_to: None, ..StateReport::default() },
         Some(config) => read_state(config, traffic)?,
@@ -123,6 +139,31 @@ pub async fn run(
         interrupted,
         sent_again: 0,
     })
+}
+
+/// An observer that also writes what its broker took into a log, in one order.
+struct Logged {
+    log: Arc<DeliveryLog>,
+    broker: String,
+    observer: Arc<Observer>,
+}
+
+impl Recorder for Logged {
+    fn taken(&self, taken: &Taken<'_>) {
+        self.log.add(&self.broker, taken.body, None, || self.observer.taken(taken));
+    }
+
+    fn answered(&self, taken: &Taken<'_>, status: StatusCode) {
+        self.observer.answered(taken, status);
+    }
+
+    fn posted(&self, post: Post<'_>, status: Option<StatusCode>) {
+        self.observer.posted(post, status);
+    }
+
+    fn turned_away(&self, at: UnixMillis, path: &str, why: Refusal) {
+        self.observer.turned_away(at, path, why);
+    }
 }
 
 /// What was agreed with a broker of the legacy model, which keeps to no quota, and what its receiver saw.

@@ -17,7 +17,13 @@ pub(super) const STATUS_EXITS: &str = "Exit codes:\n  \
     4   no process runs\n  \
     64  the command line or the config is wrong";
 
-/// How the process ends. Other commands than `run` and `status` end with 0, 1 or 64.
+pub(super) const AUDIT_EXITS: &str = "Exit codes:\n  \
+    0   neither duplicates nor setbacks were found\n  \
+    1   failed\n  \
+    7   duplicates or setbacks were found\n  \
+    64  the command line or the config is wrong; nothing was done";
+
+/// How the process ends. Other commands than `run`, `status` and `audit` end with 0, 1 or 64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// All is done; of a status: healthy. 0.
@@ -34,6 +40,8 @@ pub enum Exit {
     Waiting,
     /// Of a run with `--strict`: events became dead letters, or were lost before they could be read. 6.
     DeadLetters,
+    /// Of an audit: duplicates or setbacks were found. 7.
+    Found,
     /// The command line or the config is wrong; nothing was done. 64, `EX_USAGE` of sysexits.h.
     Usage,
 }
@@ -48,6 +56,7 @@ impl From<Exit> for ExitCode {
             Exit::NotRunning => 4,
             Exit::Waiting => 5,
             Exit::DeadLetters => 6,
+            Exit::Found => 7,
             Exit::Usage => 64,
         })
     }

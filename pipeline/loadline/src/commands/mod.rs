@@ -1,6 +1,7 @@
 //! The commands, one file each: carries out arguments and returns an exit code.
 
 mod ask;
+mod audit;
 mod broker;
 mod db;
 mod dead;
@@ -92,6 +93,7 @@ fn carry_out(cli: Cli) -> anyhow::Result<Exit> {
             with_config(&args.config.file(), answer, |config| try_broker::run(config, &args, answer))
         }
         Command::Produce(args) => produce::run(&args, answer),
+        Command::Audit(args) => audit::run(&args, answer),
         #[cfg(feature = "lab")]
         Command::Lab(command) => lab::carry_out(command, answer),
     }

@@ -5,7 +5,7 @@ mod delivery;
 mod mistakes;
 mod stopping;
 
-use std::{fs::File, io::Write, sync::Arc, time::Duration};
+use std::{fs::File, io::Write, path::PathBuf, sync::Arc, time::Duration};
 
 use tempfile::TempDir;
 use tokio::{sync::mpsc, task::JoinHandle};
@@ -89,6 +89,7 @@ impl Log {
             poison_restart: SOON,
             poison_max: 3,
             held_max: 10_000,
+            deliveries: PathBuf::new(),
             brokers: brokers.into_iter().enumerate().map(|(nth, tms)| tms.broker(nth)).collect(),
         }
     }

@@ -21,7 +21,8 @@ pub fn write_legacy_config(
     profile: &Profile,
     addresses: &[SocketAddr],
 ) -> io::Result<PathBuf> {
-    config(Some(log), None, profile, addresses)?.save(dir)
+    let config = config(Some(log), None, profile, addresses)?;
+    LegacyConfig { deliveries: dir.join("deliveries.ndjson"), ..config }.save(dir)
 }
 
 /// Writes the config of a member of the model's group into `dir`; gives its path.
