@@ -125,7 +125,8 @@ pub fn event_of(load: &Arc<str>, number: u64, broker: &Arc<Broker>) -> ValidEven
         body,
     };
     let (id, history) = (broker.id.clone(), History::default());
-    let spilled = SpilledDelivery { broker: id, seq: 0, event, history, not_before: 0, may_repeat: false };
+    let spilled =
+        SpilledDelivery { broker: id, seq: 0, event, history, not_before: 0, may_repeat: false, row: None };
     Delivery::from_spill(spilled, broker.clone(), false).event
 }
 
@@ -152,6 +153,7 @@ pub fn dead_letter(number: u64, broker: &Arc<Broker>) -> DeadLetter {
         load_id: Some(event.load_id.to_string()),
         status: Some(event.status.to_string()),
         body_len: event.body.len() as u64,
+        row: None,
         body: event.body.to_vec(),
     }
 }

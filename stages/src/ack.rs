@@ -228,7 +228,8 @@ impl Ack {
         for delivery in &deliveries {
             let event = &delivery.event;
             tracing::debug!(position = %event.position, broker = %delivery.broker, event = %Word(&event.event_id),
-                load = %Word(&event.load_id), verdict = "spilled", attempts = delivery.history.attempts);
+                load = %Word(&event.load_id), row = delivery.row, verdict = "spilled",
+                attempts = delivery.history.attempts);
         }
         let broker = deliveries.first().map(|delivery| delivery.broker.clone());
         let horizon = broker.zip(sent_below).map(|(broker, seq)| Record::DrainHorizon(broker, seq));
@@ -253,7 +254,8 @@ impl Ack {
         let records = deliveries.into_iter().map(|(delivery, letter)| {
             let event = &delivery.event;
             tracing::debug!(position = %event.position, broker = %delivery.broker, event = %Word(&event.event_id),
-                load = %Word(&event.load_id), verdict = "replayed", attempts = delivery.history.attempts);
+                load = %Word(&event.load_id), row = delivery.row, verdict = "replayed",
+                attempts = delivery.history.attempts);
             Record::Replayed { delivery: Box::new(delivery), letter: letter.map(Box::new) }
         });
         let recorded = self.0.ledger.record_all(records.collect());
@@ -296,9 +298,9 @@ impl Ack {
         let (position, load, verdict) = (&event.position, Word(&event.load_id), "undeliverable");
         let (event, cause, attempts) = (Word(&event.event_id), why.cause(), history.attempts);
         if self.0.log_limiter.is_first(Some(broker), cause) {
-            tracing::warn!(%position, %broker, %event, %load, verdict, cause, attempts);
+            tracing::warn!(%position, %broker, %event, %load, row = delivery.row, verdict, cause, attempts);
         } else {
-            tracing::debug!(%position, %broker, %event, %load, verdict, cause, attempts);
+            tracing::debug!(%position, %broker, %event, %load, row = delivery.row, verdict, cause, attempts);
         }
     }
 
@@ -339,6 +341,7 @@ impl Ack {
             status: rejection.status,
             body: raw.bytes.to_vec(),
             body_len: raw.full_len,
+            row: None,
         }
     }
 
@@ -362,6 +365,7 @@ impl Ack {
             status: Some(event.status.to_string()),
             body: event.body.to_vec(),
             body_len: event.body.len() as u64,
+            row: delivery.row,
         }
     }
 }
@@ -386,7 +390,7 @@ fn delivered(delivery: &Delivery, failed_attempts: u32) -> Record {
 fn log(delivery: &Delivery, verdict: &'static str, failed_attempts: u32) {
     let event = delivery.event();
     tracing::debug!(position = %event.position, broker = %delivery.broker.id, event = %Word(&event.event_id),
-        load = %Word(&event.load_id), verdict, failed_attempts);
+        load = %Word(&event.load_id), row = delivery.row, verdict, failed_attempts);
 }
 
 #[cfg(test)]

@@ -78,7 +78,8 @@ impl Stage for Route {
             Some(outside) => {
                 let subscribers = outside.of_load(&event.load_id).await;
                 let brokers = self.knowing(&subscribers, &**outside).await;
-                brokers.wanting_beside(event, &subscribers).map(delivery).collect()
+                let wanting = brokers.wanting_beside(event, &subscribers);
+                wanting.map(|(broker, row)| Delivery { row, ..delivery(broker) }).collect()
             }
         };
         if deliveries.is_empty() { Err(Exit::Verdict(Verdict::Unrouted)) } else { Ok(deliveries) }
@@ -180,6 +181,33 @@ mod tests {
             assert_eq!(routed.map_or(0, |deliveries| deliveries.len()), expected);
             assert_eq!(outside.unknown.load(Ordering::Relaxed), 0);
         }
+    }
+
+    #[test]
+    fn a_delivery_knows_the_least_of_the_rows_that_made_it_and_none_if_the_config_did() {
+        let listed = Arc::new(crate::testing::broker_with("acme", 1.0, 1));
+        let mut terms = (*listed.terms()).clone();
+        terms.subscription.loads = LoadFilter::List(FxHashSet::default());
+        listed.agree(terms);
+        let everything = Arc::new(crate::testing::broker_with("blue", 1.0, 1));
+        let brokers = Subscriptions::new(vec![listed, everything]);
+        let subscriber = |broker: &str, status: Option<&str>, row| Subscriber {
+            broker: broker.into(),
+            statuses: status.map(|status| Arc::from([status.to_owned()])),
+            row,
+        };
+        let rows = [
+            subscriber("acme", None, 9),
+            subscriber("acme", Some("delivered"), 1),
+            subscriber("blue", None, 2),
+            subscriber("acme", Some("posted"), 4),
+        ];
+        let event = event(b"{}");
+        let made: Vec<_> = brokers.wanting_beside(event.event(), &rows).collect();
+        assert_eq!(
+            made.iter().map(|(broker, row)| (&*broker.id, *row)).collect::<Vec<_>>(),
+            [("acme", Some(4)), ("blue", None)]
+        );
     }
 
     #[tokio::test]

@@ -71,10 +71,18 @@ pub struct DeadLetter {
     pub body: Vec<u8>,
     /// The record's full length in bytes.
     pub body_len: u64,
+    /// The row of a database's subscriptions that made the delivery; none if the config made it, or there was none.
+    pub row: Option<i64>,
 }
 
 /// The version byte of a letter whose event is one of several of its record.
 const INDEXED: u8 = 2;
+
+/// The version byte of [`Subscribed`].
+const SUBSCRIBED: u8 = 3;
+
+/// A letter of a delivery that a row of a database made.
+type Subscribed = (Stored, Option<u32>, i64);
 
 /// A letter as it is stored: the first layout, and still that of a letter whose record is one event.
 #[derive(Encode, Decode)]
@@ -128,19 +136,24 @@ impl Layout for DeadLetter {
             body: letter.body,
             body_len: letter.body_len,
         };
-        match letter.position.index {
-            None => codec::encode(tree, &stored),
-            Some(index) => codec::encode_as(INDEXED, tree, &(stored, index)),
+        match (letter.position.index, letter.row) {
+            (None, None) => codec::encode(tree, &stored),
+            (Some(index), None) => codec::encode_as(INDEXED, tree, &(stored, index)),
+            (index, Some(row)) => codec::encode_as::<Subscribed>(SUBSCRIBED, tree, &(stored, index, row)),
         }
     }
 
     fn from_layout(tree: &'static str, bytes: &[u8]) -> Result<Self, StateFault> {
-        let (stored, index): (Stored, _) = match codec::version_of(bytes) {
+        let (stored, index, row): (Stored, _, _) = match codec::version_of(bytes) {
             Some(INDEXED) => {
                 let (stored, index): (Stored, u32) = codec::decode_as(INDEXED, tree, bytes)?;
-                (stored, Some(index))
+                (stored, Some(index), None)
             }
-            _ => (codec::decode(tree, bytes)?, None),
+            Some(SUBSCRIBED) => {
+                let (stored, index, row): Subscribed = codec::decode_as(SUBSCRIBED, tree, bytes)?;
+                (stored, index, Some(row))
+            }
+            _ => (codec::decode(tree, bytes)?, None, None),
         };
         Ok(Self {
             position: stored.position.with_index(index),
@@ -155,6 +168,7 @@ impl Layout for DeadLetter {
             status: stored.status,
             body: stored.body,
             body_len: stored.body_len,
+            row,
         })
     }
 }
@@ -165,10 +179,13 @@ mod tests {
     use crate::dead_letters::tests::letter;
 
     #[test]
-    fn a_letter_of_one_of_several_events_keeps_its_index_and_another_keeps_its_layout() {
+    fn a_letter_keeps_its_index_and_its_row_and_without_them_the_layout_of_earlier_formats() {
         let whole = letter(7, "not-json");
         let nth = DeadLetter { position: whole.position.of_event(3), ..whole.clone() };
-        for (letter, version) in [(whole, 1), (nth, INDEXED)] {
+        let of_row = DeadLetter { row: Some(-4), ..whole.clone() };
+        let both = DeadLetter { row: Some(i64::MAX), ..nth.clone() };
+        let versions = [(whole, 1), (nth, INDEXED), (of_row, SUBSCRIBED), (both, SUBSCRIBED)];
+        for (letter, version) in versions {
             let bytes = letter.to_bytes().unwrap();
             assert_eq!(bytes[0], version);
             assert_eq!(DeadLetter::from_bytes(&bytes).unwrap(), letter);

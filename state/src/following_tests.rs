@@ -93,7 +93,15 @@ fn position(source: &str, id: &str) -> Position {
 fn waits(source: &str, id: &str, seq: SpillSeq) -> SpilledDelivery {
     let event = Event { position: position(source, id), ..event(id, "{}") };
     let history = History::default();
-    SpilledDelivery { broker: "acme".into(), seq, event, history, not_before: 0, may_repeat: false }
+    SpilledDelivery {
+        broker: "acme".into(),
+        seq,
+        event,
+        history,
+        not_before: 0,
+        may_repeat: false,
+        row: None,
+    }
 }
 
 fn spilled(source: &str, id: &str, seq: SpillSeq) -> Record {

@@ -17,6 +17,7 @@ fn waits(broker: &str, seq: SpillSeq) -> SpilledDelivery {
         history: History::default(),
         not_before: 0,
         may_repeat: false,
+        row: None,
     }
 }
 

@@ -26,6 +26,7 @@ fn large(seq: SpillSeq, len: usize) -> SpilledDelivery {
         history: History::default(),
         not_before: 0,
         may_repeat: false,
+        row: None,
     }
 }
 

@@ -43,6 +43,9 @@ const TRACED: u8 = 2;
 /// The version byte of [`Indexed`].
 const INDEXED: u8 = 3;
 
+/// The version byte of [`Subscribed`].
+const SUBSCRIBED: u8 = 4;
+
 /// A delivery whose event has no place in a trace: the first layout, still used for such deliveries.
 #[derive(Encode, Decode)]
 struct Stored {
@@ -65,6 +68,9 @@ type Traced = (Stored, TraceParent);
 
 /// A delivery whose event is one of several of its record.
 type Indexed = (Stored, Option<TraceParent>, u32);
+
+/// A delivery that a row of a database made.
+type Subscribed = (Stored, Option<TraceParent>, Option<u32>, i64);
 
 impl Spill {
     pub(crate) fn new(table: Table) -> Self {
@@ -250,11 +256,16 @@ impl SpilledDelivery {
             may_repeat: self.may_repeat,
             body: event.body.to_vec(),
         };
-        match (event.position.index, event.traceparent) {
-            (None, None) => codec::encode(TREE, &stored),
-            (None, Some(traceparent)) => codec::encode_as::<Traced>(TRACED, TREE, &(stored, traceparent)),
-            (Some(index), traceparent) => {
+        match (event.position.index, event.traceparent, self.row) {
+            (None, None, None) => codec::encode(TREE, &stored),
+            (None, Some(traceparent), None) => {
+                codec::encode_as::<Traced>(TRACED, TREE, &(stored, traceparent))
+            }
+            (Some(index), traceparent, None) => {
                 codec::encode_as::<Indexed>(INDEXED, TREE, &(stored, traceparent, index))
+            }
+            (index, traceparent, Some(row)) => {
+                codec::encode_as::<Subscribed>(SUBSCRIBED, TREE, &(stored, traceparent, index, row))
             }
         }
     }
@@ -264,16 +275,21 @@ impl SpilledDelivery {
     /// # Errors
     /// [`StateFault::Undecodable`]: an unknown version, a cut value, or bytes left over.
     pub fn from_bytes(broker: &Arc<str>, seq: SpillSeq, value: &[u8]) -> Result<Self, StateFault> {
-        let (stored, traceparent, index) = match codec::version_of(value) {
+        let (stored, traceparent, index, row) = match codec::version_of(value) {
             Some(TRACED) => {
                 let (stored, traceparent): Traced = codec::decode_as(TRACED, TREE, value)?;
-                (stored, Some(traceparent), None)
+                (stored, Some(traceparent), None, None)
             }
             Some(INDEXED) => {
                 let (stored, traceparent, index): Indexed = codec::decode_as(INDEXED, TREE, value)?;
-                (stored, traceparent, Some(index))
+                (stored, traceparent, Some(index), None)
             }
-            _ => (codec::decode(TREE, value)?, None, None),
+            Some(SUBSCRIBED) => {
+                let (stored, traceparent, index, row): Subscribed =
+                    codec::decode_as(SUBSCRIBED, TREE, value)?;
+                (stored, traceparent, index, Some(row))
+            }
+            _ => (codec::decode(TREE, value)?, None, None, None),
         };
         let event = Event {
             position: stored.position.with_index(index),
@@ -294,6 +310,7 @@ impl SpilledDelivery {
             history: stored.history,
             not_before: stored.not_before,
             may_repeat: stored.may_repeat,
+            row,
         })
     }
 }

@@ -30,6 +30,8 @@ pub struct SpilledDelivery {
     pub not_before: UnixMillis,
     /// Whether it was on the wire when it was spilled, so that after a crash the next attempt may be a repeat.
     pub may_repeat: bool,
+    /// The row of a database's subscriptions that made it; none if the config made it.
+    pub row: Option<i64>,
 }
 
 impl SpilledDelivery {

@@ -36,7 +36,8 @@ use crate::{
 /// - 5: values have envelopes, and large bodies are in parts; older values get an envelope when they are next written.
 /// - 6: a record may have several events; what has passed a dead letter is kept; older letters get their rows when the
 ///   directory is opened.
-pub(crate) const FORMAT: u32 = 6;
+/// - 7: deliveries and letters may have the row that made them; nothing of an older directory is changed.
+pub(crate) const FORMAT: u32 = 7;
 
 /// The key in `meta` of the monotonic time; absent in a directory of an older version.
 pub(crate) const MONOTONIC_TIME: &[u8] = b"lived";

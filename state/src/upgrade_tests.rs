@@ -56,5 +56,36 @@ fn an_earlier_release_can_read_that_it_is_too_old() {
     let dir = earlier();
     let store = open(dir.path());
     let format = store.db.open_tree("meta").unwrap().get("format").unwrap().unwrap();
-    assert_eq!(codec::decode::<u32>("meta", &format).unwrap(), 6);
+    assert_eq!(codec::decode::<u32>("meta", &format).unwrap(), 7);
+}
+
+#[test]
+fn a_directory_of_the_format_before_is_read_whole_and_takes_deliveries_with_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let letter = dead_letters::tests::letter(3, "refused");
+    let options = options(Durability::Process);
+    let as_before = {
+        let from = open(earlier().path());
+        let read = from.spill().read(&Arc::from("acme"), 4..6, 2).unwrap();
+        let store = Store::open(dir.path(), options.clone()).unwrap();
+        let spilled = read.iter().map(|delivery| Record::Spilled(Box::new(delivery.clone())));
+        let dead = Record::DeadLettered { letter: Box::new(letter.clone()), key: None, spilled: None };
+        store.put_all(&spilled.chain([dead]).collect::<Vec<_>>()).unwrap();
+        // Without rows every value is as format 6 has it.
+        let meta = store.db.open_tree("meta").unwrap();
+        meta.insert("format", codec::encode("meta", &6_u32).unwrap()).unwrap();
+        read
+    };
+    for round in 0..2 {
+        let store = Store::open(dir.path(), options.clone()).unwrap();
+        let read = store.spill().read(&Arc::from("acme"), 0..100, 100).unwrap();
+        assert_eq!(read[..2], as_before);
+        assert_eq!(store.dead_letters().iter().next().unwrap().unwrap(), letter);
+        let row = SpilledDelivery { seq: 50, row: Some(4_711), ..read[0].clone() };
+        if round == 0 {
+            store.put_all(&[Record::Spilled(Box::new(row))]).unwrap();
+        } else {
+            assert_eq!(read[2..], [row]);
+        }
+    }
 }

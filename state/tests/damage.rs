@@ -44,7 +44,15 @@ fn delivery(broker: &str, seq: SpillSeq, dice: &mut Xoshiro256PlusPlus) -> Spill
         body,
     };
     let history = History::default();
-    SpilledDelivery { broker: Arc::from(broker), seq, event, history, not_before: 0, may_repeat: false }
+    SpilledDelivery {
+        broker: Arc::from(broker),
+        seq,
+        event,
+        history,
+        not_before: 0,
+        may_repeat: false,
+        row: None,
+    }
 }
 
 fn letter(of: &SpilledDelivery) -> Record {
@@ -62,6 +70,7 @@ fn letter(of: &SpilledDelivery) -> Record {
         status: None,
         body: event.body.to_vec(),
         body_len: event.body.len() as u64,
+        row: None,
     };
     let key = LedgerKey::new(&of.broker, &event.event_id);
     Record::DeadLettered { letter: Box::new(letter), key: Some((key, event.digest)), spilled: None }

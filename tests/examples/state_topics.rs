@@ -130,5 +130,13 @@ fn delivery(source: &Arc<str>, event: usize) -> SpilledDelivery {
         body,
     };
     let broker = Arc::from("acme-logistics");
-    SpilledDelivery { broker, seq: 0, event, history: History::default(), not_before: 7, may_repeat: false }
+    SpilledDelivery {
+        broker,
+        seq: 0,
+        event,
+        history: History::default(),
+        not_before: 7,
+        may_repeat: false,
+        row: None,
+    }
 }

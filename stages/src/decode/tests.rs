@@ -407,6 +407,7 @@ fn a_body_alone_tells_its_place_in_a_trace_so_that_a_dead_letter_keeps_it() {
         status: Some("delivered".to_owned()),
         body: b"{}".to_vec(),
         body_len: 2,
+        row: None,
     };
     let broker = Arc::new(crate::testing::broker_with("acme", 1.0, 1));
     let delivery = crate::models::Delivery::from_letter(&letter, broker, 9).unwrap().in_trace(traceparent);

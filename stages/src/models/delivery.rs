@@ -37,6 +37,8 @@ pub struct Delivery {
     pub probe: bool,
     /// Whether it is given up because its broker's disk queue is full: then it is not attempted.
     pub given_up: bool,
+    /// The row of a database's subscriptions that made it; none if the config made it.
+    pub row: Option<i64>,
     /// The state of its run through the stages; clones share it.
     pub run: Arc<RunState>,
 }
@@ -56,6 +58,7 @@ impl Delivery {
             restored: false,
             probe: false,
             given_up: false,
+            row: None,
             run: Arc::default(),
         }
     }
@@ -81,6 +84,7 @@ impl Delivery {
             restored: false,
             probe: false,
             given_up: false,
+            row: spilled.row,
             run: Arc::default(),
         }
     }
@@ -109,7 +113,7 @@ impl Delivery {
             body: Bytes::from(letter.body.clone()),
         };
         let history = letter.history.clone().renewed();
-        Some(Self { history, ..Self::new(ValidEvent::new(event), broker) })
+        Some(Self { history, row: letter.row, ..Self::new(ValidEvent::new(event), broker) })
     }
 
     /// This delivery with this place in a trace.
@@ -131,9 +135,9 @@ impl Delivery {
     /// The delivery as it waits on disk with number `seq`, without a time to wait for.
     #[must_use]
     pub fn into_spilled(self, seq: SpillSeq) -> SpilledDelivery {
-        let Self { event, broker, history, .. } = self;
+        let Self { event, broker, history, row, .. } = self;
         let (broker, event) = (broker.id.clone(), event.event().clone());
-        SpilledDelivery { broker, seq, event, history, not_before: 0, may_repeat: false }
+        SpilledDelivery { broker, seq, event, history, not_before: 0, may_repeat: false, row }
     }
 
     /// Puts the delivery back to wait for another attempt, with the attempts made so far and what the run has left.

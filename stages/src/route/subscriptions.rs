@@ -49,29 +49,34 @@ impl Subscriptions {
     /// The brokers that want `event`, in config order. Its body is read at most once, and only if a broker that wants
     /// its load and status asks for fields of it.
     pub fn wanting(&self, event: &Event) -> impl Iterator<Item = &Arc<Broker>> {
-        self.passing(event, self.index.matching(&event.load_id, &event.status))
+        self.passing(event, self.index.matching(&event.load_id, &event.status)).map(|(_, broker)| broker)
     }
 
     /// The same, and beside them those of `subscribers` that want its status: these have to pass what their own terms ask
-    /// of statuses and fields, but not of loads. Each broker once.
+    /// of statuses and fields, but not of loads. Each broker once, with the row that brings it: the one with the least number,
+    /// and none for a broker that wants the event by its own terms.
     pub fn wanting_beside(
         &self,
         event: &Event,
         subscribers: &[Subscriber],
-    ) -> impl Iterator<Item = &Arc<Broker>> {
-        let mut found = self.index.matching(&event.load_id, &event.status);
-        let subscribed = subscribers.iter().filter(|subscriber| subscriber.wants(&event.status));
-        let subscribed = subscribed.filter_map(|subscriber| self.by_name.get(&subscriber.broker));
-        found.extend(subscribed.filter(|&&at| self.index.wants(at, &event.status)));
+    ) -> impl Iterator<Item = (&Arc<Broker>, Option<i64>)> {
+        let own = self.index.matching(&event.load_id, &event.status);
+        let mut found: Vec<(usize, Option<i64>)> = own.into_iter().map(|at| (at, None)).collect();
+        for subscriber in subscribers.iter().filter(|subscriber| subscriber.wants(&event.status)) {
+            let at = self.by_name.get(&subscriber.broker).copied();
+            let at = at.filter(|&at| self.index.wants(at, &event.status));
+            found.extend(at.map(|at| (at, Some(subscriber.row))));
+        }
         found.sort_unstable();
-        found.dedup();
-        self.passing(event, found)
+        found.dedup_by_key(|(at, _)| *at);
+        let (found, rows): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+        self.passing(event, found).map(move |(nth, broker)| (broker, rows.get(nth).copied().flatten()))
     }
 
-    /// Those of `found` whose rules about fields the event passes.
-    fn passing(&self, event: &Event, found: Vec<usize>) -> impl Iterator<Item = &Arc<Broker>> {
+    /// Those of `found` whose rules about fields the event passes, each with its place in `found`.
+    fn passing(&self, event: &Event, found: Vec<usize>) -> impl Iterator<Item = (usize, &Arc<Broker>)> {
         let mut body = None;
-        found.into_iter().filter_map(move |at| {
+        found.into_iter().enumerate().filter_map(move |(nth, at)| {
             let passes = match self.fields.get(at) {
                 None | Some(None) => true,
                 Some(Some(rules)) => {
@@ -80,7 +85,7 @@ impl Subscriptions {
                     rules.iter().all(|rule| rule.holds(body))
                 }
             };
-            self.brokers.get(at).filter(|_| passes)
+            self.brokers.get(at).filter(|_| passes).map(|broker| (nth, broker))
         })
     }
 }

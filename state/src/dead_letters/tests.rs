@@ -24,6 +24,7 @@ pub(crate) fn letter(offset: u64, cause: &str) -> DeadLetter {
         status: None,
         body: Vec::new(),
         body_len: 0,
+        row: None,
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) fn header(header: &Header, now: UnixMillis) -> Validity {
 
 /// Validates a delivery of the file with this header, and its ledger entry.
 pub(super) fn delivery(delivery: &SpilledDelivery, entry: Option<&LedgerEntry>, header: &Header) -> Validity {
-    let SpilledDelivery { broker, seq: _, event, history, not_before, may_repeat: _ } = delivery;
+    let SpilledDelivery { broker, seq: _, event, history, not_before, may_repeat: _, row: _ } = delivery;
     if event.position.source != header.source {
         return Err(format!("a delivery is of {}", Word(&event.position.source)));
     }

@@ -154,6 +154,7 @@ fn waiting(number: u64) -> SpilledDelivery {
         history: Default::default(),
         not_before: 0,
         may_repeat: false,
+        row: None,
     }
 }
 

@@ -118,5 +118,6 @@ fn waiting(seq: u64, id: &str) -> SpilledDelivery {
         history: History { attempts: 1, counted: 1, may_have_arrived: true, last: vec![failed] },
         not_before: 12_345,
         may_repeat: false,
+        row: None,
     }
 }

@@ -104,6 +104,7 @@ fn delivery(topic: &KafkaTopic<'_>, partition: i32, event: u64) -> SpilledDelive
         history: History::default(),
         not_before: 7,
         may_repeat: false,
+        row: None,
     }
 }
 

@@ -10,6 +10,7 @@ mod brokers;
 mod commands;
 mod hostile;
 mod outages;
+mod rows;
 mod security;
 mod seen;
 mod world;

@@ -68,6 +68,7 @@ fn used(site: &Site, waiting: u64) {
             history,
             not_before: 0,
             may_repeat: false,
+            row: None,
         }))
     };
     let settled = |source: &str, offset| {

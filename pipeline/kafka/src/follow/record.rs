@@ -232,7 +232,9 @@ mod tests {
             let read = WaitingKey::of_bytes(nth.as_bytes());
             prop_assert_eq!(read.as_ref(), Some(&nth));
             prop_assert_ne!(nth, key);
+            let of_row = SpilledDelivery { row: Some(at as i64), ..delivery.clone() };
             round_trip(Said::Waiting(Box::new(delivery)));
+            round_trip(Said::Waiting(Box::new(of_row)));
         }
 
         #[test]

@@ -33,7 +33,15 @@ pub(crate) fn waiting(broker: &str, load: &str, offset: u64, body: &[u8]) -> Spi
         digest: BodyDigest::of(body),
     };
     let broker = Arc::from(broker);
-    SpilledDelivery { broker, seq: 0, event, history: History::default(), not_before: 7, may_repeat: false }
+    SpilledDelivery {
+        broker,
+        seq: 0,
+        event,
+        history: History::default(),
+        not_before: 7,
+        may_repeat: false,
+        row: None,
+    }
 }
 
 /// The state topics `t-ledger` and `t-waiting` of the topic `t`.

@@ -215,6 +215,7 @@ mod tests {
             status: None,
             body: record(line).to_vec(),
             body_len: 0,
+            row: None,
         }
     }
 

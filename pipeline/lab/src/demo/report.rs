@@ -107,6 +107,7 @@ mod tests {
             status: None,
             body: Vec::new(),
             body_len: 0,
+            row: None,
         }
     }
 

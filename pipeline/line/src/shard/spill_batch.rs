@@ -57,5 +57,6 @@ pub(crate) fn spilled(item: &Item, at: At<'_>) -> SpilledDelivery {
         history: item.delivery.history.clone(),
         not_before,
         may_repeat: item.delivery.may_repeat,
+        row: item.delivery.row,
     }
 }

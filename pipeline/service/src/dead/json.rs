@@ -48,6 +48,9 @@ pub struct DeadLetterJson {
     pub load_id: Option<String>,
     /// The status.
     pub status: Option<String>,
+    /// The row of the database's subscriptions that made the delivery; none if the config made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscription_row: Option<i64>,
     /// The later event of its load that was delivered since, if one was: sent again, this one would come behind it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passed_by: Option<PassedByJson>,
@@ -121,6 +124,7 @@ impl From<DeadLetter> for DeadLetterJson {
             status,
             body,
             body_len,
+            row,
         } = letter;
         let (body, body_base64) = match String::from_utf8(body) {
             Ok(text) => (Some(text), None),
@@ -145,6 +149,7 @@ impl From<DeadLetter> for DeadLetterJson {
             event_id,
             load_id,
             status,
+            subscription_row: row,
             passed_by: None,
             bytes: body_len,
             cut,
@@ -226,6 +231,7 @@ mod tests {
                 both => panic!("{both:?}"),
             },
             body_len: json.bytes,
+            row: json.subscription_row,
         }
     }
 
@@ -236,7 +242,8 @@ mod tests {
         let controls =
             DeadLetter { body: b"\x1b[2J\n\"\\\0".to_vec(), cause: "\u{1b}".to_owned(), ..letter(3, None) };
         let nth = DeadLetter { position: text.position.of_event(5), ..text.clone() };
-        for letter in [text, nth, bytes, controls] {
+        let of_row = DeadLetter { row: Some(4_711), ..text.clone() };
+        for letter in [text, nth, bytes, controls, of_row] {
             let json = serde_json::to_string(&DeadLetterJson::from(letter.clone())).unwrap();
             assert!(!json.contains(char::is_control), "{json}");
             assert_eq!(back(serde_json::from_str(&json).unwrap()), letter);

@@ -76,6 +76,7 @@ impl Bench {
                 history: delivery.history.clone(),
                 not_before: 0,
                 may_repeat: false,
+                row: None,
             };
             let _proof = self.ledger.record(Record::Spilled(Box::new(spilled))).await.unwrap();
         }

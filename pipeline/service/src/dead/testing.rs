@@ -33,6 +33,7 @@ pub(super) fn letter(offset: u64, broker: Option<&str>) -> DeadLetter {
         status: Some("matched".to_owned()),
         body_len: body.len() as u64,
         body: body.into_bytes(),
+        row: None,
     }
 }
 

@@ -48,6 +48,9 @@ pub fn write_whole(out: &mut impl Write, letter: &DeadLetterJson) -> io::Result<
     writeln!(out, "event     {}", or_none(&letter.event_id))?;
     writeln!(out, "load      {}", or_none(&letter.load_id))?;
     writeln!(out, "status    {}", or_none(&letter.status))?;
+    if let Some(row) = letter.subscription_row {
+        writeln!(out, "row       {row} of the subscriptions in the database")?;
+    }
     if let Some(PassedByJson { event_id, position, at }) = &letter.passed_by {
         let (event, at) = (fit(event_id), timestamp::text(*at));
         writeln!(out, "passed by {event} of the same load, at {}, delivered {at}", fit(position))?;
@@ -113,6 +116,7 @@ mod tests {
         let mut json = DeadLetterJson::from(letter(42, Some("acme")));
         json.body = Some("{\u{1b}[2J\n\u{9b}\u{202e}}".to_owned());
         json.detail = "no\r\nline".to_owned();
+        json.subscription_row = Some(4_711);
         json.last_attempts[0].answer = Some("{\"error\":\"no \u{1b}load\"}".to_owned());
         let mut out = Vec::new();
         write_whole(&mut out, &json).unwrap();
@@ -122,6 +126,7 @@ mod tests {
             "letter    test@0:42/acme\n",
             "1970-01-01T00:00:01Z  403 forbidden; it may have arrived\n    answer: {\"error\":\"no \u{fffd}load\"}\n",
             "no\u{fffd}\u{fffd}line",
+            "status    matched\nrow       4711 of the subscriptions in the database\nattempts",
         ] {
             assert!(text.contains(part), "{text}");
         }

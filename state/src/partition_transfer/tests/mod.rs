@@ -95,6 +95,7 @@ pub(super) fn waits(source: &str, broker: &str, seq: SpillSeq, id: &str) -> Spil
         history,
         not_before: 12_345,
         may_repeat: false,
+        row: None,
     }
 }
 
