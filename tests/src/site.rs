@@ -134,6 +134,15 @@ impl Site {
         self.run_dir.set(key, value);
     }
 
+    /// Has its processes look for brokers and subscriptions in the database at `connection`, too, without TLS.
+    pub fn subscribe_by(&mut self, connection: &str) {
+        self.environment("DATABASE", connection);
+        self.set("subscriptions.source", "postgres");
+        self.set("subscriptions.connection", "env:DATABASE");
+        self.set("subscriptions.tls", false);
+        self.set("subscriptions.backoff_max", "500ms");
+    }
+
     /// Sets a variable of the environment of its processes.
     pub fn environment(&mut self, name: &str, value: &str) {
         self.environment.push((name.to_owned(), value.to_owned()));

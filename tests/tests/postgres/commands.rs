@@ -2,7 +2,7 @@
 
 use tests::{Fleet, Postgres, Site, Wants};
 
-use crate::world::{Size, World, brokers, route_by};
+use crate::world::{Size, World, brokers};
 
 use serde_json::{Value, json};
 use tests::until;
@@ -50,7 +50,7 @@ fn a_configs_brokers_move_into_the_table_and_a_reload_hands_them_over() {
     let Some(server) = Postgres::start() else { return };
     let fleet = Fleet::start(3);
     let mut site = Site::new(&fleet, &[Wants::all(), Wants::all(), Wants::all()]);
-    route_by(&mut site, &server.connection());
+    site.subscribe_by(&server.connection());
     site.set("source.follow", true);
     site.set("subscriptions.secret_prefixes", vec!["file:secret-of-broker-1"]);
     site.write_bytes(b"");

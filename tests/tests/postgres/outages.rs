@@ -6,17 +6,19 @@ use std::time::Duration;
 use lab::receiver::Behaviour;
 use tests::{pause, until};
 
-use crate::world::{Size, Verdict, World, status};
+use crate::world::{Size, Verdict, World, memory, number, status, tell};
 
 #[test]
 fn a_server_that_is_killed_five_times_costs_no_event_and_sends_none_astray() {
-    let size = Size { brokers: 20, loads: 500, subscriptions: 1_500, events: 4_000 };
+    let size = Size { brokers: 20, loads: 500, subscriptions: 1_500, events: 4_000 }.or_given();
+    let (batch, changes) = (number("BATCH", 40), number("CHANGES", 2));
     let Some(mut world) = World::new(size, false) else { return };
     let run = world.start();
+    let every = size.events / (batch + changes) / 6;
     let (mut turn, mut kills) = (0, 0);
-    world.flow(40, 2, Duration::from_millis(20), |world| {
+    world.flow(batch, changes, Duration::from_millis(number("PAUSE_MS", 20) as u64), |world| {
         turn += 1;
-        if turn % 15 == 0 && kills < 5 {
+        if turn % every == 0 && kills < 5 {
             kills += 1;
             world.server.kill();
             // Some more while it is away.
@@ -26,7 +28,12 @@ fn a_server_that_is_killed_five_times_costs_no_event_and_sends_none_astray() {
             world.server.start_again();
         }
     });
+    world.wait();
+    let memory = memory(&run);
     let (verdict, right) = world.end(run);
+    tell(&format!(
+        "{size:?}, killed {kills} times: {right} deliveries by subscription, at most {memory} of memory"
+    ));
     assert_eq!((kills, verdict), (5, Verdict::default()));
     assert!(right > size.events, "{right}");
 }

@@ -2,7 +2,7 @@
 
 use tests::Authority;
 
-use crate::world::{Size, World, route_by};
+use crate::world::{Size, World};
 
 #[test]
 fn the_servers_certificate_has_to_be_of_the_authority_and_for_its_name() {
@@ -16,7 +16,7 @@ fn the_servers_certificate_has_to_be_of_the_authority_and_for_its_name() {
     world.server.kill();
     world.server.start_again();
     let mut check = |host: &str, tls: bool, ca: Option<&str>| {
-        route_by(&mut world.site, &world.server.connection_over_tcp(host));
+        world.site.subscribe_by(&world.server.connection_over_tcp(host));
         world.site.set("subscriptions.tls", tls);
         if let Some(ca) = ca {
             world.site.set("subscriptions.tls_ca_file", ca);
@@ -40,13 +40,13 @@ fn a_role_that_may_only_read_is_enough_for_a_run() {
         "create role reader login; grant select on brokers, broker_subscriptions to reader; \
          create role stranger login;",
     );
-    route_by(&mut world.site, &world.server.connection_of("reader"));
+    world.site.subscribe_by(&world.server.connection_of("reader"));
     let run = world.start();
     world.produce(&[0, 1]);
     world.fleet.tms(1).wait_for(2);
     run.terminate();
     let _summary = run.wait().summary();
-    route_by(&mut world.site, &world.server.connection_of("stranger"));
+    world.site.subscribe_by(&world.server.connection_of("stranger"));
     let ended = world.site.loadline(&["run"]).expect(1);
     assert!(ended.stderr.contains("permission denied"), "{ended:?}");
 }

@@ -1,8 +1,6 @@
 //! A subscription that was committed before an event was produced is seen, always, while the table changes all the time.
 
 use std::{
-    env,
-    io::{self, Write},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,42 +11,51 @@ use std::{
 
 use tests::{now, pause};
 
-use crate::world::{Size, Verdict, World};
-
-/// A size from the environment, or this one.
-fn size(name: &str, default: usize) -> usize {
-    let given = env::var(format!("LOADLINE_TEST_POSTGRES_{name}")).ok();
-    given.map_or(default, |given| given.parse().expect("a number"))
-}
+use crate::world::{Size, Verdict, World, memory, number, tell};
 
 #[test]
 fn every_event_reaches_exactly_those_who_were_subscribed_when_it_was_produced() {
-    let all = Size {
-        brokers: size("BROKERS", 40),
-        loads: size("LOADS", 2_000),
-        subscriptions: size("SUBSCRIPTIONS", 6_000),
-        events: size("EVENTS", 4_000),
-    };
+    let all = Size { brokers: 40, loads: 2_000, subscriptions: 6_000, events: 4_000 }.or_given();
     let Some(mut world) = World::new(all, false) else { return };
     let run = world.start();
     let began = now();
     // With the defaults some hundred changes a second: each of them is followed by an event of its load at once.
-    world.flow(
-        size("BATCH", 50),
-        size("CHANGES", 10),
-        Duration::from_millis(size("PAUSE_MS", 20) as u64),
-        |_| {},
-    );
+    let pause = Duration::from_millis(number("PAUSE_MS", 20) as u64);
+    world.flow(number("BATCH", 50), number("CHANGES", 10), pause, |_| {});
     world.wait();
-    let took = began.elapsed();
-    let memory = std::fs::read_to_string(format!("/proc/{}/status", run.id())).unwrap_or_default();
-    let memory = memory.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default().to_owned();
+    let (took, memory) = (began.elapsed(), memory(&run));
     let (verdict, right) = world.end(run);
-    // Past the test harness, which keeps what macros print to itself.
-    let told = format!("{all:?}: {right} deliveries by subscription in {took:?}, {memory}\n");
-    io::stderr().write_all(told.as_bytes()).unwrap();
+    tell(&format!("{all:?}: {right} deliveries by subscription in {took:?}, at most {memory} of memory"));
     assert_eq!(verdict, Verdict::default());
     assert!(right > all.events, "there was something to deliver: {right}");
+}
+
+/// Both are told, none is judged: a machine may be busy. That they deliver the same is judged.
+#[test]
+fn the_database_gives_each_event_to_those_to_whom_the_config_gives_it() {
+    let size = Size { brokers: 20, loads: 500, subscriptions: 1_500, events: 1_000 }.or_given();
+    for turn in 0..number("TURNS", 1) {
+        let mut rates = Vec::new();
+        for make in [|size| World::new(size, false), World::by_config] {
+            let Some(mut world) = make(size) else { return };
+            world.produce_all();
+            let run = world.start();
+            world.wait();
+            let memory = memory(&run);
+            let (verdict, right) = world.end(run);
+            assert_eq!(verdict, Verdict::default());
+            rates.push(((size.events + right) as f64 / world.took().as_secs_f64(), right, memory));
+        }
+        let [(database, right, of_database), (config, as_many, of_config)] = &rates[..] else {
+            unreachable!()
+        };
+        assert_eq!(right, as_many);
+        tell(&format!(
+            "{size:?}, turn {turn}: {database:.0} deliveries a second by the database with at most {of_database}, {config:.0} by \
+             the config with {of_config}: {:.2}",
+            database / config
+        ));
+    }
 }
 
 /// The mutant: its look-ups are answered from a copy of the table that is half a second old at most.

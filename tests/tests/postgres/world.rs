@@ -6,14 +6,17 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    env,
     fmt::Write,
+    io::{self, Write as _},
     time::Duration,
 };
 
 use serde_json::Value;
-use tests::{Arrival, Fleet, Loadline, Postgres, Site, Wants, now, pause, until};
+use tests::{Arrival, Fleet, Loadline, Postgres, Site, Tms, Wants, now, pause, until};
 use tokio::{runtime::Runtime, time::Instant};
 use tokio_postgres::Client;
+use toml::Table;
 
 /// How many of what there are.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +25,36 @@ pub(crate) struct Size {
     pub(crate) loads: usize,
     pub(crate) subscriptions: usize,
     pub(crate) events: usize,
+}
+
+/// A number from the environment, or this one.
+pub(crate) fn number(name: &str, default: usize) -> usize {
+    let given = env::var(format!("LOADLINE_TEST_POSTGRES_{name}")).ok();
+    given.map_or(default, |given| given.parse().expect("a number"))
+}
+
+impl Size {
+    /// That of the environment where it has one.
+    pub(crate) fn or_given(self) -> Self {
+        Self {
+            brokers: number("BROKERS", self.brokers),
+            loads: number("LOADS", self.loads),
+            subscriptions: number("SUBSCRIPTIONS", self.subscriptions),
+            events: number("EVENTS", self.events),
+        }
+    }
+}
+
+/// The most memory that a run has had so far, as the system tells it.
+pub(crate) fn memory(run: &Loadline) -> String {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", run.id())).unwrap_or_default();
+    let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default();
+    peak.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
+}
+
+/// Says something past the test harness, which keeps what macros print to itself.
+pub(crate) fn tell(what: &str) {
+    io::stderr().write_all(format!("{what}\n").as_bytes()).unwrap();
 }
 
 /// A load and a broker.
@@ -80,7 +113,7 @@ impl World {
         site.set("source.follow", true);
         site.set("source.poll", "10ms");
         site.write_bytes(b"");
-        route_by(&mut site, &server.connection());
+        site.subscribe_by(&server.connection());
         site.environment("LOADLINE_BROKER_KEY", fleet.tms(1).secret());
         let _made = site.loadline(&["db", "init"]).expect(0);
         let Size { brokers, loads, subscriptions, .. } = size;
@@ -105,6 +138,40 @@ impl World {
             client: None,
             random: 88_172_645_463_325_252,
         })
+    }
+
+    /// The same subscriptions, in the config instead of the database.
+    pub(crate) fn by_config(size: Size) -> Option<Self> {
+        let mut world = Self::new(size, false)?;
+        world.site.set("subscriptions", Table::new());
+        let Size { brokers, loads, .. } = size;
+        let mut wanted = vec![Vec::new(); brokers];
+        (0..loads).for_each(|load| world.first(load).for_each(|broker| wanted[broker].push(load)));
+        let url = world.fleet.tms(1).url();
+        for (broker, loads) in wanted.into_iter().enumerate() {
+            let mut table = Table::new();
+            table.insert("id".to_owned(), format!("b-{broker}").into());
+            table.insert("url".to_owned(), format!("{url}/b-{broker}").into());
+            table.insert("secrets".to_owned(), vec!["env:LOADLINE_BROKER_KEY"].into());
+            table.insert("rate".to_owned(), 100_000.into());
+            let loads: Vec<_> = loads.into_iter().map(|load| format!("L-{load}")).collect();
+            table.insert("loads".to_owned(), loads.into());
+            world.site.put_broker(table);
+        }
+        Some(world)
+    }
+
+    /// Produces so many events of any loads at once.
+    pub(crate) fn produce_all(&mut self) {
+        let loads: Vec<_> = (0..self.size.events).map(|_| self.draw(self.size.loads)).collect();
+        self.produce(&loads);
+    }
+
+    /// How long it took from the first delivery to the last one.
+    pub(crate) fn took(&self) -> Duration {
+        let arrivals: Vec<_> = self.fleet.iter().flat_map(Tms::arrivals).map(|arrival| arrival.at).collect();
+        let (first, last) = (arrivals.iter().min(), arrivals.iter().max());
+        first.zip(last).map_or(Duration::ZERO, |(first, last)| *last - *first)
     }
 
     /// A number below `bound`.
@@ -278,15 +345,6 @@ fn given(
     }
     let count = given.len();
     (given, count)
-}
-
-/// Has the site look for subscriptions in the database at `connection`.
-pub(crate) fn route_by(site: &mut Site, connection: &str) {
-    site.environment("DATABASE", connection);
-    site.set("subscriptions.source", "postgres");
-    site.set("subscriptions.connection", "env:DATABASE");
-    site.set("subscriptions.tls", false);
-    site.set("subscriptions.backoff_max", "500ms");
 }
 
 /// What `loadline status` says; none while no process answers.
