@@ -61,12 +61,24 @@ impl Block {
         }
     }
 
-    /// Answers everyone.
+    /// Answers whoever asks for a load of which something is known; the others stay. How many were answered.
+    pub(crate) fn answer_known(&mut self, known: impl Fn(&str) -> Option<Found>) -> u64 {
+        let asks = std::mem::take(&mut self.asks);
+        let (rest, answered) = answer_known(asks, known);
+        self.loads.retain(|load| rest.iter().any(|ask| ask.load_id == *load));
+        self.asks = rest;
+        answered
+    }
+
+    /// Answers everyone, and gives what was found of each load.
     ///
     /// # Errors
     /// There is a row of a load that nobody has asked for: then nobody is answered, because whoever asked for another
     /// spelling of it would be told that nobody subscribes.
-    pub(crate) fn answer(&mut self, rows: Vec<SubscriptionRow>) -> Result<(), DatabaseFault> {
+    pub(crate) fn answer(
+        &mut self,
+        rows: Vec<SubscriptionRow>,
+    ) -> Result<Vec<(Arc<str>, Found)>, DatabaseFault> {
         let mut found: HashMap<&str, Vec<Subscriber>> =
             self.loads.iter().map(|load| (&**load, Vec::new())).collect();
         for row in rows {
@@ -92,10 +104,30 @@ impl Block {
                 let _gone = reply.send(subscribers.clone()).is_err();
             }
         }
+        let all = self.loads.iter().filter_map(|load| Some((load.clone(), found.get(&**load)?.clone())));
+        let all = all.collect();
         drop(found);
         self.loads.clear();
-        Ok(())
+        Ok(all)
     }
+}
+
+/// Answers those of `asks` that ask for a load of which something is known; the others, in their order, and how many were
+/// answered.
+pub(crate) fn answer_known<Asks: IntoIterator<Item = Ask> + FromIterator<Ask>>(
+    asks: Asks,
+    known: impl Fn(&str) -> Option<Found>,
+) -> (Asks, u64) {
+    let mut answered = 0;
+    let rest = asks.into_iter().filter_map(|ask| match known(&ask.load_id) {
+        None => Some(ask),
+        Some(found) => {
+            // It may not wait any more.
+            answered += u64::from(ask.reply.send(found).is_ok());
+            None
+        }
+    });
+    (rest.collect(), answered)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -45,6 +45,9 @@ pub struct Counts {
     loads: AtomicU64,
     rows: AtomicU64,
     unknown: AtomicU64,
+    last_known: AtomicU64,
+    known_loads: AtomicUsize,
+    is_bridged: AtomicBool,
     waiting: AtomicUsize,
     times: Histogram,
     away: [Mutex<Option<Away>>; 2],
@@ -66,6 +69,9 @@ impl Default for Counts {
             loads: AtomicU64::new(0),
             rows: AtomicU64::new(0),
             unknown: AtomicU64::new(0),
+            last_known: AtomicU64::new(0),
+            known_loads: AtomicUsize::new(0),
+            is_bridged: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             times: Histogram::of_steps(),
             away: [away(), away()],
@@ -105,6 +111,24 @@ impl Counts {
     #[must_use]
     pub fn unknown(&self) -> u64 {
         self.unknown.load(Ordering::Relaxed)
+    }
+
+    /// Events that were routed by what was known last of their load.
+    #[must_use]
+    pub fn last_known(&self) -> u64 {
+        self.last_known.load(Ordering::Relaxed)
+    }
+
+    /// Loads of which the last answer is kept.
+    #[must_use]
+    pub fn known_loads(&self) -> usize {
+        self.known_loads.load(Ordering::Relaxed)
+    }
+
+    /// Whether events are routed by what was known last, because the database is away.
+    #[must_use]
+    pub fn is_bridged(&self) -> bool {
+        self.is_bridged.load(Ordering::Relaxed)
     }
 
     /// Events that wait for the answer about their load.
@@ -162,6 +186,15 @@ impl Counts {
         self.loads.fetch_add(loads as u64, Ordering::Relaxed);
         self.rows.fetch_add(rows as u64, Ordering::Relaxed);
         self.times.note(took);
+    }
+
+    pub(crate) fn answered_as_known(&self, events: u64) {
+        self.last_known.fetch_add(events, Ordering::Relaxed);
+    }
+
+    pub(crate) fn known(&self, loads: usize, is_bridged: bool) {
+        self.known_loads.store(loads, Ordering::Relaxed);
+        self.is_bridged.store(is_bridged, Ordering::Relaxed);
     }
 
     pub(crate) fn current(&self, as_of: Instant) {

@@ -1,9 +1,10 @@
 //! Brokers and their subscriptions in a PostgreSQL database: who subscribes to a load is asked for each block of records,
 //! and the brokers' table is read again every second.
 //!
-//! Guarantees: an answer comes from a query that began after it was asked for, on a primary, and is used once; nothing is
-//! cached, so no subscription that is older than an event can be missed. Whatever the database does, an answer is never
-//! made up: without one, the asker waits. Load ids are parameters of a prepared statement and part of no SQL.
+//! Guarantees: an answer comes from a query that began after it was asked for, on a primary, and is used once; no cache
+//! answers while the database does, so no subscription that is older than an event can be missed. Without an answer the asker
+//! waits, unless the config wants what was known last while the database is away. Load ids are parameters of a prepared
+//! statement and part of no SQL.
 
 mod block;
 mod brokers;
@@ -11,6 +12,7 @@ mod brokers;
 mod client;
 mod counts;
 mod fault;
+mod last_known;
 mod lookups;
 mod options;
 mod session;
@@ -27,7 +29,8 @@ pub use counts::{Counts, Outage};
 pub use fault::DatabaseFault;
 pub use lookups::Lookups;
 pub use options::{
-    BROKERS_QUERY, ConnectionString, LOOKUP_QUERY, Options, SCHEMA, SCHEMA_VERSION, TlsOptions,
+    BROKERS_QUERY, ConnectionString, LOOKUP_QUERY, LastKnownOptions, Options, SCHEMA, SCHEMA_VERSION,
+    TlsOptions,
 };
 pub use session::{BrokerRow, SubscriptionRow};
 

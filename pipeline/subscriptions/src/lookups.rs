@@ -1,9 +1,10 @@
 //! Look-ups by load, many in one query: whoever asks while a query is on its way is part of the next one.
 //!
 //! Guarantee: an ask is answered by a query that began after it. If a query fails, the same loads are asked for again, over
-//! a new connection, until there is an answer.
+//! a new connection, until there is an answer. While the database is away, and only then, what was [`LastKnown`] of a load is
+//! the answer if the config wants that.
 
-use std::{collections::VecDeque, fmt, future::pending, sync::Arc};
+use std::{collections::VecDeque, fmt, future::pending, mem::take, pin::pin, sync::Arc};
 
 use stages::{Answer, Subscriber, Subscribers};
 use tokio::{
@@ -14,9 +15,10 @@ use tokio::{
 use topics::Backoff;
 
 use crate::{
-    block::{Ask, Block},
+    block::{Ask, Block, Found, answer_known},
     counts::{Counts, Link},
     fault::DatabaseFault,
+    last_known::LastKnown,
     options::Options,
     session::{Connect, Session},
 };
@@ -84,42 +86,123 @@ impl Subscribers for Lookups {
 pub(crate) async fn answer(
     database: impl Connect,
     options: Options,
-    mut asks: mpsc::Receiver<Ask>,
+    asks: mpsc::Receiver<Ask>,
     counts: Arc<Counts>,
 ) {
     let mut backoff = Backoff::new(options.backoff_min, options.backoff_max);
-    let mut session = None;
-    let (mut waiting, mut block) = (VecDeque::new(), Block::default());
+    let (mut session, mut block) = (None, Block::default());
+    let known = LastKnown::new(options.last_known);
+    let mut asked = Asked { asks, waiting: VecDeque::new(), known, counts };
     loop {
-        if waiting.is_empty() && block.loads().is_empty() {
-            let Some(first) = asks.recv().await else { return };
-            waiting.push_back(first);
-            // Whoever is about to ask, too, becomes part of the block.
-            yield_now().await;
+        if asked.gather(&block).await.is_err() {
+            return;
         }
-        while let Ok(ask) = asks.try_recv() {
-            waiting.push_back(ask);
-        }
-        block.fill(&mut waiting, options.block_max);
-        if block.loads().is_empty() {
+        block.fill(&mut asked.waiting, options.block_max);
+        // While it is away it is tried although nobody waits for it.
+        if block.loads().is_empty() && !asked.known.answers() {
             continue;
         }
-        match look_up(&database, &mut session, &mut block, &counts).await {
-            Ok(()) => {
+        let began = Instant::now();
+        let counts = asked.counts.clone();
+        let Ok(tried) = asked.during(look_up(&database, &mut session, &mut block, &counts)).await else {
+            return;
+        };
+        match tried {
+            Ok(found) => {
                 backoff.reset();
+                asked.known.found(found, began);
+                asked.tell();
                 if counts.up(Link::Lookups) {
                     tracing::info!("the subscriptions can be looked up");
                 }
             }
             Err(fault) => {
                 session = None;
-                if counts.down(Link::Lookups, &fault) {
-                    tracing::warn!(%fault, "the subscriptions cannot be looked up: events wait to be routed");
+                asked.failed(&fault, &mut block);
+                if asked.during(sleep(backoff.pause())).await.is_err() {
+                    return;
                 }
-                sleep(backoff.pause()).await;
                 block.prune();
             }
         }
+    }
+}
+
+/// Nobody can ask any more.
+struct Over;
+
+/// Those who ask and wait, and what may be answered without the database.
+struct Asked {
+    asks: mpsc::Receiver<Ask>,
+    waiting: VecDeque<Ask>,
+    known: LastKnown,
+    counts: Arc<Counts>,
+}
+
+impl Asked {
+    /// Takes in whoever asks; waits for the first one if there is nothing else to do.
+    async fn gather(&mut self, block: &Block) -> Result<(), Over> {
+        if self.waiting.is_empty() && block.loads().is_empty() && !self.known.answers() {
+            let first = self.asks.recv().await.ok_or(Over)?;
+            self.waiting.push_back(first);
+            // Whoever is about to ask, too, becomes part of the block.
+            yield_now().await;
+        }
+        while let Ok(ask) = self.asks.try_recv() {
+            self.waiting.push_back(ask);
+        }
+        if self.known.answers() {
+            self.answer_waiting();
+        }
+        Ok(())
+    }
+
+    /// Waits for `work`; meanwhile, if the database is away, answers what is known.
+    async fn during<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Over> {
+        if !self.known.answers() {
+            return Ok(work.await);
+        }
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return Ok(done),
+                ask = self.asks.recv() => {
+                    self.waiting.push_back(ask.ok_or(Over)?);
+                    self.answer_waiting();
+                }
+            }
+        }
+    }
+
+    /// Notes a failure, and answers what is known if the database is away.
+    fn failed(&mut self, fault: &DatabaseFault, block: &mut Block) {
+        let was_bridged = self.known.answers();
+        self.known.failed(fault);
+        if self.counts.down(Link::Lookups, fault) {
+            tracing::warn!(%fault, "the subscriptions cannot be looked up: events wait to be routed");
+        }
+        if self.known.answers() {
+            if !was_bridged {
+                let loads = self.known.len();
+                tracing::warn!(%fault, loads, "events are routed by what was known last of their loads");
+            }
+            let (now, known) = (Instant::now(), &self.known);
+            self.counts.answered_as_known(block.answer_known(|load| known.of(load, now)));
+            self.answer_waiting();
+        }
+        self.tell();
+    }
+
+    fn answer_waiting(&mut self) {
+        let (now, known) = (Instant::now(), &self.known);
+        let (rest, answered) = answer_known(take(&mut self.waiting), |load| known.of(load, now));
+        self.waiting = rest;
+        self.counts.answered_as_known(answered);
+    }
+
+    fn tell(&self) {
+        self.counts.known(self.known.len(), self.known.answers());
     }
 }
 
@@ -128,7 +211,7 @@ async fn look_up(
     session: &mut Option<Box<dyn Session>>,
     block: &mut Block,
     counts: &Counts,
-) -> Result<(), DatabaseFault> {
+) -> Result<Vec<(Arc<str>, Found)>, DatabaseFault> {
     let session = match session {
         Some(session) => session,
         none => none.insert(database.connect().await?),
@@ -136,7 +219,7 @@ async fn look_up(
     let (began, loads) = (Instant::now(), block.loads().len());
     let rows = session.subscribers(block.loads()).await?;
     let count = rows.len();
-    block.answer(rows)?;
+    let found = block.answer(rows)?;
     counts.answered(loads, count, began.elapsed());
-    Ok(())
+    Ok(found)
 }

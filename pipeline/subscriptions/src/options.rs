@@ -51,6 +51,15 @@ pub struct TlsOptions {
     pub ca_file: Option<PathBuf>,
 }
 
+/// What of earlier answers is used while the database is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastKnownOptions {
+    /// How long ago a load may have been looked up.
+    pub age_max: Duration,
+    /// About the bytes that answers may take.
+    pub memory_max: usize,
+}
+
 /// How the database is reached and what it is asked. The config explains each and checks the bounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -68,6 +77,8 @@ pub struct Options {
     pub backoff_max: Duration,
     /// The most loads one query asks for.
     pub block_max: usize,
+    /// What of earlier answers is used while the database is away; none if routing waits for it.
+    pub last_known: Option<LastKnownOptions>,
     /// How often the brokers' table is read.
     pub poll: Duration,
     /// Who subscribes to some loads: see [`LOOKUP_QUERY`].

@@ -12,8 +12,8 @@ use stages::Subscribers;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    BROKERS_QUERY, BrokerRow, Change, ConnectionString, DatabaseFault, LOOKUP_QUERY, Options, Started,
-    SubscriptionRow,
+    BROKERS_QUERY, BrokerRow, Change, ConnectionString, DatabaseFault, LOOKUP_QUERY, LastKnownOptions,
+    Options, Started, SubscriptionRow,
     session::{BrokersRead, Connect, Session},
     start_over,
 };
@@ -121,6 +121,7 @@ fn options() -> Options {
         backoff_min: 100 * MILLI,
         backoff_max: 800 * MILLI,
         block_max: 4,
+        last_known: None,
         poll: Duration::from_secs(1),
         lookup_query: LOOKUP_QUERY.to_owned(),
         brokers_query: BROKERS_QUERY.to_owned(),
@@ -171,6 +172,58 @@ async fn a_query_that_fails_is_asked_again_until_there_is_an_answer_and_pauses_g
     assert_eq!(ask(&started, "a").await, ["acme"]);
     sleep(Duration::from_secs(2)).await;
     assert_eq!((started.counts.outage(), started.counts.waiting()), (None, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_database_is_away_a_load_is_answered_as_it_was_known_and_never_while_it_answers() {
+    let database = Scripted::default();
+    database.subscribe("a", "acme");
+    let age_max = Duration::from_secs(60);
+    let last_known = Some(LastKnownOptions { age_max, memory_max: 1 << 20 });
+    let started = start_over(database.clone(), &Options { last_known, ..options() });
+    assert_eq!(ask(&started, "a").await, ["acme"]);
+    database.subscribe("a", "blue");
+    assert_eq!(ask(&started, "a").await, ["acme", "blue"], "the memory is not used while the server answers");
+    // A connection that is lost, and the server answers over the next one.
+    database.subscribe("a", "coral");
+    database.0.lock().failing = 1;
+    assert_eq!(ask(&started, "a").await.len(), 3);
+    assert_eq!((started.counts.last_known(), started.counts.is_bridged()), (0, false));
+
+    database.0.lock().away = true;
+    let waits = started.lookups.clone();
+    let unknown = tokio::spawn(async move { waits.of_load(&Arc::from("b")).await.len() });
+    sleep(Duration::from_secs(2)).await;
+    assert!(started.counts.is_bridged() && started.counts.outage().is_some());
+    // Committed during the outage: it is what may be missed.
+    database.subscribe("a", "dune");
+    let began = Instant::now();
+    for _ in 0..100 {
+        assert_eq!(ask(&started, "a").await.len(), 3);
+    }
+    assert!(began.elapsed() < 100 * MILLI, "they do not wait for the next try: {:?}", began.elapsed());
+    assert_eq!((started.counts.last_known(), started.counts.waiting()), (100, 1));
+    assert!(!unknown.is_finished(), "a load that is not known waits");
+
+    // It is tried although nobody has to wait for it, and the first success ends it.
+    unknown.abort();
+    database.0.lock().away = false;
+    sleep(Duration::from_secs(2)).await;
+    assert!(!started.counts.is_bridged() && started.counts.outage().is_none());
+    assert_eq!(ask(&started, "a").await.len(), 4);
+    assert_eq!(started.counts.last_known(), 100);
+
+    database.0.lock().away = true;
+    let late = tokio::time::timeout(age_max, async {
+        sleep(Duration::from_secs(30)).await;
+        assert_eq!(ask(&started, "a").await.len(), 4);
+        sleep(Duration::from_secs(28)).await;
+        ask(&started, "a").await.len()
+    });
+    assert_eq!(late.await, Ok(4));
+    sleep(Duration::from_secs(3)).await;
+    let too_old = tokio::time::timeout(Duration::from_secs(60), ask(&started, "a")).await;
+    assert!(too_old.is_err(), "what is older than the bound waits");
 }
 
 #[tokio::test(start_paused = true)]

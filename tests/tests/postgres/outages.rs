@@ -81,3 +81,64 @@ fn away_at_the_start_it_is_waited_for_or_ends_the_run_if_that_is_asked() {
     let (verdict, right) = world.end(run);
     assert_eq!((verdict, right), (Verdict::default(), 2));
 }
+
+#[test]
+fn with_last_known_an_outage_is_bridged_for_loads_that_are_known_and_each_load_keeps_its_order() {
+    let size = Size { brokers: 4, loads: 40, subscriptions: 120, events: 0 };
+    let Some(mut world) = World::new(size, false) else { return };
+    world.site.set("subscriptions.on_outage", "last-known");
+    let run = world.start();
+    // All but the last load become known.
+    world.produce(&(0..39).collect::<Vec<_>>());
+    world.wait();
+    world.server.kill();
+    for _ in 0..5 {
+        world.produce(&(0..39).collect::<Vec<_>>());
+    }
+    world.fleet.tms(0).wait_for(6 * 39);
+    until("the status says so first", || {
+        let first = status(&world.site).unwrap_or_default()["verdict"]["because"][0].clone();
+        let first = first.as_str().unwrap_or_default();
+        first.starts_with("the database of subscriptions has not answered for")
+            && first.contains("events are routed by what was known last of their loads")
+    });
+    // One that is not known waits, and nothing goes past it, whatever is known of it.
+    world.produce(&[0, 39, 0, 1, 39]);
+    until("the status says that it waits", || {
+        let status = status(&world.site).unwrap_or_default();
+        status["subscriptions"]["waiting"].as_u64().is_some_and(|waiting| waiting > 0)
+            && status["subscriptions"]["lastKnownEvents"].as_u64() > Some(190)
+    });
+    world.fleet.tms(0).wait_for(6 * 39 + 1);
+    pause(Duration::from_millis(300));
+    assert_eq!(world.fleet.tms(0).taken(), 6 * 39 + 1);
+    world.server.start_again();
+    let (verdict, _) = world.end(run);
+    assert_eq!(verdict, Verdict::default());
+}
+
+#[test]
+fn with_last_known_nothing_stale_is_used_while_the_server_answers_nor_once_it_is_back() {
+    let size = Size { brokers: 20, loads: 200, subscriptions: 600, events: 3_000 };
+    let Some(mut world) = World::new(size, false) else { return };
+    world.site.set("subscriptions.on_outage", "last-known");
+    let run = world.start();
+    let mut turn = 0;
+    world.flow(40, 4, Duration::from_millis(20), |world| {
+        turn += 1;
+        if turn == 30 {
+            world.wait();
+            // Until it is over for Loadline nothing changes: what is known last is what there is.
+            world.server.kill();
+            world.produce(&[0, 1, 2]);
+            pause(Duration::from_millis(1_500));
+            world.server.start_again();
+            until("it answers again", || {
+                status(&world.site).is_some_and(|status| status["subscriptions"]["awaySeconds"].is_null())
+            });
+        }
+    });
+    let (verdict, right) = world.end(run);
+    assert_eq!(verdict, Verdict::default());
+    assert!(right > size.events, "{right}");
+}

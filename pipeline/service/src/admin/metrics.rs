@@ -155,6 +155,7 @@ fn group(out: &mut Exposition, member: &GroupStatus) {
 fn subscriptions(out: &mut Exposition, database: &SubscriptionsStatus) {
     let SubscriptionsStatus { lookups, loads, rows, failures, waiting, brokers, unknown_brokers, .. } =
         database;
+    let SubscriptionsStatus { last_known_events, last_known_loads, .. } = database;
     let rejected = database.rejected.len() as u64;
     let counts = [
         ("loadline_subscriptions_lookups_total", Counter, "Look-ups that were answered.", lookups),
@@ -166,6 +167,18 @@ fn subscriptions(out: &mut Exposition, database: &SubscriptionsStatus) {
             Counter,
             "Subscriptions found whose broker is not in force.",
             unknown_brokers,
+        ),
+        (
+            "loadline_subscriptions_last_known_events_total",
+            Counter,
+            "Events routed by what was known last of their load.",
+            last_known_events,
+        ),
+        (
+            "loadline_subscriptions_last_known_loads",
+            Gauge,
+            "Loads of which the last answer is kept.",
+            last_known_loads,
         ),
         ("loadline_subscriptions_waiting_events", Gauge, "Events that wait for an answer.", waiting),
         ("loadline_subscriptions_brokers", Gauge, "Brokers of the table that are in force.", brokers),

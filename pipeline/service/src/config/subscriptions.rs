@@ -2,14 +2,16 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use subscriptions::{BROKERS_QUERY, ConnectionString, HAS_CLIENT, LOOKUP_QUERY, Options, TlsOptions};
+use subscriptions::{
+    BROKERS_QUERY, ConnectionString, HAS_CLIENT, LOOKUP_QUERY, LastKnownOptions, Options, TlsOptions,
+};
 
 use super::{
     fetch_secret::secret,
     problem::Refusal,
     secret::SecretRef,
     section::Section,
-    units::{DURATION, count},
+    units::{DURATION, count, size},
 };
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -22,7 +24,7 @@ const PREFIXES_MAX: usize = 16;
 /// What references in rows begin with unless the config says otherwise.
 const PREFIX: &str = "env:LOADLINE_BROKER_";
 /// The keys that mean something with a database only.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 15] = [
     "connection",
     "tls",
     "tls_ca_file",
@@ -31,6 +33,9 @@ const KEYS: [&str; 12] = [
     "backoff_min",
     "backoff_max",
     "block_max",
+    "on_outage",
+    "last_known_age_max",
+    "last_known_memory_max",
     "poll",
     "lookup_query",
     "brokers_query",
@@ -65,6 +70,7 @@ impl SubscriptionsConfig {
             backoff_min: s.ranged("backoff_min", 100 * MILLI, 10 * MILLI..=MINUTE, &DURATION),
             backoff_max: s.ranged("backoff_max", 5 * SECOND, 10 * MILLI..=5 * MINUTE, &DURATION),
             block_max: s.ranged("block_max", 256, 1..=4_096, &count()),
+            last_known: last_known(s, wanted),
             poll: s.ranged("poll", SECOND, 100 * MILLI..=MINUTE, &DURATION),
             lookup_query: query(s, "lookup_query", LOOKUP_QUERY),
             brokers_query: query(s, "brokers_query", BROKERS_QUERY),
@@ -100,6 +106,23 @@ fn connection(s: &mut Section<'_, '_>, wanted: bool) -> Option<ConnectionString>
         return None;
     };
     secret(s, &item).map(|secret| ConnectionString::new(secret.expose()))
+}
+
+fn last_known(s: &mut Section<'_, '_>, wanted: bool) -> Option<LastKnownOptions> {
+    let uses = s.choice("on_outage", ("hold", false), &[("last-known", true)]);
+    let options = LastKnownOptions {
+        age_max: s.ranged("last_known_age_max", 5 * MINUTE, SECOND..=24 * 60 * MINUTE, &DURATION),
+        memory_max: s.ranged("last_known_memory_max", 64 << 20, 64 << 10..=64 << 30, &size()),
+    };
+    if wanted && !uses && !s.findings.has_problem(&s.key("on_outage")) {
+        for key in ["last_known_age_max", "last_known_memory_max"] {
+            if let Some(item) = s.item(key) {
+                let remedy = "set on_outage = \"last-known\", or leave it out";
+                s.report(&item, Refusal::new("has no meaning for on_outage \"hold\"", remedy));
+            }
+        }
+    }
+    uses.then_some(options)
 }
 
 fn tls(s: &mut Section<'_, '_>) -> Option<TlsOptions> {

@@ -13,7 +13,7 @@ use crate::config::{
 };
 use fluvio_engine::{ClusterOptions, FluvioOptions};
 use kafka_engine::{FetchOptions, GroupOptions, KafkaOptions, Reading, SaslOptions};
-use subscriptions::Options;
+use subscriptions::{LastKnownOptions, Options};
 
 /// The problems so far.
 #[derive(Default)]
@@ -128,9 +128,17 @@ fn database(found: &mut Differences, old: Option<&SubscriptionsConfig>, new: Opt
             block_max,
             poll,
             lookup_query,
-            brokers_query
+            brokers_query,
+            ..last_known
         }
     );
+    let (old, new) = (options.last_known, new.options.last_known);
+    found.key("subscriptions.on_outage", &old.is_some(), &new.is_some());
+    if let (Some(old), Some(new)) = (old, new) {
+        let LastKnownOptions { age_max, memory_max } = old;
+        found.key("subscriptions.last_known_age_max", &age_max, &new.age_max);
+        found.key("subscriptions.last_known_memory_max", &memory_max, &new.memory_max);
+    }
 }
 
 fn source(found: &mut Differences, old: &SourceConfig, new: &SourceConfig) {

@@ -25,6 +25,12 @@ pub struct SubscriptionsStatus {
     pub failures: u64,
     /// Events that wait for an answer.
     pub waiting: u64,
+    /// Events that were routed by what was known last of their load.
+    pub last_known_events: u64,
+    /// Loads of which the last answer is kept.
+    pub last_known_loads: u64,
+    /// Whether events are routed so now, because the database is away.
+    pub bridged: bool,
     /// Brokers of the table that are in force.
     pub brokers: u64,
     /// Brokers whose rows are broken, with what is wrong with them.
@@ -63,6 +69,9 @@ impl From<&Counts> for SubscriptionsStatus {
             rows: counts.rows(),
             failures: counts.failures(),
             waiting: counts.waiting() as u64,
+            last_known_events: counts.last_known(),
+            last_known_loads: counts.known_loads() as u64,
+            bridged: counts.is_bridged(),
             brokers: counts.brokers() as u64,
             rejected: rejected.collect(),
             unknown_brokers: counts.unknown(),
@@ -81,12 +90,17 @@ impl SubscriptionsStatus {
 
     /// Why events wait, or will.
     pub(super) fn reason(&self) -> Option<String> {
-        let away = self.away_seconds.filter(|away| *away > AWAY_MAX || self.waiting > 0)?;
+        let away = self.away_seconds.filter(|away| *away > AWAY_MAX || self.waiting > 0 || self.bridged)?;
         let error = self.last_error.as_deref().unwrap_or_default();
-        let held = if self.waiting > 0 {
-            format!("the intake is held and {} events wait to be routed", self.waiting)
-        } else {
-            "what is read next waits to be routed".to_owned()
+        let Self { waiting, last_known_events: events, .. } = self;
+        let held = match (waiting, self.bridged) {
+            (0, false) => "what is read next waits to be routed".to_owned(),
+            (0, true) => format!("events are routed by what was known last of their loads, {events} so far"),
+            (waiting, false) => format!("the intake is held and {waiting} events wait to be routed"),
+            (waiting, true) => format!(
+                "the intake is held and {waiting} events wait, one of them of a load that is not known; {events} were routed by \
+                 what was known last"
+            ),
         };
         Some(format!(
             "the database of subscriptions has not answered for {}: {held}; last error: {}",
@@ -138,6 +152,22 @@ mod tests {
         let first = "the database of subscriptions has not answered for 7.0s: the intake is held and 3 events wait to be \
                      routed; last error: it cannot be reached: refused";
         assert_eq!(lagging.because[0], first);
+        let bridged = SubscriptionsStatus {
+            away_seconds: Some(1.0),
+            bridged: true,
+            last_known_events: 12,
+            ..SubscriptionsStatus::default()
+        };
+        let told = verdict(bridged.clone());
+        assert_eq!(told.word, Condition::Lagging);
+        let first = "the database of subscriptions has not answered for 1.0s: events are routed by what was known last of their \
+                     loads, 12 so far; last error: ";
+        assert_eq!(told.because[0], first);
+        let held = verdict(SubscriptionsStatus { waiting: 3, ..bridged });
+        assert!(
+            held.because[0].contains("the intake is held and 3 events wait, one of them of a load that"),
+            "{held}"
+        );
         let short = SubscriptionsStatus { away_seconds: Some(1.0), ..SubscriptionsStatus::default() };
         assert_eq!(verdict(short).word, Condition::Healthy);
     }
