@@ -23,5 +23,6 @@ mod security;
 mod site;
 mod stalls;
 mod state_topics;
+mod subscriptions;
 mod surge;
 mod volume;
