@@ -54,6 +54,14 @@ pub async fn check(
     Ok(checked)
 }
 
+/// Whether a row of the brokers' table has this id, broken and inactive ones included.
+///
+/// # Errors
+/// Why the database cannot be used.
+pub async fn has_broker(database: &SubscriptionsConfig, id: &str) -> Result<bool, DatabaseFault> {
+    Ok(inspect(&database.options).await?.iter().any(|row| row.id == id))
+}
+
 /// What an import of the brokers in `text` would do: that of the file which `config` was read from, in `base`.
 ///
 /// # Errors

@@ -133,6 +133,27 @@ fn a_broker_that_is_switched_off_gets_nothing_new_and_what_waits_for_it_is_sent(
 }
 
 #[test]
+fn a_broker_of_the_table_can_be_paused_while_no_process_runs() {
+    let Some(mut world) = small() else { return };
+    let pause = |broker: &str| world.site.loadline(&["broker", "pause", broker, "--config"]);
+    let _unknown = pause("b-9").expect(64);
+    let paused = pause("b-0").expect(0);
+    assert!(paused.stdout.contains("in the state directory, for the next run"), "{paused:?}");
+    let run = world.start();
+    until("it is paused", || {
+        brokers(&world.site).get("b-0").is_some_and(|broker| broker["state"] == "paused")
+    });
+    let _resumed = world.site.loadline(&["broker", "resume", "b-0", "--config"]).expect(0);
+    world.produce(&[0]);
+    world.fleet.tms(1).wait_for(1);
+    run.terminate();
+    let _summary = run.wait().summary();
+    world.server.kill();
+    let away = world.site.loadline(&["broker", "pause", "b-0", "--config"]).expect(1);
+    assert!(away.stderr.contains("the database cannot be asked"), "{away:?}");
+}
+
+#[test]
 fn rows_that_change_all_the_time_drop_nothing_and_reorder_nothing() {
     let size = Size { brokers: 10, loads: 40, subscriptions: 120, events: 3_000 };
     let Some(mut world) = World::new(size, false) else { return };

@@ -1,8 +1,12 @@
 //! `loadline broker enable|disable|pause|resume`: changes a broker in the running process or, while none runs, in the
 //! state directory.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    path::Path,
+};
 
+use anyhow::Context;
 use http::Method;
 use serde_json::json;
 
@@ -14,7 +18,8 @@ use super::{
 use crate::cli::{BrokerArgs, BrokerSubcommand, Exit};
 use service::{
     admin::{BrokerCommand, client::ask},
-    config::Target,
+    config::{Config, Target},
+    database,
 };
 
 pub(super) fn broker(
@@ -32,8 +37,9 @@ pub(super) fn broker(
     let name = &args.name;
     let listed = target.brokers.contains(name);
     let path = format!("/brokers/{name}/{}", command_done.as_str());
-    // A broker that a reload has removed may still be served.
-    if !listed && runtime()?.block_on(ask(&target.admin, Method::POST, &path)).is_err() {
+    // A broker that a reload has removed may still be served, and so may one of a database.
+    let is_served = !listed && runtime()?.block_on(ask(&target.admin, Method::POST, &path)).is_ok();
+    if !listed && !is_served && !is_in_database(args.config.file().path(), name)? {
         let known: Vec<_> = target.brokers.iter().take(20).map(String::as_str).collect();
         writeln!(
             io::stderr().lock(),
@@ -44,7 +50,7 @@ pub(super) fn broker(
         return Ok(Exit::Usage);
     }
     let by = runtime()?.block_on(async {
-        if !listed {
+        if is_served {
             return Ok("process");
         }
         Ok::<_, anyhow::Error>(match process_or_directory(target, Method::POST, &path).await? {
@@ -78,4 +84,13 @@ pub(super) fn broker(
         writeln!(out, "{name} {done} ({asked})")?;
     }
     Ok(Exit::Done)
+}
+
+/// Whether the config has a database of subscriptions with a broker of this name. To ask it takes the whole config, with its
+/// secrets; without them there is only what the file itself says.
+fn is_in_database(config: &Path, name: &str) -> anyhow::Result<bool> {
+    let config = Config::load(config).ok();
+    let Some(database) = config.and_then(|config| config.subscriptions) else { return Ok(false) };
+    let found = runtime()?.block_on(database::has_broker(&database, name));
+    found.with_context(|| format!("broker {name} is not in the config, and the database cannot be asked"))
 }
