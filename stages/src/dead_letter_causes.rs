@@ -3,13 +3,12 @@
 use state::{QUEUE_FULL, StageName};
 
 /// Each code with the stage that gives it.
-pub const DEAD_LETTER_CAUSES: [(StageName, &str); 34] = [
+pub const DEAD_LETTER_CAUSES: [(StageName, &str); 33] = [
     (StageName::Decode, "unreadable-batch"),
     (StageName::Decode, "no-value"),
     (StageName::Decode, "schema-registry-frame"),
     (StageName::Decode, "content-encoding"),
     (StageName::Decode, "too-large"),
-    (StageName::Decode, "byte-order-mark"),
     (StageName::Decode, "not-utf8"),
     (StageName::Decode, "nul-byte"),
     (StageName::Decode, "too-deep"),

@@ -11,7 +11,6 @@
 //! | `schema-registry-frame` | begins with a schema's number, and the source was not told to expect it, or cannot be |
 //! | `content-encoding` | is compressed in a way that the source does not read, or badly |
 //! | `too-large` | was cut by the source at its limit |
-//! | `byte-order-mark` | begins with U+FEFF |
 //! | `not-utf8`, `nul-byte`, `not-json` | is no text, or no JSON; `nul-byte` hints at UTF-16 |
 //! | `too-deep` | is nested deeper than the schema's `depth_max` |
 //! | `trailing-data` | goes on after its first JSON value |
@@ -24,6 +23,7 @@
 //! | `unknown-specversion` | is a CloudEvent of another version than 1.0 |
 
 mod depth;
+mod enclosing;
 mod fields;
 mod paths;
 mod place;
@@ -51,8 +51,9 @@ use state::{StageName, TraceParent, UnixMillis};
 use self::{
     fields::{Fields, Found, fields, found},
     paths::Layout,
+    pointer::Pointer,
     problem::Problem,
-    walk::{Reads, Walk},
+    walk::{Read, Reads, Walk},
 };
 pub use self::{
     place::Place,
@@ -65,6 +66,9 @@ use crate::{
     models::{Exit, RawRecord, Rejection, ShipmentEvent, Step, Unreadable, Verdict},
     stage::Stage,
 };
+
+/// No whole number that is nearer to zero is read as a float: 2^63.
+const BEYOND_64_BITS: f64 = 9_223_372_036_854_775_808.0;
 
 /// The moment that `text` names, in any form in which an event's time is read; without an offset it is in `zone`.
 #[must_use]
@@ -134,6 +138,9 @@ impl RecordFormat {
                 Err(found(&self.layout, raw, &reads))
             }
         };
+        if problems.iter().any(|problem| matches!(problem, Problem::Missing { .. })) {
+            problems.extend(self.no_events(raw));
+        }
         read.map_err(|found| Box::new(rejection(&problems, found)))
     }
 
@@ -165,7 +172,21 @@ impl RecordFormat {
         let mut json = serde_json::Deserializer::from_str(text);
         let walk = Walk { target: &self.layout.root, reads };
         walk.deserialize(&mut json).map_err(|error| explain(text, error))?;
+        self.read_long_numbers(raw, reads);
         json.end().map_err(|error| nul_byte(text).unwrap_or(Problem::TrailingData(error)))
+    }
+
+    /// Whole numbers beyond 64 bits, which some producers use as ids, are read as their text.
+    fn read_long_numbers(&self, raw: &RawRecord, reads: &mut Reads<'_>) {
+        for (read, pointer) in reads.slots.iter_mut().zip(&self.layout.pointers) {
+            if let Read::Float(number) = read
+                && number.abs() >= BEYOND_64_BITS
+                && let Ok(pointer) = Pointer::parse(pointer)
+                && let Some(digits) = split::whole_number(&raw.bytes, &pointer.keys)
+            {
+                *read = Read::Text(digits.into());
+            }
+        }
     }
 
     /// Fills `reads` from the beginning of a record, so that its dead letter can be found by id or load.
@@ -194,12 +215,10 @@ impl Stage for Decode {
     }
 }
 
+/// The record as text. A byte order mark before it is passed over.
 fn text(bytes: &[u8]) -> Result<&str, Problem> {
     let text = str::from_utf8(bytes).map_err(|error| Problem::NotUtf8 { valid: error.valid_up_to() })?;
-    if text.starts_with('\u{feff}') {
-        return Err(Problem::ByteOrderMark);
-    }
-    Ok(text)
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
 /// No text begins with two zero bytes, but for UTF-32 that nobody sends; what schema registries write does, up to the

@@ -21,6 +21,7 @@ mod cloud_event;
 mod dead_letter_causes;
 pub mod error_chain;
 mod excerpt;
+mod json_value;
 mod tally;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

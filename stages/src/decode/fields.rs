@@ -213,6 +213,7 @@ impl<'r> Check<'_, 'r, '_> {
                 Some(Ok(moment)) => return Some(Some(moment)),
                 Some(Err(_)) if is_empty(*slot) && !sole => {}
                 Some(Err(why)) => {
+                    let slot = self.at_fault(place, zone).unwrap_or(slot);
                     let (pointer, text) = (self.pointer(*slot), shown(self.read(*slot)));
                     self.problems.push(Problem::Time { pointer, text, why });
                     return None;
@@ -222,6 +223,13 @@ impl<'r> Check<'_, 'r, '_> {
         }
         self.nowhere(Field::OccurredAt, "a time, as a string or a number");
         None
+    }
+
+    /// The time of day of a date that is right by itself.
+    fn at_fault<'p>(&self, place: &'p Place<usize>, zone: &Zone) -> Option<&'p usize> {
+        let Place::DateTime { date, time } = place else { return None };
+        let date_is_right = matches!(parts_time(self.read(*date), &Read::Missing, zone), Some(Ok(_)));
+        date_is_right.then_some(time)
     }
 
     fn spec_version(&mut self) {
@@ -325,6 +333,7 @@ fn parts_time(date: &Read<'_>, time: &Read<'_>, zone: &Zone) -> Option<Result<Un
 
 fn shown(read: &Read<'_>) -> String {
     match read {
+        Read::Other(kind) => format!("is {kind},"),
         Read::Text(text) => excerpt(text),
         Read::Integer(number) => number.to_string(),
         Read::Negative(number) => number.to_string(),

@@ -31,6 +31,8 @@ pub(super) enum Target {
     Json(usize),
     /// Look into it.
     Node(Node),
+    /// A text that is JSON in base64: read that into this.
+    Base64(Box<Target>),
 }
 
 /// An object or array on the way to a field, or a text that is one.
@@ -60,7 +62,11 @@ impl Layout {
         let traces = &places[Field::TraceParent as usize];
         let is_trace = |slot: usize| traces.contains(&Place::Pointer(slot));
         let keys: Vec<_> = pointers.iter().map(|pointer| pointer.keys.as_slice()).enumerate().collect();
-        let root = Target::Node(Node::new("", &keys, &is_trace));
+        let mut root = Node::new("", &keys, &is_trace);
+        if spec_version.is_some() {
+            root.read_binary_data(&keys, &is_trace);
+        }
+        let root = Target::Node(root);
         let pointers = pointers.into_iter().map(|pointer| pointer.text.clone()).collect();
         Self { root, places, spec_version, pointers }
     }
@@ -124,6 +130,21 @@ impl Node {
         }
     }
 
+    /// Reads what is looked for in `data` from `data_base64` too: an event has one of them (CloudEvents JSON event format,
+    /// section 3.1.1).
+    fn read_binary_data(&mut self, paths: &[(usize, &[String])], is_trace: &impl Fn(usize) -> bool) {
+        let inside: Vec<_> = paths
+            .iter()
+            .filter_map(|(slot, keys)| {
+                keys.split_first().filter(|(key, _)| *key == "data").map(|(_, keys)| (*slot, keys))
+            })
+            .collect();
+        if inside.iter().any(|(_, keys)| !keys.is_empty()) && self.member("data_base64").is_none() {
+            let data = Box::new(Target::Node(Self::new("/data", &inside, is_trace)));
+            self.members.push(("data_base64".to_owned(), Target::Base64(data)));
+        }
+    }
+
     /// What the member `key` is, if anything is read from it.
     pub(super) fn member(&self, key: &str) -> Option<&Target> {
         self.members.iter().find(|(known, _)| known == key).map(|(_, target)| target)
@@ -142,9 +163,10 @@ impl Node {
 
 impl Target {
     /// All slots that are filled from it.
-    pub(super) fn each_slot(&self, mut with: impl FnMut(usize)) {
+    pub(super) fn each_slot(&self, with: &mut dyn FnMut(usize)) {
         match self {
             Self::Value(slot) | Self::Json(slot) => with(*slot),
+            Self::Base64(target) => target.each_slot(with),
             Self::Node(node) => node.value.iter().chain(&node.slots).for_each(|slot| with(*slot)),
         }
     }

@@ -12,8 +12,6 @@ pub(super) enum Problem {
         "the record has {full_len} bytes and was cut after {read}: send smaller ones, or raise the limit"
     )]
     TooLarge { full_len: u64, read: usize },
-    #[error("the record begins with a byte order mark, which JSON must not have (RFC 8259, section 8.1)")]
-    ByteOrderMark,
     #[error("the record is not UTF-8 from byte {valid} on")]
     NotUtf8 { valid: usize },
     #[error("the record has a NUL byte at byte {at}")]
@@ -30,6 +28,8 @@ pub(super) enum Problem {
     Unreadable(serde_json::Error),
     #[error("the record has more than {max} events: send fewer at once, or raise schema.events_max")]
     TooManyEvents { max: usize },
+    #[error("the record was read as one event, because schema.events, {pointer}, {found}")]
+    NoEvents { pointer: String, found: &'static str },
     #[error("the record is {found}, not an object")]
     NotAnObject { found: Kind },
     #[error("the key {key} occurs more than once in {object}")]
@@ -52,7 +52,6 @@ impl Problem {
         match self {
             Self::OfSource(unreadable) => unreadable.cause(),
             Self::TooLarge { .. } => "too-large",
-            Self::ByteOrderMark => "byte-order-mark",
             Self::NotUtf8 { .. } => "not-utf8",
             Self::NulByte { .. } => "nul-byte",
             Self::TooDeep { .. } => "too-deep",
@@ -60,6 +59,8 @@ impl Problem {
             Self::TrailingData(_) => "trailing-data",
             Self::Unreadable(_) => "unreadable-value",
             Self::TooManyEvents { .. } => "too-many-events",
+            // It goes with what the record lacks as one event.
+            Self::NoEvents { .. } => "missing-field",
             Self::NotAnObject { .. } => "not-an-object",
             Self::DuplicateKey { .. } => "duplicate-key",
             Self::Missing { .. } => "missing-field",

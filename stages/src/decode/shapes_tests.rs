@@ -219,7 +219,7 @@ fn a_time_may_stand_in_two_values_be_a_number_or_be_left_out() {
     }
     let why = read(json!({"date": "20260810", "time": "noon"})).unwrap_err();
     assert_eq!(why.0, "bad-time");
-    assert!(why.1.starts_with("/date \"20260810\" is no time in a form of ISO 8601"), "{}", why.1);
+    assert!(why.1.starts_with("/time \"noon\" is no time in a form of ISO 8601"), "{}", why.1);
     assert_eq!(read(json!({"date": "20260810", "time": [1]})).unwrap_err().0, "bad-time");
 }
 
@@ -230,4 +230,86 @@ fn a_cloudevent_needs_no_time_and_its_sequence_may_stand_in_the_envelope() {
         "data": {"loadId": "L", "status": "posted"}});
     let read = decode(&schema, &event).unwrap();
     assert_eq!((&*read.event_id, read.occurred_at, read.sequence), ("/tms/a|1", None, Some(7)));
+}
+
+#[test]
+fn a_whole_number_of_any_length_is_an_id() {
+    let long = "123456789012345678901234567890";
+    let text = changed("eventId", json!(1)).to_string();
+    let read = |number: &str, schema: &Schema| {
+        run(
+            schema,
+            RawRecord {
+                bytes: Bytes::from(text.replace("\"eventId\":1", &format!("\"eventId\":{number}"))),
+                full_len: (text.len() + number.len() - 1) as u64,
+                ..raw(&Value::Null)
+            },
+        )
+    };
+    for number in [long, "18446744073709551616", "-9223372036854775809"] {
+        assert_eq!(read(number, &Schema::flat()).unwrap().event_id, number);
+    }
+    let joined = with([(Field::EventId, vec![Place::Joined(vec!["/loadId", "/eventId"])])]);
+    assert_eq!(read(long, &joined).unwrap().event_id, format!("L-7|{long}"));
+    for odd in ["12345678901234567890.5", "1e30"] {
+        assert_eq!(read(odd, &Schema::flat()).unwrap_err().cause, "wrong-type", "{odd}");
+    }
+}
+
+#[test]
+fn of_a_date_and_a_time_the_one_that_is_wrong_is_told() {
+    let schema = with([(Field::OccurredAt, vec![Place::DateTime { date: "/d", time: "/t" }])]);
+    let detail = |date: Value, time: Value| {
+        let mut event = changed("d", date);
+        event["t"] = time;
+        decode(&schema, &event).unwrap_err().detail
+    };
+    assert!(detail(json!("2026-08-10"), json!("quarter past")).starts_with("/t \"quarter past\" is no time"));
+    assert!(detail(json!("2026-08-10"), json!("25:00")).starts_with("/t \"25:00\" is n"));
+    assert!(detail(json!("2026-08-10"), json!(true)).starts_with("/t is a boolean, is no time"));
+    assert!(detail(json!("soon"), json!("08:00")).starts_with("/d \"soon\" is no time"));
+    assert!(detail(json!("soon"), json!("later")).starts_with("/d \"soon\" is no time"));
+}
+
+#[test]
+fn data_in_base64_is_read_as_data() {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    let cloud = |data: Value| {
+        let mut event = json!({"specversion": "1.0", "id": "1", "source": "/a", "type": "t"});
+        event.as_object_mut().unwrap().extend(data.as_object().unwrap().clone());
+        decode(&Schema::cloudevents(), &event)
+    };
+    let encoded = STANDARD.encode(r#"{"loadId":"L","status":"posted","sequence":4}"#);
+    let read = cloud(json!({ "data_base64": encoded })).unwrap();
+    assert_eq!(
+        (&*read.event_id, &*read.load_id, &*read.status, read.sequence),
+        ("/a|1", "L", "posted", Some(4))
+    );
+    for none in ["!!", "AAAA", ""] {
+        let detail = cloud(json!({ "data_base64": none })).unwrap_err().detail;
+        assert_eq!(detail, "/data/loadId is missing; /data/status is missing", "{none}");
+    }
+}
+
+#[test]
+fn a_record_that_should_have_an_array_of_events_says_what_it_has_instead() {
+    let schema = Schema::flat().with_events("/data/events").unwrap();
+    for (record, found) in [
+        (json!({"other": 1}), "is not there"),
+        (json!({"data": {"events": null}}), "is null, and no array"),
+        (json!({"data": {"events": "x"}}), "is a string, and no array"),
+        (json!({"data": {"events": 3}}), "is a number, and no array"),
+        (json!({"data": {"events": true}}), "is a boolean, and no array"),
+    ] {
+        let rejection = decode(&schema, &record).unwrap_err();
+        let told = format!("the record was read as one event, because schema.events, /data/events, {found}");
+        assert!(
+            rejection.cause == "missing-field" && rejection.detail.ends_with(&told),
+            "{}",
+            rejection.detail
+        );
+    }
+    assert!(decode(&schema, &event()).is_ok(), "one event needs no array");
+    let element = RawRecord { position: Position::new("test".into(), 0, 0).of_event(1), ..raw(&json!({})) };
+    assert!(!run(&schema, element).unwrap_err().detail.contains("schema.events"));
 }

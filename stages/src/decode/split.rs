@@ -1,7 +1,8 @@
 //! Splits a record into its events: the elements of an array, which the record is or has at the schema's pointer.
 //!
-//! Each event has the record's position with its own index, and its own bytes exactly as they are in the record, shared
-//! with it. A record that is one event, or cannot be split, stays whole: then `Decode` says what is wrong with it.
+//! Each event has the record's position with its own index, and its own bytes as they are in the record, shared with it;
+//! what it lacks and the record has beside the array is put in (`enclosing`). A record that is one event, or cannot be
+//! split, stays whole: then `Decode` says what is wrong with it.
 
 use std::{fmt, sync::Arc};
 
@@ -12,6 +13,9 @@ use serde_json::value::RawValue;
 
 use super::{Decode, RecordFormat, depth, pointer::index, problem::Problem, text};
 use crate::{excerpt::excerpt, models::RawRecord};
+
+/// U+FEFF in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// What splits records, by the schema of a [`Decode`]; by none, it leaves each whole.
 #[derive(Clone, Debug, Default)]
@@ -37,10 +41,14 @@ impl Split {
         Self { format: Some(decode.format.clone()) }
     }
 
-    /// The events of `raw`.
+    /// The events of `raw`. A byte order mark before it is left out, as a reader may (RFC 8259, section 8.1).
     #[must_use]
-    pub fn events(&self, raw: RawRecord) -> Events {
+    pub fn events(&self, mut raw: RawRecord) -> Events {
         let Some(format) = &self.format else { return Events::One(raw) };
+        if raw.unreadable.is_none() && raw.bytes.starts_with(BYTE_ORDER_MARK) {
+            raw.bytes = raw.bytes.slice(BYTE_ORDER_MARK.len()..);
+            raw.full_len = raw.full_len.saturating_sub(BYTE_ORDER_MARK.len() as u64);
+        }
         match format.load().elements(&raw) {
             Ok(Some(elements)) if elements.is_empty() => Events::Nothing(raw),
             Ok(Some(elements)) => Events::Several(each(&raw, elements)),
@@ -70,20 +78,68 @@ impl RecordFormat {
             return Ok(None);
         }
         let is_array = raw.bytes.trim_ascii_start().first() == Some(&b'[');
-        let keys = match &self.schema.events {
-            _ if is_array => &[][..],
-            Some(pointer) => &pointer.keys,
-            None => return Ok(None),
-        };
+        if !is_array && self.schema.events.is_none() {
+            return Ok(None);
+        }
         let whole = text(&raw.bytes)?;
         let max = self.schema.depth_max;
         // The array around events is not part of them.
         if depth::exceeds(whole.as_bytes(), max.saturating_add(1)) {
             return Err(Problem::TooDeep { max });
         }
-        let Some((base, array)) = find(&raw.bytes, keys)? else { return Ok(None) };
-        elements(&base, array, self.schema.events_max)
+        let max = self.schema.events_max;
+        let Some(pointer) = &self.schema.events else { return elements(&raw.bytes, 0..raw.bytes.len(), max) };
+        if !is_array {
+            return self.under(&raw.bytes, &pointer.keys, max);
+        }
+        // An array of records, each of which may have several events.
+        let Some(records) = elements(&raw.bytes, 0..raw.bytes.len(), max)? else { return Ok(None) };
+        let mut all = Vec::new();
+        for record in records {
+            match self.under(&record, &pointer.keys, max)? {
+                Some(events) => all.extend(events),
+                None => all.push(record),
+            }
+            if all.len() > max {
+                return Err(Problem::TooManyEvents { max });
+            }
+        }
+        Ok(Some(all))
     }
+
+    /// Why a record that should have an array of events is none; none if the schema names no such array, or it is not that.
+    pub(super) fn no_events(&self, raw: &RawRecord) -> Option<Problem> {
+        let pointer = self.schema.events.as_ref().filter(|_| raw.position.index.is_none())?;
+        if !matches!(self.elements(raw), Ok(None)) || raw.is_cut() || raw.unreadable.is_some() {
+            return None;
+        }
+        let found = match find(&raw.bytes, &pointer.keys).ok()? {
+            None => "is not there",
+            Some((base, range)) => match base[range].trim_ascii_start().first() {
+                Some(b'n') => "is null, and no array",
+                Some(b'"') => "is a string, and no array",
+                Some(b't' | b'f') => "is a boolean, and no array",
+                _ => "is a number, and no array",
+            },
+        };
+        Some(Problem::NoEvents { pointer: pointer.text.clone(), found })
+    }
+
+    /// The events at the end of `keys`, each with what it lacks and `record` has.
+    fn under(&self, record: &Bytes, keys: &[String], max: usize) -> Result<Option<Vec<Bytes>>, Problem> {
+        let Some((base, array)) = find(record, keys)? else { return Ok(None) };
+        let Some(events) = elements(&base, array, max)? else { return Ok(None) };
+        let Some(around) = self.enclosing(record)? else { return Ok(Some(events)) };
+        Ok(Some(events.into_iter().map(|event| self.completed(event, &around)).collect()))
+    }
+}
+
+/// The digits of the whole number at the end of `keys`, if there is one.
+pub(super) fn whole_number(record: &Bytes, keys: &[String]) -> Option<String> {
+    let (base, range) = find(record, keys).ok()??;
+    let text = str::from_utf8(&base[range]).ok()?.trim();
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.to_owned())
 }
 
 /// The value at the end of `keys`, as a range of the bytes that hold it: the record's, or those of a text in it.

@@ -72,7 +72,11 @@ fn an_array_may_stand_anywhere_in_the_record_also_in_a_text() {
         ("/Message", r#"{"Message": "[{\"a\":1},{}]"}"#, vec![r#"{"a":1}"#, "{}"]),
         // One event that a converter of XML has not put into an array.
         ("/events", "{\"events\": {\"a\": 1}}", vec!["{\"a\": 1}"]),
-        ("/events", "[{\"a\": 1}, {\"events\": []}]", vec!["{\"a\": 1}", "{\"events\": []}"]),
+        (
+            "/events",
+            "[{\"a\": 1}, {\"events\": [{\"b\": 1}, 2]}, {\"events\": []}, 3]",
+            vec!["{\"a\": 1}", "{\"b\": 1}", "2", "3"],
+        ),
         ("/events", "{\"events\": []}", vec![]),
     ] {
         assert_eq!(events(&under(pointer), text).unwrap(), expected, "{pointer} {text}");
@@ -90,12 +94,18 @@ fn what_has_no_array_of_events_stays_one_record() {
         "{\"events\": [1]} x",
         "[1, 2",
         "[1] [2]",
-        "\u{feff}[1]",
         "",
         "7",
     ] {
         assert_eq!(events(&under("/events"), text), None, "{text}");
     }
+    let marked = split(&Schema::flat(), "\u{feff}[1,2]");
+    assert!(matches!(marked, Events::Several(events) if events.len() == 2));
+    assert_eq!(
+        split(&Schema::flat(), "\u{feff}{}"),
+        Events::One(record("{}")),
+        "a mark is no part of a record"
+    );
     let cut = RawRecord { full_len: 99, ..record("[{}]") };
     let split = Split::by(&Decode::new(Schema::flat()));
     assert_eq!(split.events(cut.clone()), Events::One(cut));
@@ -111,6 +121,9 @@ fn what_cannot_be_split_says_why() {
     assert_eq!(events(&few, "[1,2,3]"), None);
     let told = "the record has more than 2 events: send fewer at once, or raise schema.events_max";
     assert_eq!(cause(&few, "[1,2,3]"), ("too-many-events", told.into()));
+    let few_under = few.clone().with_events("/events").unwrap();
+    assert_eq!(events(&few_under, "[{\"events\": [1]}, {\"events\": [1]}]").unwrap().len(), 2);
+    assert_eq!(cause(&few_under, "[{\"events\": [1]}, {\"events\": [1, 2]}]").0, "too-many-events");
     assert_eq!(cause(&few, "[1,2").0, "not-json");
     assert_eq!(cause(&few, "[1] 2").0, "trailing-data");
     let deep = format!("[{}{}]", "[".repeat(64), "]".repeat(64));

@@ -145,11 +145,11 @@ fn what_is_no_json_object_is_refused() {
         assert_eq!(rejection.event_id.as_deref(), Some("e-1"));
     }
     assert!(flat(&format!(" {EVENT}\r\n")).is_ok());
+    assert!(flat(&format!("\u{feff}{EVENT}")).is_ok(), "a byte order mark may be passed over");
 }
 
 #[test]
 fn what_is_no_text_is_refused_by_name() {
-    refused(&format!("\u{feff}{EVENT}"), "byte-order-mark");
     let latin = EVENT.as_bytes().iter().map(|&byte| if byte == b'7' { 0xfc } else { byte });
     let rejection = decode(Schema::flat(), record(latin.collect::<Vec<_>>())).unwrap_err();
     assert_eq!(

@@ -6,6 +6,7 @@
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
@@ -122,7 +123,7 @@ impl<'a> Reads<'a> {
         keys.sort_unstable();
         for pair in keys.windows(2).filter(|pair| pair[0] == pair[1]) {
             if let Some(target) = node.member(&pair[0]) {
-                target.each_slot(|slot| self.slots[slot] = Read::Ambiguous);
+                target.each_slot(&mut |slot| self.slots[slot] = Read::Ambiguous);
             }
             self.duplicate.get_or_insert_with(|| (Arc::clone(&node.pointer), pair[0].clone()));
         }
@@ -140,7 +141,7 @@ impl<'a> Reads<'a> {
         if read.and_then(|()| json.end()).is_err() {
             return false;
         }
-        target.each_slot(|slot| self.slots[slot] = std::mem::take(&mut inside.slots[slot]).into_owned());
+        target.each_slot(&mut |slot| self.slots[slot] = std::mem::take(&mut inside.slots[slot]).into_owned());
         if let Some((pointer, key)) = inside.duplicate {
             self.duplicate.get_or_insert((pointer, Cow::Owned(key.into_owned())));
         }
@@ -162,6 +163,8 @@ impl<'a> Walk<'_, 'a> {
     fn keep(self, kind: Kind, read: Read<'a>) {
         match self.target {
             Target::Value(slot) | Target::Json(slot) => self.reads.slots[*slot] = read,
+            // What is no text in base64 has nothing to say.
+            Target::Base64(_) => {}
             Target::Node(node) => {
                 self.reads.fill(&node.slots, &Read::Blocked(Arc::clone(&node.pointer), kind));
                 if let Some(slot) = node.value {
@@ -172,8 +175,16 @@ impl<'a> Walk<'_, 'a> {
     }
 
     fn keep_text(self, text: Cow<'a, str>) {
-        if matches!(self.target, Target::Node(_)) && self.reads.enter_text(self.target, &text) {
-            return;
+        match self.target {
+            Target::Node(_) if self.reads.enter_text(self.target, &text) => return,
+            Target::Base64(target) => {
+                let decoded = BASE64.decode(text.as_bytes()).ok();
+                if let Some(decoded) = decoded.and_then(|bytes| String::from_utf8(bytes).ok()) {
+                    self.reads.enter_text(target, &decoded);
+                }
+                return;
+            }
+            _ => {}
         }
         self.keep(Kind::String, Read::Text(text));
     }

@@ -10,7 +10,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use state::Event;
 
 use super::{field_rule::FieldRule, subscribers::Subscriber};
-use crate::broker::{Broker, LoadFilter, Subscription};
+use crate::{
+    broker::{Broker, LoadFilter, Subscription},
+    json_value::json_value,
+};
 
 /// The brokers and an index of their subscriptions.
 #[derive(Debug)]
@@ -80,8 +83,7 @@ impl Subscriptions {
             let passes = match self.fields.get(at) {
                 None | Some(None) => true,
                 Some(Some(rules)) => {
-                    let body =
-                        body.get_or_insert_with(|| serde_json::from_slice(&event.body).unwrap_or_default());
+                    let body = body.get_or_insert_with(|| json_value(&event.body));
                     rules.iter().all(|rule| rule.holds(body))
                 }
             };

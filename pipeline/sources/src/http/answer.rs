@@ -94,6 +94,9 @@ impl Refusal {
 
 /// 202 with the offsets, which are never empty.
 pub(super) fn accepted(offsets: &Range<u64>) -> Response<Full<Bytes>> {
+    if offsets.is_empty() {
+        return response(StatusCode::ACCEPTED, &json!({ "accepted": 0 }));
+    }
     let (first, last) = (offsets.start, offsets.end - 1);
     let body = json!({ "accepted": offsets.end - first, "first": first, "last": last });
     response(StatusCode::ACCEPTED, &body)

@@ -36,7 +36,9 @@ pub(super) fn structured(
         content_type,
         traceparent: headers.get("traceparent").and_then(|value| value.to_str().ok()),
     };
-    let Some(whole) = records.first().and_then(|data| event.structured(data)) else { return Ok(records) };
+    // In binary mode an empty array is the event's data.
+    let data = records.first().map_or(&b"[]"[..], |data| data);
+    let Some(whole) = event.structured(data) else { return Ok(records) };
     if records.len() > 1 {
         return Err(BodyFault::SeveralOfOne { records: records.len() });
     }
@@ -72,6 +74,8 @@ mod tests {
         let expected = "{\"specversion\":\"1.0\",\"id\":\"4 ü\",\"source\":\"/a\",\
             \"datacontenttype\":\"application/json\",\"data\":{\"loadId\": 1}}";
         assert_eq!(of(&BINARY, &["{\"loadId\": 1}"]).unwrap(), [expected]);
+        assert!(of(&BINARY, &[]).unwrap()[0].ends_with("\"data\":[]}"));
+        assert!(of(&[("content-type", "application/cloudevents-batch+json")], &[]).unwrap().is_empty());
     }
 
     #[test]

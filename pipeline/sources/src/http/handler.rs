@@ -95,6 +95,10 @@ impl Handler {
             strict.check(&records).await?;
         }
         self.is_open()?;
+        // A batch may be empty.
+        if records.is_empty() {
+            return Ok(accepted(&(0..0)));
+        }
         self.commit(records).await
     }
 

@@ -11,7 +11,7 @@ use super::super::{
     body_error::is_json_pointer,
     placeholders::{Piece, PlaceError, pieces},
 };
-use crate::at_pointer::at_pointer;
+use crate::{at_pointer::at_pointer, json_value::json_value};
 
 /// From here on a float has no fractions, and not all whole numbers: 2^53.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
@@ -121,8 +121,7 @@ impl<'e> Facts<'e> {
     }
 
     pub(super) fn body(&self) -> &Value {
-        // It was decoded before, so it is JSON.
-        self.body.get_or_init(|| serde_json::from_slice(&self.event.body).unwrap_or_default())
+        self.body.get_or_init(|| json_value(&self.event.body))
     }
 
     /// The field as text, never empty.

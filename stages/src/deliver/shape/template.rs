@@ -138,7 +138,12 @@ fn render(environment: &Environment<'_>, facts: &Facts<'_>) -> Result<Bytes, Unf
     let rendered = environment.get_template(NAME);
     let rendered = rendered
         .and_then(|template| template.render_captured_to(Value::from(Serde(&context)), &mut out).map(drop));
-    rendered.map_err(|error| Unfit::Template { detail: words(&error) })?;
+    rendered.map_err(|error| {
+        // What cannot be read is left out of the body.
+        let unreadable = serde_json::from_slice::<serde_json::Value>(&event.body).err();
+        let why = unreadable.map(|error| format!("; a value in the body cannot be read: {error}"));
+        Unfit::Template { detail: words(&error) + &why.unwrap_or_default() }
+    })?;
     // The reader's own message names places, never values.
     serde_json::from_slice::<IgnoredAny>(&out.0)
         .map_err(|error| Unfit::NotJson { detail: error.to_string() })?;

@@ -195,6 +195,16 @@ fn a_template_that_cannot_work_says_why_without_the_events_values() {
 }
 
 #[test]
+fn a_value_that_cannot_be_read_is_missed_only_by_a_template_that_asks_for_it() {
+    let event = event_of("L", r#"{"kg": 1e400, "city": "X"}"#);
+    let made = |template: &str| bytes(Body::Template(JsonTemplate::new(template).unwrap()), &event);
+    assert_eq!(made("{\"city\": \"{{ body.city }}\"}").unwrap(), "{\"city\": \"X\"}");
+    let why = made("{\"kg\": {{ body.kg }}}").unwrap_err().to_string();
+    let expected = "something it asks for is not there in line 1; a value in the body cannot be read: number out of range";
+    assert!(why.contains(expected), "{why}");
+}
+
+#[test]
 fn a_template_is_tried_on_a_sample_or_on_an_event_of_which_only_the_fields_are_known() {
     let template =
         JsonTemplate::new("{\"load\": \"{{ loadId }}\", \"city\": {{ body.stop.city }} }").unwrap();
