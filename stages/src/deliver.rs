@@ -24,6 +24,7 @@ mod failure;
 mod header_signature;
 mod oauth2;
 mod placeholders;
+mod proxy_failure;
 mod reach;
 mod renewed_client;
 mod request;
@@ -48,7 +49,9 @@ use reqwest::{Request, Response};
 use state::{Clock, History, answer::ANSWER_MAX};
 use tokio::time::{Instant, timeout_at};
 
-use self::{answer_body::BodyEnd, asked_pause::asked_pause, batch::Part, oauth2::Refusal};
+use self::{
+    answer_body::BodyEnd, asked_pause::asked_pause, batch::Part, oauth2::Refusal, proxy_failure::Through,
+};
 pub use self::{
     answers::{Answers, Meaning},
     batch::BatchPolicy,
@@ -170,9 +173,10 @@ impl Deliver {
         let client = endpoint.client(&self.clients, shard);
         let client = client.map_err(|error| failure::no_client(&error))?;
         let deadline = Instant::now() + limit;
+        let through = endpoint.proxy().map(|proxy| Through::new(proxy, request.url()));
         let response = match timeout_at(deadline, client.execute(request)).await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(failure::broken(&error.without_url(), None)),
+            Ok(Err(error)) => return Err(broken(error.without_url(), through, deadline).await),
             Err(_) => return Err(failure::timed_out(endpoint.timeout(), None)),
         };
         self.judge(response, endpoint, deadline).await
@@ -209,6 +213,15 @@ impl Deliver {
             None => Ok(status),
             Some(error) => Err(failure::error_in_body(status, error, pause).answered(&body.kept)),
         }
+    }
+}
+
+/// The failure of a request without an answer, `through` a proxy or not.
+async fn broken(error: reqwest::Error, through: Option<Through<'_>>, deadline: Instant) -> Failure {
+    match through {
+        None => failure::broken(&error, None),
+        // Few requests go through a proxy; the others' attempts need no room for this.
+        Some(through) => Box::pin(through.broken(&error, deadline)).await,
     }
 }
 

@@ -256,7 +256,7 @@ fn report(
         FailureKind::RefusedTogether => health.on_refused(now, failure),
         FailureKind::Refused | FailureKind::Conflict => {
             health.on_refused(now, failure);
-            // A refusal always has a status; zero would show a defect.
+            // Without one there was an answer that could not be read.
             return Some(Undeliverable::Refused { status: failure.status.unwrap_or_default() });
         }
         FailureKind::Gone => {

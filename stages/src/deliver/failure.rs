@@ -23,6 +23,9 @@ const CAUSE_MAX: usize = 200;
 /// The cause of a timeout while connecting, in whichever step.
 const CONNECT_TIMED_OUT: &str = "timed out while connecting";
 
+/// What the client library's errors of a proxy begin with.
+pub(super) const TUNNEL: &str = "tunnel error: ";
+
 /// The receiver answered with a status that means this and is no success; `pause` is the pause it asks for.
 pub(super) fn refused(status: StatusCode, meaning: Meaning, pause: Option<Duration>) -> Failure {
     let kind = match meaning {
@@ -35,7 +38,7 @@ pub(super) fn refused(status: StatusCode, meaning: Meaning, pause: Option<Durati
     Failure {
         kind,
         status: Some(status.as_u16()),
-        cause: phrase(&name(status)),
+        cause: phrase(&named(status)),
         retry_after: pause,
         may_have_arrived: true,
         answer: Some(String::new()),
@@ -44,7 +47,7 @@ pub(super) fn refused(status: StatusCode, meaning: Meaning, pause: Option<Durati
 
 /// The status said success, and the body that it is none.
 pub(super) fn error_in_body(status: StatusCode, error: &BodyError, pause: Option<Duration>) -> Failure {
-    let cause = format!("{}, but {} in its body says no", name(status).to_lowercase(), error.pointer);
+    let cause = format!("{}, but {} in its body says no", named(status).to_lowercase(), error.pointer);
     Failure { kind: kind_of(error.meaning), cause: one_line(&cause), ..refused(status, error.meaning, pause) }
 }
 
@@ -58,7 +61,8 @@ fn kind_of(meaning: Meaning) -> FailureKind {
     }
 }
 
-fn name(status: StatusCode) -> String {
+/// A status with its name.
+pub(super) fn named(status: StatusCode) -> String {
     let name = format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default());
     name.trim_end().to_owned()
 }
@@ -83,6 +87,12 @@ pub(super) fn broken(error: &(dyn Error + 'static), status: Option<StatusCode>) 
     if source_of(error).is_some_and(reqwest::Error::is_connect) {
         let cause = if is_timeout(error) { CONNECT_TIMED_OUT } else { &words(error) };
         return transient(cause, status, false);
+    }
+    if status.is_none() && source_of(error).is_some_and(hyper::Error::is_parse_too_large) {
+        // The same request gets the same answer, and may be taken each time.
+        let failure =
+            transient("the answer has more headers than are read: its status is not known", None, true);
+        return Failure { kind: FailureKind::Refused, ..failure };
     }
     if status.is_none() && source_of(error).is_some_and(is_unprocessed) {
         return Failure { kind: FailureKind::Unprocessed, ..transient(&words(error), None, false) };
@@ -173,7 +183,17 @@ pub(super) fn words(error: &(dyn Error + 'static)) -> String {
     match http2.and_then(h2::Error::get_io).or_else(|| innermost.downcast_ref()) {
         // The kind's name is the same on every system.
         Some(system) if system.raw_os_error().is_some() => system.kind().to_string(),
-        _ => innermost.to_string(),
+        _ => of_proxy(innermost.to_string()),
+    }
+}
+
+/// The client library's words for a proxy's refusal, in others that name the proxy.
+fn of_proxy(text: String) -> String {
+    match text.strip_prefix(TUNNEL) {
+        Some("proxy authorization required") => "the proxy asks for other credentials (407)".to_owned(),
+        Some("unsuccessful") => "the proxy refused the connection".to_owned(),
+        Some(said) => format!("the proxy's answer: {said}"),
+        None => text,
     }
 }
 

@@ -18,6 +18,7 @@ use super::{
     client_error::HttpClientError,
     endpoint::Endpoint,
     failure,
+    proxy_failure::Through,
     request::AttemptOf,
     request_failure,
 };
@@ -86,6 +87,7 @@ pub async fn try_once(
     }
     let request = attempt.request(endpoint, authorization)?;
     let client = endpoint.client(clients, 0).map_err(|error| failure::no_client(&error))?;
+    let through = endpoint.proxy().map(|proxy| Through::new(proxy, request.url()));
     let begun = Instant::now();
     let exchange = async {
         let response = client.execute(request).await?;
@@ -96,7 +98,7 @@ pub async fn try_once(
     };
     match timeout(limit, exchange).await {
         Ok(Ok(trial)) => Ok(Trial { token_after, ..trial }),
-        Ok(Err(error)) => Err(failure::broken(&error.without_url(), None)),
+        Ok(Err(error)) => Err(super::broken(error.without_url(), through, begun + limit).await),
         Err(_) => Err(failure::timed_out(limit, None)),
     }
 }

@@ -31,7 +31,11 @@ impl Failure {
     #[must_use]
     pub fn is_unreached(&self) -> bool {
         let unreached = self.status.is_none() && !self.may_have_arrived;
-        unreached && matches!(self.kind, FailureKind::Transient | FailureKind::Unprocessed)
+        let kinds = matches!(
+            self.kind,
+            FailureKind::Transient | FailureKind::Unprocessed | FailureKind::EndpointRefused
+        );
+        unreached && kinds
     }
 
     /// The attempt's outcome as a word in metrics and traces; an attempt that did not fail is a `success`.
@@ -39,6 +43,8 @@ impl Failure {
     pub fn outcome(&self) -> &'static str {
         match (self.kind, self.status) {
             (FailureKind::Throttled, _) => "throttled",
+            // No access token, or no way through the proxy.
+            (FailureKind::EndpointRefused, None) => "no-answer",
             (
                 FailureKind::Refused
                 | FailureKind::RefusedTogether
@@ -64,12 +70,13 @@ pub enum FailureKind {
     Unprocessed,
     /// 429, or 503 with `Retry-After`: the receiver is alive and asks for a pause.
     Throttled,
-    /// 401, 403, 404, 407: the endpoint refuses everything, as during a deploy or with an expired token. Try again
-    /// later; counts against the breaker and not against the event, unless others are taken meanwhile.
+    /// 401, 403, 404, 407: the endpoint refuses everything, as during a deploy or with an expired token; or there is no
+    /// access token, or no way through the proxy. Try again later; counts against the breaker and not against the event,
+    /// unless the event was sent, and others are taken meanwhile.
     EndpointRefused,
     /// 409: the receiver has the event if an earlier attempt may have arrived, and refuses it otherwise.
     Conflict,
-    /// Another 4xx: this event will never be taken.
+    /// Another 4xx: this event will never be taken. Or an answer that cannot be read, because it has too many headers.
     Refused,
     /// A post of several events was refused so: each of them is tried again at once, alone.
     RefusedTogether,

@@ -119,6 +119,9 @@ impl fmt::Display for Undeliverable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Conflict { .. } => f.write_str("the same event id came before with another body"),
+            Self::Refused { status: 0 } => {
+                f.write_str("the receiver's answer has more headers than are read: it may have taken it")
+            }
             Self::Refused { status } => write!(f, "the receiver refused it for good with status {status}"),
             Self::AttemptsExhausted => f.write_str("the last attempt allowed has failed"),
             Self::TooOld => f.write_str("it has waited longer than allowed"),

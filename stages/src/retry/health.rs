@@ -345,6 +345,8 @@ impl Health {
         add(&counters.failures);
         match (failure.kind, failure.status) {
             (FailureKind::Throttled, _) => add(&counters.throttled),
+            // It was not asked: there was no access token, or no way through the proxy.
+            (FailureKind::EndpointRefused, None) => add(&counters.unanswered),
             (
                 FailureKind::Refused
                 | FailureKind::RefusedTogether

@@ -80,6 +80,11 @@ impl Endpoint {
         self.batches.as_deref()
     }
 
+    /// The proxy its connections go through.
+    pub(crate) fn proxy(&self) -> Option<&EgressProxy> {
+        self.reach.proxy.as_deref()
+    }
+
     /// The access tokens it needs.
     pub(crate) fn tokens(&self) -> Option<&Tokens> {
         self.tokens.as_deref()

@@ -169,7 +169,7 @@ async fn many_headers_malformed_ones_those_on_several_lines_and_the_older_versio
         || b"HTTP/1.0 200 OK\r\n\r\nok".to_vec(),
         || b"HTTP/1.1 200 OK\r\nx-a : b\r\nno header: c\r\ncontent-length: 0\r\n\r\n".to_vec(),
         || {
-            let headers: String = (0..300).map(|n| format!("x-header-{n}: {n}\r\n")).collect();
+            let headers: String = (0..1_000).map(|n| format!("x-header-{n}: {n}\r\n")).collect();
             format!("HTTP/1.1 204 No Content\r\n{headers}\r\n").into_bytes()
         },
         || {
@@ -186,6 +186,20 @@ async fn many_headers_malformed_ones_those_on_several_lines_and_the_older_versio
     for _ in &ANSWERS {
         assert_accepted(&attempt_at(address, LONG).await);
     }
+}
+
+#[tokio::test]
+async fn an_answer_with_more_headers_than_are_read_is_not_asked_for_again() {
+    let address = raw(async |mut stream| {
+        read_request(&mut stream).await;
+        let headers: String = (0..2_000).map(|n| format!("x-{n}: {n}\r\n")).collect();
+        let answer = format!("HTTP/1.1 200 OK\r\n{headers}content-length: 0\r\n\r\n");
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    })
+    .await;
+    let failure = failure(attempt_at(address, LONG).await);
+    assert_eq!((failure.kind, failure.status, failure.may_have_arrived), (Refused, None, true));
+    assert_eq!(failure.cause, "the answer has more headers than are read: its status is not known");
 }
 
 #[tokio::test]

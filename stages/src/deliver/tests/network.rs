@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use http::{Response, Version};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
     receiver::{Authority, Receiver, raw, trusting},
@@ -151,6 +152,67 @@ async fn a_network_that_one_broker_may_reach_is_closed_to_the_others_also_over_a
     assert!(refused.cause.contains("allow_ports"), "{}", refused.cause);
     assert_accepted(&posts(Egress { allow_ports: vec![receiver.address.port()], ..shared }).await);
     assert_eq!(receiver.seen().len(), 2);
+}
+
+/// A broker behind a proxy at `proxy`.
+fn broker_behind(proxy: SocketAddr, url: &str) -> Arc<Broker> {
+    let endpoint =
+        Endpoint::new(url, &http::HeaderMap::new(), signer(&SECRETS[..1]), LONG, &egress()).unwrap();
+    let proxy = EgressProxy {
+        url: format!("http://{proxy}").parse().unwrap(),
+        credentials: Some(("user".to_owned(), "pass".to_owned())),
+    };
+    let special = Special { proxy: Some(Arc::new(proxy)), ..Special::default() };
+    broker(endpoint.with(special, &egress()).unwrap())
+}
+
+#[tokio::test]
+async fn a_proxys_refusal_is_named_by_its_status_and_says_nothing_of_the_event() {
+    let table = [
+        (
+            "HTTP/1.1 403 Forbidden\r\ncontent-length: 6\r\n\r\ndenied",
+            "the proxy refused the connection: 403 forbidden",
+        ),
+        (
+            "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
+            "the proxy refused the connection: 407 proxy authentication required",
+        ),
+        ("HTTP/1.0 502 Bad Gateway\r\n\r\n", "the proxy refused the connection: 502 bad gateway"),
+        ("HTTP/1.1 503 X\r\n\r\n", "the proxy refused the connection: 503 service unavailable"),
+        ("HTTP/1.1 410 Gone\r\n\r\n", "the proxy refused the connection: 410 gone"),
+        ("junk\r\n\r\n", "the proxy refused the connection"),
+        ("", "the proxy gave no whole answer"),
+    ];
+    for (answer, cause) in table {
+        let proxy = raw(async move |mut stream| {
+            let (mut asked, mut part) = (Vec::new(), [0; 1024]);
+            while !asked.ends_with(b"\r\n\r\n") {
+                let read = stream.read(&mut part).await.unwrap();
+                asked.extend_from_slice(&part[..read]);
+            }
+            let asked = String::from_utf8(asked).unwrap().to_lowercase();
+            assert!(asked.starts_with("connect tms.example:443 http/1.1\r\n"), "{asked}");
+            assert!(asked.contains("proxy-authorization: basic dxnlcjpwyxnz"), "{asked}");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        })
+        .await;
+        let broker = broker_behind(proxy, "https://tms.example/hook");
+        let refused = failure(deliver().run(permitted(&broker, "e.1", BODY)).await.unwrap());
+        assert_eq!(refused.cause, cause);
+        assert_eq!((refused.kind, refused.may_have_arrived), (FailureKind::EndpointRefused, false));
+        assert!(refused.is_unreached());
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_down_is_named_as_such() {
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    for url in ["https://tms.example/hook", "http://tms.example/hook"] {
+        let broker = broker_behind(closed, url);
+        let failed = failure(deliver().run(permitted(&broker, "e.1", BODY)).await.unwrap());
+        assert_eq!(failed.cause, "the proxy cannot be reached: connection refused");
+        assert_eq!((failed.kind, failed.may_have_arrived), (FailureKind::EndpointRefused, false));
+    }
 }
 
 /// Runs a test of this file again, in a process whose environment names a proxy, because a test cannot set its own
