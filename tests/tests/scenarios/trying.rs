@@ -71,6 +71,36 @@ fn a_request_is_only_shown_if_that_is_asked_for() {
 }
 
 #[test]
+fn how_a_request_gets_there_is_shown_and_of_several_events_the_first_is_tried() {
+    let tms = AskingTms::start(|_| Reply::of(200));
+    let mut site = site(&tms.origin());
+    site.environment("PROXY_USER", "user:hunter2");
+    let proxy = [("url", "http://127.0.0.1:9"), ("credentials", "env:PROXY_USER")];
+    let proxy = proxy.map(|(key, value)| (key.to_owned(), toml::Value::from(value)));
+    site.set_broker(0, "proxy", toml::Table::from_iter(proxy));
+    fs::write(site.path("ca.pem"), Authority::new().pem()).unwrap();
+    site.set_broker(0, "ca_file", "ca.pem");
+    let curl = site.loadline(&[&TRY[..4], &["--curl", "--config"]].concat()).expect(0).stdout;
+    for option in ["--proxy 'http://127.0.0.1:9'", "--proxy-user \"$PROXY_USER\"", "--cacert '", "/ca.pem'"] {
+        assert!(curl.contains(option) && !curl.contains("hunter2"), "{option}: {curl}");
+    }
+    fs::write(site.path("event.json"), format!("[{EVENT},{EVENT}]")).unwrap();
+    let shown = site.loadline(&[&TRY[..4], &["--dry-run", "--config"]].concat()).expect(0);
+    assert!(
+        shown.stdout.starts_with("through the proxy http://127.0.0.1:9, with credentials\n"),
+        "{shown:?}"
+    );
+    assert!(shown.stderr.contains("note: the file holds 2 events; the first is tried"), "{shown:?}");
+    let down = site.loadline(&TRY).expect(1).stdout;
+    assert!(down.contains("the proxy cannot be reached: connection refused"), "{down}");
+    assert!(down.contains("in a run the broker's events would wait"), "{down}");
+    assert_eq!(tms.seen().len(), 0);
+    fs::write(site.path("event.json"), "[]").unwrap();
+    let none = site.loadline(&TRY).expect(64);
+    assert!(none.stderr.contains("its array is empty"), "{none:?}");
+}
+
+#[test]
 fn a_refusal_and_what_it_would_mean_are_shown_and_what_cannot_be_tried_says_why() {
     let tms = AskingTms::start(|_| Reply { status: 422, body: "no \u{1b}[31msuch load".to_owned() });
     let mut site = site(&tms.origin());

@@ -29,6 +29,10 @@ pub(super) fn run(config: &Config, args: &TryArgs, answer: Answer) -> anyhow::Re
         }
         Err(fault) => return Err(fault.into()),
     };
+    if attempted.events() > 1 && !answer.quiet {
+        let events = attempted.events();
+        writeln!(io::stderr().lock(), "note: the file holds {events} events; the first is tried")?;
+    }
     if !attempted.is_wanted() && !answer.quiet {
         let name = &args.broker;
         writeln!(

@@ -33,7 +33,8 @@ pub(super) fn read(s: &mut Section<'_, '_>, headers: &mut HeaderMap) {
     }
     let Some(secret) = secret(s, reference) else { return };
     let value = match *kind {
-        "bearer" => format!("Bearer {}", secret.expose()),
+        // Some files hold the whole value of the header.
+        "bearer" => format!("Bearer {}", without_scheme(secret.expose())),
         _ if !secret.expose().contains(':') => {
             let refusal = Refusal::new("names no user and password", "put USER:PASSWORD there, alone");
             s.report(reference, refusal);
@@ -51,6 +52,14 @@ pub(super) fn read(s: &mut Section<'_, '_>, headers: &mut HeaderMap) {
                 Refusal::new("names what cannot stand in a header", "give one line of printable text");
             s.report(reference, refusal);
         }
+    }
+}
+
+/// A token without the name of its scheme before it, which no token has in itself (RFC 6750, section 2.1).
+fn without_scheme(secret: &str) -> &str {
+    match secret.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim_start(),
+        _ => secret,
     }
 }
 

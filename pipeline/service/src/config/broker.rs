@@ -15,7 +15,7 @@ use super::{
     findings::Order,
     headers,
     limits::{LimitsConfig, WHEN_FULL},
-    own_tls,
+    own_tls::{self, TlsFiles},
     problem::Refusal,
     proxy,
     retry::{BreakerConfig, RetryConfig},
@@ -63,6 +63,8 @@ pub struct BrokerConfig {
     pub headers: HeaderMap,
     /// What it has that most brokers have not: shape, signatures, access tokens, TLS, proxy.
     pub special: Special,
+    /// Where the files of its own TLS are.
+    pub tls_files: TlsFiles,
     /// The events it gets; statuses by their canonical names.
     pub subscription: Subscription,
 }
@@ -83,6 +85,7 @@ impl fmt::Debug for BrokerConfig {
             .field("when_full", &self.when_full)
             .field("headers", &self.headers)
             .field("special", &self.special)
+            .field("tls_files", &self.tls_files)
             .field("subscription", &self.subscription)
             .finish()
     }
@@ -138,6 +141,7 @@ impl BrokerConfig {
             proxy: proxy::read(s, Some("`delivery.proxy`"), around.delivery.proxy.as_ref()),
             batch,
         };
+        let tls_files = own_tls::files(s);
         batch::check_shape(s, &special);
         let subscription = subscription::read(s, around.schema);
         shape::default_content_type(&special, &mut headers);
@@ -156,6 +160,7 @@ impl BrokerConfig {
             when_full,
             headers,
             special,
+            tls_files,
             subscription,
         };
         broker.check_endpoint(s);

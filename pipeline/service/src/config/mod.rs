@@ -72,6 +72,7 @@ pub use http::HttpConfig;
 pub use limits::LimitsConfig;
 pub use log::{LogConfig, LogFormat};
 pub use notes::notes;
+pub use own_tls::TlsFiles;
 pub use problem::{ConfigErrors, Problem};
 pub use retained::RetainedConfig;
 pub use retry::{BreakerConfig, RetryConfig};

@@ -4,6 +4,7 @@
 use std::{
     fs::File,
     io::{self, Read},
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -17,6 +18,24 @@ use super::{
 
 /// The largest file, in bytes: a set of public authorities is a quarter of that.
 const PEM_MAX: u64 = 1 << 20;
+
+/// Where the files are, for a reader of `loadline try`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Authorities to trust as well.
+    pub ca: Option<PathBuf>,
+    /// The certificate to show, and its key.
+    pub own: Option<(PathBuf, PathBuf)>,
+}
+
+/// The files that the keys name.
+pub(super) fn files(s: &mut Section<'_, '_>) -> TlsFiles {
+    let [ca, cert, key] = ["ca_file", "tls_cert_file", "tls_key_file"].map(|key| {
+        let item = s.item(key)?;
+        s.path_of(&item)
+    });
+    TlsFiles { ca, own: cert.zip(key) }
+}
 
 /// None if it has none of its own, or if that is wrong, which has been reported.
 pub(super) fn read(s: &mut Section<'_, '_>) -> Option<Arc<OwnTls>> {

@@ -31,6 +31,7 @@ fn environment(name: &str) -> Result<String, VarError> {
         "SECOND_KEY" => Ok(KEY.replace("Mf", "Nf")),
         "TOKEN" => Ok("Bearer hunter2".to_owned()),
         "SHORT" => Ok("hunter2".to_owned()),
+        "SCHEME" => Ok("bearer  hunter2".to_owned()),
         "WORD" => Ok("hunter2:hunter2".to_owned()),
         "PRIVATE_KEY" => Ok("whsk_xaqN9D+fg3vtt0QvMdy3sWbThTUHbwlLhc46LgtEWPc=".to_owned()),
         "POSTERS" => Ok("hunter2-hunter2-hunter2".to_owned()),

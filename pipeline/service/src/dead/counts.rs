@@ -84,6 +84,13 @@ pub enum SkipReason {
 }
 
 impl ReplayCounts {
+    /// Whether there were letters and nothing could be done with any of them. One that waits already is done with.
+    #[must_use]
+    pub fn all_stay(&self) -> bool {
+        let done = self.replayed + self.delivered_since;
+        done == 0 && self.deliveries.is_empty() && self.waiting < self.letters
+    }
+
     /// One letter is sent again.
     pub(super) fn replayed(&mut self) {
         self.letters += 1;

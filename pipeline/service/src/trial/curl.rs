@@ -2,13 +2,17 @@
 
 use std::fmt::Write;
 
-use super::Prepared;
+use super::{Prepared, prepared::Connection};
 
 /// The command, for a POSIX shell.
 #[must_use]
 pub fn curl(request: &Prepared) -> String {
-    let Prepared { method, url, headers, body } = request;
+    let Prepared { method, url, headers, body, connection } = request;
     let mut command = format!("curl -X {method} {}", quoted(url));
+    for option in options(connection) {
+        // Writing to a string cannot fail.
+        write!(command, " \\\n  {option}").unwrap_or_default();
+    }
     for (name, value) in headers {
         let header = match value {
             Some(value) => quoted(&format!("{name}: {value}")),
@@ -18,11 +22,25 @@ pub fn curl(request: &Prepared) -> String {
                 name.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_")
             ),
         };
-        // Writing to a string cannot fail.
         write!(command, " \\\n  -H {header}").unwrap_or_default();
     }
     write!(command, " \\\n  --data-binary {}", quoted(body)).unwrap_or_default();
     command
+}
+
+/// What is not as usual about the connection. Only the named proxy is used, if any.
+fn options(connection: &Connection) -> Vec<String> {
+    let Connection { proxy, proxy_credentials, ca_file, own_files } = connection;
+    let file = |path: &std::path::Path| quoted(&path.to_string_lossy());
+    let mut options = Vec::new();
+    options.extend(proxy.iter().map(|url| format!("--proxy {}", quoted(url))));
+    // As `USER:PASSWORD`.
+    options.extend(proxy_credentials.then(|| "--proxy-user \"$PROXY_USER\"".to_owned()));
+    options.extend(ca_file.iter().map(|path| format!("--cacert {}", file(path))));
+    if let Some((certificate, key)) = own_files {
+        options.push(format!("--cert {} --key {}", file(certificate), file(key)));
+    }
+    options
 }
 
 fn quoted(text: &str) -> String {
@@ -40,13 +58,32 @@ mod tests {
             url: "https://tms.example/a?b='$HOME'".to_owned(),
             headers: vec![("x-api-key".to_owned(), None), ("x-a".to_owned(), Some("it's `1`".to_owned()))],
             body: "{\"a\": \"'\\n$(b)\"}".to_owned(),
+            connection: Connection {
+                proxy: Some("http://proxy.example:3128".to_owned()),
+                proxy_credentials: true,
+                ca_file: Some("/etc/a b.pem".into()),
+                own_files: Some(("c.pem".into(), "c.key".into())),
+            },
         };
-        let script = format!("curl() {{ printf '%s\\n' \"$@\"; }}; X_API_KEY=key; {}", curl(&request));
+        let script = format!(
+            "curl() {{ printf '%s\\n' \"$@\"; }}; X_API_KEY=key; PROXY_USER=me:it; {}",
+            curl(&request)
+        );
         let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
         let expected = [
             "-X",
             "PUT",
             &request.url,
+            "--proxy",
+            "http://proxy.example:3128",
+            "--proxy-user",
+            "me:it",
+            "--cacert",
+            "/etc/a b.pem",
+            "--cert",
+            "c.pem",
+            "--key",
+            "c.key",
             "-H",
             "x-api-key: key",
             "-H",

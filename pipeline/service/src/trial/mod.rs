@@ -17,7 +17,7 @@ use state::{Clock, Position};
 
 pub use self::{
     curl::curl,
-    prepared::Prepared,
+    prepared::{Connection, Prepared},
     show::{answered, show_request, unanswered},
 };
 use crate::{
@@ -66,6 +66,10 @@ pub enum TryFault {
 pub struct Attempted {
     broker: Arc<Broker>,
     event: ValidEvent,
+    /// How many the file has.
+    events: usize,
+    connection: Connection,
+    needs_token: bool,
     clock: Clock,
 }
 
@@ -80,9 +84,16 @@ impl Attempted {
             return Err(TryFault::NoBroker { name: name.to_owned(), known: known.join(", ") });
         };
         let clock = Clock::System;
-        let event = event(config, &clock, file).await?;
+        let (event, events) = event(config, &clock, file).await?;
         let broker = assemble::broker(config, found, 0, 1)?;
-        Ok(Self { broker, event, clock })
+        let (connection, needs_token) = (Connection::of(config, found), found.special.oauth2.is_some());
+        Ok(Self { broker, event, events, connection, needs_token, clock })
+    }
+
+    /// How many events the file has; the first is tried.
+    #[must_use]
+    pub fn events(&self) -> usize {
+        self.events
     }
 
     /// Whether the broker's statuses, loads and filter let the event through.
@@ -91,14 +102,20 @@ impl Attempted {
         Subscriptions::new(vec![self.broker.clone()]).wanting(self.event.event()).count() > 0
     }
 
-    /// The request, as it would be sent now, but without an access token.
+    /// The request, as it would be sent now; an access token is not fetched for it.
     ///
     /// # Errors
     /// The event cannot be put into a request.
     pub fn prepared(&self) -> Result<Prepared, TryFault> {
         let terms = self.broker.terms();
-        let request = self.attempt().request(&terms.endpoint, None);
-        Ok(Prepared::of(&request.map_err(|failure| TryFault::Unfit(failure.cause))?))
+        let token = self.needs_token.then(|| {
+            let mut token = http::HeaderValue::from_static("Bearer");
+            token.set_sensitive(true);
+            token
+        });
+        let request = self.attempt().request(&terms.endpoint, token);
+        let request = request.map_err(|failure| TryFault::Unfit(failure.cause))?;
+        Ok(Prepared::of(&request, self.connection.clone()))
     }
 
     /// Sends it.
@@ -122,8 +139,8 @@ impl Attempted {
     }
 }
 
-/// The event, read and judged as a run reads and judges it.
-async fn event(config: &Config, clock: &Clock, file: &Path) -> Result<ValidEvent, TryFault> {
+/// The first event, read and judged as a run reads and judges it, and how many there are.
+async fn event(config: &Config, clock: &Clock, file: &Path) -> Result<(ValidEvent, usize), TryFault> {
     let max = config.source.record_max;
     let mut bytes = Vec::new();
     let read = File::open(file).and_then(|file| file.take(max as u64 + 1).read_to_end(&mut bytes));
@@ -144,16 +161,16 @@ async fn event(config: &Config, clock: &Clock, file: &Path) -> Result<ValidEvent
         traceparent: None,
     };
     let IntakeStages { decode, validate, .. } = IntakeStages::new(config, &[], clock.clone());
-    let raw = match Split::by(&decode).events(raw) {
-        // Of several, the first.
-        Events::Several(events) => events.into_iter().next(),
-        Events::One(raw) | Events::Nothing(raw) => Some(raw),
+    let (raw, events) = match Split::by(&decode).events(raw) {
+        Events::Several(events) => (events.first().cloned(), events.len()),
+        Events::One(raw) => (Some(raw), 1),
+        Events::Nothing(_) => (None, 0),
     };
     let Some(raw) = raw else {
-        return Err(TryFault::NoEvent { cause: "unknown", detail: "it holds none".to_owned() });
+        return Err(TryFault::NoEvent { cause: "none", detail: "its array is empty".to_owned() });
     };
     match decode.then(validate).run(raw).await {
-        Ok(event) => Ok(event),
+        Ok(event) => Ok((event, events)),
         Err(Exit::Verdict(Verdict::Rejected(rejection))) => {
             Err(TryFault::NoEvent { cause: rejection.cause, detail: rejection.detail })
         }

@@ -12,7 +12,7 @@ use stages::{
 };
 use state::is_unprintable;
 
-use super::{Prepared, SHOWN_MAX, certificate};
+use super::{Prepared, SHOWN_MAX, certificate, prepared::Connection};
 use crate::text_table::shown;
 
 /// Prints a request.
@@ -20,13 +20,28 @@ use crate::text_table::shown;
 /// # Errors
 /// `out` cannot be written.
 pub fn show_request(request: &Prepared, out: &mut impl Write) -> io::Result<()> {
-    let Prepared { method, url, headers, body } = request;
+    let Prepared { method, url, headers, body, connection } = request;
+    for line in ways(connection) {
+        writeln!(out, "{}", shown(&line))?;
+    }
     writeln!(out, "{method} {url}")?;
     for (name, value) in headers {
         writeln!(out, "{name}: {}", value.as_deref().unwrap_or("(hidden)"))?;
     }
     let harmless = body.replace(|c: char| is_unprintable(c) && !matches!(c, '\n' | '\t'), "\u{fffd}");
     writeln!(out, "\n{harmless}\n")
+}
+
+/// What is not as usual about the connection, line by line.
+fn ways(connection: &Connection) -> Vec<String> {
+    let Connection { proxy, proxy_credentials, ca_file, own_files } = connection;
+    let credentials = if *proxy_credentials { ", with credentials" } else { "" };
+    let mut lines = Vec::new();
+    lines.extend(proxy.iter().map(|url| format!("through the proxy {url}{credentials}")));
+    lines.extend(ca_file.iter().map(|path| format!("trusting the authorities in {}, too", path.display())));
+    lines
+        .extend(own_files.iter().map(|(chain, _)| format!("showing the certificate in {}", chain.display())));
+    lines
 }
 
 /// What an answer was, line by line, and as JSON.

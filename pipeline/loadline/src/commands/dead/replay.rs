@@ -72,7 +72,7 @@ pub(super) async fn replay(target: &Target, args: &DeadReplayArgs, answer: Answe
     // Printed after a fault, too, because the letters are replayed.
     tell(&host, args, &run, answer)?;
     replayed?;
-    if run.ended.is_some() {
+    if run.ended.is_some() || (!args.dry_run && run.counts.all_stay()) {
         return Ok(Exit::Failed);
     }
     ends(run.counts.letters, &selection, target)

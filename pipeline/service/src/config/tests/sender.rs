@@ -20,6 +20,8 @@ fn broker(lines: &str) -> BrokerConfig {
 fn an_authorization_comes_by_reference_and_is_not_shown() {
     let bearer = broker("auth = { bearer = \"env:SHORT\" }");
     assert_eq!(bearer.headers["authorization"], "Bearer hunter2");
+    let whole = broker("auth = { bearer = \"env:SCHEME\" }");
+    assert_eq!(whole.headers["authorization"], "Bearer hunter2", "a file may hold the header's value");
     let basic = broker("auth = { basic = \"env:WORD\" }");
     assert_eq!(basic.headers["authorization"], "Basic aHVudGVyMjpodW50ZXIy");
     assert!(
