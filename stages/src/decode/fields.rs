@@ -228,7 +228,8 @@ impl<'r> Check<'_, 'r, '_> {
     /// The time of day of a date that is right by itself.
     fn at_fault<'p>(&self, place: &'p Place<usize>, zone: &Zone) -> Option<&'p usize> {
         let Place::DateTime { date, time } = place else { return None };
-        let date_is_right = matches!(parts_time(self.read(*date), &Read::Missing, zone), Some(Ok(_)));
+        let noon = Read::Text("12:00".into());
+        let date_is_right = matches!(parts_time(self.read(*date), &noon, zone), Some(Ok(_)));
         date_is_right.then_some(time)
     }
 

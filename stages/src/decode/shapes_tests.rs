@@ -268,6 +268,7 @@ fn of_a_date_and_a_time_the_one_that_is_wrong_is_told() {
     assert!(detail(json!("2026-08-10"), json!("25:00")).starts_with("/t \"25:00\" is n"));
     assert!(detail(json!("2026-08-10"), json!(true)).starts_with("/t is a boolean, is no time"));
     assert!(detail(json!("soon"), json!("08:00")).starts_with("/d \"soon\" is no time"));
+    assert!(detail(json!("260810"), json!("0300")).starts_with("/d \"260810\" is no time"));
     assert!(detail(json!("soon"), json!("later")).starts_with("/d \"soon\" is no time"));
 }
 

@@ -160,7 +160,7 @@ fn a_letter_that_later_events_of_its_load_have_passed_is_told_and_not_sent_behin
         (&json!(id), &json!("a"), &json!("c"))
     );
     fleet.tms(0).wait_for(3);
-    let told = site.loadline_with(&["dead", "replay"], &["--all"]).expect(0).stdout;
+    let told = site.loadline_with(&["dead", "replay"], &["--all"]).expect(1).stdout;
     assert!(told.contains("--force") && told.contains(", event a: behind event "), "{told}");
     assert_eq!(fleet.tms(0).taken(), 3);
 

@@ -120,7 +120,7 @@ fn records_that_the_config_refused_are_delivered_after_a_fix_from_the_directory_
     let run = start(&site);
     until("all are letters", || letters(&site) == 7);
     // The process still has the config it began with.
-    let refused = dead(&site, "replay", &["--all"]);
+    let refused = json(&site.loadline_with(&["--json", "dead", "replay"], &["--all"]).expect(1));
     assert_eq!((&refused["counts"]["rejectedAgain"], &refused["counts"]["replayed"]), (&7.into(), &0.into()));
     finish(run);
 
