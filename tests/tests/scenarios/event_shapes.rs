@@ -167,7 +167,8 @@ fn a_letter_that_later_events_of_its_load_have_passed_is_told_and_not_sent_behin
     // In the directory as in the process.
     finish(run);
     assert!(passed(&site, "a")["eventId"].is_string());
-    assert_eq!(dead(&site, "replay", &["--all"])["counts"]["overtaken"], 1);
+    let told = site.loadline_with(&["dead", "replay"], &["--all", "--json"]).expect(1).stdout;
+    assert_eq!(serde_json::from_str::<Value>(&told).unwrap()["counts"]["overtaken"], 1);
     let run = start(&site);
     assert_eq!(dead(&site, "replay", &["--all", "--force"])["counts"]["replayed"], 1);
     fleet.tms(0).wait_for(4);
