@@ -31,7 +31,12 @@ pub(crate) fn runtime() -> &'static Runtime {
 /// # Panics
 /// If standard error cannot be written.
 pub fn skipped(why: &str) {
-    io::stderr().write_all(format!("SKIPPED: {why}\n").as_bytes()).expect("standard error");
+    say(&format!("SKIPPED: {why}"));
+}
+
+/// Says something past the test harness.
+pub(crate) fn say(what: &str) {
+    io::stderr().write_all(format!("{what}\n").as_bytes()).expect("standard error");
 }
 
 /// The moment, on the clock receivers stamp arrivals with.

@@ -57,6 +57,11 @@ impl Client {
         partitions.into_iter().map(|(_, leader)| leader).collect()
     }
 
+    /// Whether the leader of a partition answers for it.
+    pub(super) fn leads(&self, topic: &str, partition: i32) -> bool {
+        self.admin.inner().fetch_watermarks(topic, partition, Duration::from_secs(2)).is_ok()
+    }
+
     /// The first and the next offset of a partition.
     pub(super) fn offsets(&self, topic: &str, partition: i32) -> (i64, i64) {
         let mut told = None;

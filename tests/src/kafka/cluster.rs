@@ -8,6 +8,7 @@ use std::{
         OnceLock,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -22,8 +23,16 @@ use super::{
     properties::{PASSWORD, Ports, USER, server_properties},
     topic::KafkaTopic,
 };
-use crate::{authority::Authority, until};
+use crate::{
+    authority::Authority,
+    runtime::{now, pause, say},
+    until,
+};
 
+/// How long a node that is well may take to learn of a topic, many times over.
+const LEADS_WITHIN: Duration = Duration::from_secs(20);
+/// How often nodes are started again before that is a failure.
+const RESTARTS_MAX: usize = 3;
 /// Ports are taken from here: below those that the system gives to outgoing connections, so that a node that was killed
 /// finds its own free when it is started again.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
@@ -95,6 +104,9 @@ impl KafkaCluster {
     }
 
     /// The three-node cluster that the tests of this process use in turn, whole. They may kill and stop its nodes.
+    ///
+    /// # Panics
+    /// If a node stays unwell.
     #[must_use]
     pub fn of_three() -> Option<MutexGuard<'static, Self>> {
         static IN_TURN: OnceLock<Option<Mutex<KafkaCluster>>> = OnceLock::new();
@@ -105,7 +117,43 @@ impl KafkaCluster {
             node.lock().restore();
         }
         cluster.wait_until_whole();
+        cluster.restart_until_well();
         Some(cluster)
+    }
+
+    /// Starts all nodes again if one is not well, and looks once more.
+    fn restart_until_well(&self) {
+        for _ in 0..RESTARTS_MAX {
+            if self.leads_new_topics() {
+                return;
+            }
+            say(
+                "a Kafka node that was killed or stopped does not hear of new topics any more: all are started again",
+            );
+            for node in &self.nodes {
+                let mut node = node.lock();
+                node.kill();
+                node.start();
+            }
+            self.wait_until_whole();
+        }
+        panic!("a Kafka node does not hear of new topics, also when it is started again");
+    }
+
+    /// Whether each node leads its partition of a new topic. One that has missed a change of the controllers' may answer for
+    /// the cluster, be given partitions, and never learn of them.
+    fn leads_new_topics(&self) -> bool {
+        let topic = self.topic(self.replicas());
+        let end = now() + LEADS_WITHIN;
+        (0..self.replicas()).all(|partition| {
+            while !self.client.leads(topic.name(), partition) {
+                if now() > end {
+                    return false;
+                }
+                pause(Duration::from_millis(50));
+            }
+            true
+        })
     }
 
     /// How many nodes it has.
