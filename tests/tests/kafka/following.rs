@@ -92,16 +92,17 @@ fn one_stands_still(protocol: &str, seed: u64) {
     stopped.resume();
     pause(Duration::from_secs(2));
     let sent = arrived() - before;
+    for run in [stopped, stays] {
+        let _killed = run.kill();
+    }
     (0..cluster.nodes()).for_each(|node| cluster.resume(node));
-    wait_for_shares(&[&sites[0], &sites[1]], &[3, 3]);
-    end_all([stopped, stays]);
     let given = scene.oracle.judge_all(&scene.fleet);
     assert!(sent <= ON_THE_WIRE, "{sent} were sent when it woke: {given:?}");
     // What was on the wire when it was stopped, or not acknowledged by the topics, may have been taken twice; what was just
-    // being written then comes behind what the other has sent.
+    // being written comes behind what the other has sent, and does not know of it.
     for DeliveryCounts { missing, repeats_of_a_load, unmarked, out_of_order, .. } in &given {
-        assert!((*missing, *unmarked) == (0, 0) && *repeats_of_a_load <= 1, "{given:?}");
-        assert!(*out_of_order <= sent, "{given:?}");
+        assert!(*missing == 0 && *repeats_of_a_load <= 1, "{given:?}");
+        assert!(*unmarked <= sent && *out_of_order <= sent, "{sent} were sent when it woke: {given:?}");
     }
 }
 
