@@ -30,17 +30,8 @@ pub fn now<S: Stage>(stage: &S, input: S::In) -> S::Out {
 #[must_use]
 pub fn raw(number: u64, body: String) -> RawRecord {
     let bytes = Bytes::from(body);
-    let full_len = bytes.len() as u64;
     let position = Position::new("bench".into(), 0, number);
-    RawRecord {
-        position,
-        bytes,
-        full_len,
-        read_at: Clock::System.now(),
-        unreadable: None,
-        id: None,
-        traceparent: None,
-    }
+    RawRecord::whole(position, bytes, Clock::System.now())
 }
 
 /// The corpus's event `number` in a CloudEvents 1.0 envelope.

@@ -131,15 +131,7 @@ impl Memory {
         let name = Arc::clone(&source);
         let records = stream::iter((0..self.0).map(move |offset| {
             let position = Position::new(Arc::clone(&source), 0, offset);
-            let raw = RawRecord {
-                position,
-                bytes: Bytes::new(),
-                full_len: 0,
-                read_at,
-                unreadable: None,
-                id: None,
-                traceparent: None,
-            };
+            let raw = RawRecord::whole(position, Bytes::new(), read_at);
             Ok(SourceRecord { raw, next: Cursor { epoch: 0, offset: offset + 1, mark: Arc::clone(&mark) } })
         }));
         // Beyond the last record, so that the horizon is promised once and costs nothing after.

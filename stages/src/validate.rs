@@ -259,15 +259,7 @@ mod tests {
         let bytes = Bytes::from_static(b"{\"as\": \"it came\" }");
         let position = Position::new("test".into(), 3, 7);
         ShipmentEvent {
-            raw: RawRecord {
-                position,
-                full_len: bytes.len() as u64,
-                bytes,
-                read_at: NOW + 5,
-                unreadable: None,
-                id: None,
-                traceparent: None,
-            },
+            raw: RawRecord::whole(position, bytes, NOW + 5),
             event_id: "e-1".into(),
             load_id: "L-7".into(),
             status: "canceled".into(),

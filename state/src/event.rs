@@ -54,4 +54,10 @@ impl BodyDigest {
     pub fn to_bytes(self) -> [u8; 16] {
         self.0
     }
+
+    /// Its bytes in hexadecimal digits.
+    #[must_use]
+    pub fn to_hex(self) -> String {
+        format!("{:032x}", u128::from_be_bytes(self.0))
+    }
 }

@@ -107,8 +107,7 @@ fn newest<'l>(load: &'l [Standing], statuses: &StatusOrder) -> Option<&'l Delive
 /// The event that says once more what `newest` says, in the form that the default `[schema]` reads.
 fn event(newest: &Delivery) -> String {
     let Delivery { load, event, status, .. } = newest;
-    let digest = BodyDigest::of(json!([load, event]).to_string().as_bytes());
-    let digits: String = digest.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = BodyDigest::of(json!([load, event]).to_string().as_bytes()).to_hex();
     let occurred_at = rfc3339(newest.occurred_at.unwrap_or(newest.at));
     let mut body = json!({
         "eventId": format!("correction-{digits}"), "loadId": load, "status": status, "occurredAt": occurred_at,

@@ -274,17 +274,8 @@ fn of_body(column: &Column, decode: &Decode, row: &Value, delivery: Delivery) ->
         Some(object @ Value::Object(_)) => object.to_string(),
         _ => return Err(format!("{} is not there or no body", column.place)),
     };
-    let digest =
-        BodyDigest::of(body.as_bytes()).to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-    let raw = RawRecord {
-        position: Position::new("audit".into(), 0, delivery.place),
-        full_len: body.len() as u64,
-        bytes: body.into(),
-        read_at: delivery.at,
-        unreadable: None,
-        id: None,
-        traceparent: None,
-    };
+    let digest = BodyDigest::of(body.as_bytes()).to_hex();
+    let raw = RawRecord::whole(Position::new("audit".into(), 0, delivery.place), body.into(), delivery.at);
     // It waits for nothing.
     match decode.run(raw).now_or_never() {
         Some(Ok(event)) => Ok(Delivery {

@@ -66,12 +66,12 @@ impl<C: Consumer, K: Checkpoints> Member<C, K> {
                 _ = ticks.tick() => {}
                 () = wanted.notified() => {}
             }
-            self.commit_something().await;
+            self.keep_alive().await;
             let has_ended = lease.left().is_zero() && !self.held.lock().is_empty();
             if has_ended && !is_told {
                 tracing::warn!(
                     ?term,
-                    "the group has not answered for longer than it may take to give the partitions away: nothing is sent until it does"
+                    "the lease has ended, because the group does not answer: nothing is sent until it does"
                 );
             } else if is_told && !has_ended {
                 tracing::info!("the group has answered: deliveries go on");

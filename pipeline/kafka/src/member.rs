@@ -135,12 +135,12 @@ impl<C: Consumer, K: Checkpoints> Member<C, K> {
         self.commit_news(false).await;
     }
 
-    /// The same; if that is nothing, something once more, for the sake of the group's answer.
-    pub(crate) async fn commit_something(&self) {
+    /// The same; if nothing was settled, an offset that the group has already: its answer renews the lease.
+    pub(crate) async fn keep_alive(&self) {
         self.commit_news(true).await;
     }
 
-    async fn commit_news(&self, or_something: bool) {
+    async fn commit_news(&self, keep_alive: bool) {
         if !self.in_group() {
             return;
         }
@@ -148,7 +148,7 @@ impl<C: Consumer, K: Checkpoints> Member<C, K> {
         let settled = self.settled();
         let held: Vec<_> = self.held.lock().values().cloned().collect();
         let mut news = self.news(&held, &settled);
-        if news.is_empty() && or_something {
+        if news.is_empty() && keep_alive {
             let known =
                 |held| Some((Arc::clone(held), self.offset(held, settled.get(held.counts.source()))?));
             news.extend(held.iter().find_map(known));

@@ -7,15 +7,7 @@ use crate::{
 
 fn record(text: &str) -> RawRecord {
     let bytes = bytes::Bytes::copy_from_slice(text.as_bytes());
-    RawRecord {
-        position: state::Position::new("test".into(), 2, 7),
-        full_len: bytes.len() as u64,
-        bytes,
-        read_at: 1,
-        unreadable: None,
-        id: None,
-        traceparent: None,
-    }
+    RawRecord::whole(state::Position::new("test".into(), 2, 7), bytes, 1)
 }
 
 fn schema(event_id: Place<&'static str>, load_id: &'static str, events: &str) -> Schema {

@@ -9,15 +9,7 @@ use super::*;
 
 fn raw(value: &Value) -> RawRecord {
     let bytes = Bytes::from(value.to_string());
-    RawRecord {
-        position: Position::new("test".into(), 0, 0),
-        full_len: bytes.len() as u64,
-        bytes,
-        read_at: 1,
-        unreadable: None,
-        id: None,
-        traceparent: None,
-    }
+    RawRecord::whole(Position::new("test".into(), 0, 0), bytes, 1)
 }
 
 fn run(schema: &Schema, raw: RawRecord) -> Result<ShipmentEvent, Rejection> {

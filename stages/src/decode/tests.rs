@@ -14,16 +14,7 @@ const CLOUDEVENT: &str = r#"{"data":{"status":"posted","loadId":"L-7","sequence"
 
 fn record(bytes: impl Into<Bytes>) -> RawRecord {
     let bytes = bytes.into();
-    let full_len = bytes.len() as u64;
-    RawRecord {
-        position: Position::new("test".into(), 0, 0),
-        bytes,
-        full_len,
-        read_at: 1,
-        unreadable: None,
-        id: None,
-        traceparent: None,
-    }
+    RawRecord::whole(Position::new("test".into(), 0, 0), bytes, 1)
 }
 
 /// Runs the stage on a thread that cannot wait: Decode has nothing to wait for.

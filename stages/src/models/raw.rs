@@ -66,6 +66,13 @@ impl Unreadable {
 }
 
 impl RawRecord {
+    /// A record that was read whole, with nothing beside its bytes.
+    #[must_use]
+    pub fn whole(position: Position, bytes: Bytes, read_at: UnixMillis) -> Self {
+        let full_len = bytes.len() as u64;
+        Self { position, bytes, full_len, read_at, unreadable: None, id: None, traceparent: None }
+    }
+
     /// Whether the source had to cut the record at its limit.
     #[must_use]
     pub fn is_cut(&self) -> bool {

@@ -46,15 +46,7 @@ fn joined(value: &Value, keys: &str) -> Result<Option<String>, serde_json::Error
 
 fn one(schema: Schema, paths: [&[&str]; 3], input: &[u8]) {
     let decode = Decode::new(schema);
-    let raw = RawRecord {
-        position: Position::new(Arc::from("fuzz"), 0, 0),
-        bytes: Bytes::copy_from_slice(input),
-        full_len: input.len() as u64,
-        read_at: 0,
-        unreadable: None,
-        id: None,
-        traceparent: None,
-    };
+    let raw = RawRecord::whole(Position::new(Arc::from("fuzz"), 0, 0), Bytes::copy_from_slice(input), 0);
     let event = match block_on(decode.run(raw.clone())) {
         Ok(event) => event,
         Err(Exit::Verdict(Verdict::Rejected(rejection))) => {

@@ -66,17 +66,8 @@ impl LogSource {
         }
         let bytes =
             log.body(self.world.planted().map_or(number, |planted| planted.swaps(log, number))).clone();
-        let full_len = bytes.len() as u64;
         let position = Position::new(source_name(self.partition).into(), 0, offset);
-        let raw = RawRecord {
-            position,
-            bytes,
-            full_len,
-            read_at: self.clock.monotonic(),
-            unreadable: None,
-            id: None,
-            traceparent: None,
-        };
+        let raw = RawRecord::whole(position, bytes, self.clock.monotonic());
         let ahead = u64::from(self.world.planted() == Some(Planted::CheckpointAhead));
         let next = Cursor { epoch: 0, offset: offset + 1 + ahead, mark: Arc::from([1]) };
         Some(SourceRecord { raw, next })

@@ -229,6 +229,6 @@ async fn an_answer_that_comes_late_counts_from_when_it_was_asked_for() {
     let (one, _topics) = site(&cluster, &logs, 1);
     one.member.assign(&[0]).await.unwrap();
     cluster.0.lock().commit_takes = 12 * SECOND;
-    one.member.commit_something().await;
+    one.member.keep_alive().await;
     assert_eq!(one.lease.left(), 28 * SECOND);
 }

@@ -154,9 +154,8 @@ fn all<S: Stage>(name: &'static str, stage: &S, inputs: Vec<S::In>) -> Result<Ve
 
 fn record(number: u64) -> RawRecord {
     let bytes = Bytes::from(corpus::event_with(number, Ids::TimeOrdered));
-    let full_len = bytes.len() as u64;
     let position = Position::new("bench".into(), 0, number);
-    RawRecord { position, bytes, full_len, read_at: 0, unreadable: None, id: None, traceparent: None }
+    RawRecord::whole(position, bytes, 0)
 }
 
 fn signer() -> Result<Signer, BenchFault> {

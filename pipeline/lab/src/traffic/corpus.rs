@@ -198,16 +198,8 @@ mod tests {
         let validate = Validate::new(Rules { ahead_max, ..Rules::default() }, Clock::System);
         let valid = |number| {
             let bytes = Bytes::from(event(number));
-            let (position, full_len) = (Position::new("corpus".into(), 0, number), bytes.len() as u64);
-            let raw = RawRecord {
-                position,
-                bytes,
-                full_len,
-                read_at: 0,
-                unreadable: None,
-                id: None,
-                traceparent: None,
-            };
+            let position = Position::new("corpus".into(), 0, number);
+            let raw = RawRecord::whole(position, bytes, 0);
             let decoded = decode.run(raw).now_or_never().unwrap().unwrap();
             validate.run(decoded).now_or_never().unwrap().unwrap()
         };

@@ -133,17 +133,8 @@ impl LogSource {
         let records = stream::iter(from..len).map(move |at| {
             read.fetch_add(1, Ordering::Relaxed);
             let bytes = log.body(at);
-            let full_len = bytes.len() as u64;
             let position = Position::new("log".into(), 0, at);
-            let raw = RawRecord {
-                position,
-                bytes,
-                full_len,
-                read_at,
-                unreadable: None,
-                id: None,
-                traceparent: None,
-            };
+            let raw = RawRecord::whole(position, bytes, read_at);
             Ok(SourceRecord { raw, next: Cursor { epoch: 0, offset: at + 1, mark: Arc::from([1]) } })
         });
         let rest = stream::pending().take(usize::from(follows));

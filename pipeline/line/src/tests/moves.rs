@@ -70,16 +70,8 @@ impl Group {
         let (log, name) = (self.log.clone(), source.clone());
         let records = stream::iter(places).map(move |at| {
             let bytes = log.body(at);
-            let (position, full_len) = (Position::new(name.clone(), 0, at), bytes.len() as u64);
-            let raw = RawRecord {
-                position,
-                bytes,
-                full_len,
-                read_at: Clock::System.now(),
-                unreadable: None,
-                id: None,
-                traceparent: None,
-            };
+            let position = Position::new(name.clone(), 0, at);
+            let raw = RawRecord::whole(position, bytes, Clock::System.now());
             Ok(SourceRecord { raw, next: Cursor { epoch: 0, offset: at + 1, mark: Arc::from([1]) } })
         });
         let records = records.chain(stream::pending().take(usize::from(follows)));

@@ -126,17 +126,12 @@ impl Feed {
     }
 
     fn record(&self, record: IntakeRecord) -> SourceRecord {
-        let full_len = record.body.len() as u64;
         SourceRecord {
-            raw: RawRecord {
-                position: Position::new(Arc::clone(&self.name), 0, record.offset),
-                bytes: record.body,
-                full_len,
-                read_at: self.read_at,
-                unreadable: None,
-                id: None,
-                traceparent: None,
-            },
+            raw: RawRecord::whole(
+                Position::new(Arc::clone(&self.name), 0, record.offset),
+                record.body,
+                self.read_at,
+            ),
             next: Cursor { epoch: 0, offset: record.next.offset, mark: Arc::from(record.next.mark()) },
         }
     }

@@ -62,15 +62,11 @@ impl StrictCheck {
 
     /// Whether each event of a record is valid.
     async fn judge(&self, record: &Bytes) -> Step<()> {
-        let raw = RawRecord {
-            position: Position::new(Arc::from(EmbeddedLog::SOURCE), 0, 0),
-            bytes: record.clone(),
-            full_len: record.len() as u64,
-            read_at: self.clock.monotonic(),
-            unreadable: None,
-            id: None,
-            traceparent: None,
-        };
+        let raw = RawRecord::whole(
+            Position::new(Arc::from(EmbeddedLog::SOURCE), 0, 0),
+            record.clone(),
+            self.clock.monotonic(),
+        );
         let events = match Split::by(&self.decode).events(raw) {
             Events::Nothing(_) => return Ok(()),
             Events::One(raw) => vec![raw],

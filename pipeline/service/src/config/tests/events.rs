@@ -32,15 +32,7 @@ fn blocks(page: &str) -> Vec<(String, String)> {
 async fn outcome(config: &Config, text: &str) -> Vec<String> {
     let stages = IntakeStages::new(config, &[], Clock::simulated(NOW));
     let bytes = bytes::Bytes::copy_from_slice(text.trim().as_bytes());
-    let raw = RawRecord {
-        position: Position::new("page".into(), 0, 0),
-        full_len: bytes.len() as u64,
-        bytes,
-        read_at: NOW,
-        unreadable: None,
-        id: None,
-        traceparent: None,
-    };
+    let raw = RawRecord::whole(Position::new("page".into(), 0, 0), bytes, NOW);
     let events = match Split::by(&stages.decode).events(raw) {
         Events::One(raw) => vec![raw],
         Events::Several(events) => events,
