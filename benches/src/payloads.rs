@@ -116,8 +116,7 @@ pub fn event_of(load: &Arc<str>, number: u64, broker: &Arc<Broker>) -> ValidEven
         body,
     };
     let (id, history) = (broker.id.clone(), History::default());
-    let spilled =
-        SpilledDelivery { broker: id, seq: 0, event, history, not_before: 0, may_repeat: false, row: None };
+    let spilled = SpilledDelivery { history, ..SpilledDelivery::untried(id, 0, event) };
     Delivery::from_spill(spilled, broker.clone(), false).event
 }
 

@@ -93,15 +93,7 @@ fn position(source: &str, id: &str) -> Position {
 fn waits(source: &str, id: &str, seq: SpillSeq) -> SpilledDelivery {
     let event = Event { position: position(source, id), ..event(id, "{}") };
     let history = History::default();
-    SpilledDelivery {
-        broker: "acme".into(),
-        seq,
-        event,
-        history,
-        not_before: 0,
-        may_repeat: false,
-        row: None,
-    }
+    SpilledDelivery { history, ..SpilledDelivery::untried("acme".into(), seq, event) }
 }
 
 fn spilled(source: &str, id: &str, seq: SpillSeq) -> Record {

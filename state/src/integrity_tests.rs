@@ -10,15 +10,7 @@ fn open(dir: &Path) -> Result<Store, StateFault> {
 }
 
 fn waits(broker: &str, seq: SpillSeq) -> SpilledDelivery {
-    SpilledDelivery {
-        broker: Arc::from(broker),
-        seq,
-        event: tests::event(&format!("e{seq}"), "{}"),
-        history: History::default(),
-        not_before: 0,
-        may_repeat: false,
-        row: None,
-    }
+    SpilledDelivery::untried(Arc::from(broker), seq, tests::event(&format!("e{seq}"), "{}"))
 }
 
 fn delivered(id: &str, spilled: Option<SpillRef>) -> Record {

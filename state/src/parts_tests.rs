@@ -19,15 +19,11 @@ fn open(dir: &Path) -> Result<Store, StateFault> {
 /// A delivery whose body has this length; no two parts of it are alike.
 fn large(seq: SpillSeq, len: usize) -> SpilledDelivery {
     let body: Vec<u8> = (0..len).map(|at| (at / PART * 31 + at % 251) as u8).collect();
-    SpilledDelivery {
-        broker: "a".into(),
+    SpilledDelivery::untried(
+        "a".into(),
         seq,
-        event: Event { digest: BodyDigest::of(&body), body: Bytes::from(body), ..event("e", "") },
-        history: History::default(),
-        not_before: 0,
-        may_repeat: false,
-        row: None,
-    }
+        Event { digest: BodyDigest::of(&body), body: Bytes::from(body), ..event("e", "") },
+    )
 }
 
 fn letter(at: u64, len: usize) -> DeadLetter {

@@ -35,6 +35,13 @@ pub struct SpilledDelivery {
 }
 
 impl SpilledDelivery {
+    /// An event that waits for its first attempt, with nothing to wait for.
+    #[must_use]
+    pub fn untried(broker: Arc<str>, seq: SpillSeq, event: Event) -> Self {
+        let history = History::default();
+        Self { broker, seq, event, history, not_before: 0, may_repeat: false, row: None }
+    }
+
     /// Gives its times by the wall clock: another directory has another monotonic time.
     pub(crate) fn keep_by_wall(&mut self, clock: &Clock) {
         self.change_times(|time| clock.to_wall(time));

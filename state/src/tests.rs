@@ -32,15 +32,7 @@ pub(crate) fn event(id: &str, body: &'static str) -> Event {
 }
 
 fn spilled(broker: &str, seq: SpillSeq) -> SpilledDelivery {
-    SpilledDelivery {
-        broker: Arc::from(broker),
-        seq,
-        event: event(&format!("e{seq}"), "{}"),
-        history: History::default(),
-        not_before: 0,
-        may_repeat: false,
-        row: None,
-    }
+    SpilledDelivery::untried(Arc::from(broker), seq, event(&format!("e{seq}"), "{}"))
 }
 
 fn delivered(broker: &str, id: &str, spilled: Option<SpillRef>) -> Record {

@@ -44,15 +44,7 @@ fn delivery(broker: &str, seq: SpillSeq, dice: &mut Xoshiro256PlusPlus) -> Spill
         body,
     };
     let history = History::default();
-    SpilledDelivery {
-        broker: Arc::from(broker),
-        seq,
-        event,
-        history,
-        not_before: 0,
-        may_repeat: false,
-        row: None,
-    }
+    SpilledDelivery { history, ..SpilledDelivery::untried(Arc::from(broker), seq, event) }
 }
 
 fn letter(of: &SpilledDelivery) -> Record {

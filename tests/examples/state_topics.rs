@@ -13,7 +13,7 @@ use kafka_engine::{
 };
 use rustix::time::{ClockId, clock_gettime};
 use state::{
-    BodyDigest, Event, History, LedgerEntry, Outcome, PartitionChange, PartitionLog, Position, Restored,
+    BodyDigest, Event, LedgerEntry, Outcome, PartitionChange, PartitionLog, Position, Restored,
     SpilledDelivery,
 };
 use tests::KafkaCluster;
@@ -130,13 +130,5 @@ fn delivery(source: &Arc<str>, event: usize) -> SpilledDelivery {
         body,
     };
     let broker = Arc::from("acme-logistics");
-    SpilledDelivery {
-        broker,
-        seq: 0,
-        event,
-        history: History::default(),
-        not_before: 7,
-        may_repeat: false,
-        row: None,
-    }
+    SpilledDelivery { not_before: 7, ..SpilledDelivery::untried(broker, 0, event) }
 }

@@ -79,8 +79,7 @@ pub(crate) fn delivery_of(partition: &str, load: &str, seq: SpillSeq) -> Deliver
         body,
     };
     let (broker, history) = ("acme".into(), History::default());
-    let spilled =
-        SpilledDelivery { broker, seq, event, history, not_before: 0, may_repeat: false, row: None };
+    let spilled = SpilledDelivery { history, ..SpilledDelivery::untried(broker, seq, event) };
     let mut delivery = Delivery::from_spill(spilled, self::broker(), false);
     // As if it had never been on disk.
     delivery.on_disk = false;

@@ -148,13 +148,8 @@ const LARGE: &str = match std::str::from_utf8(&[b'x'; 9_000]) {
 
 fn waiting(number: u64) -> SpilledDelivery {
     SpilledDelivery {
-        broker: "acme".into(),
-        seq: number,
-        event: tests::event(&format!("e{number}"), body(number)),
         history: Default::default(),
-        not_before: 0,
-        may_repeat: false,
-        row: None,
+        ..SpilledDelivery::untried("acme".into(), number, tests::event(&format!("e{number}"), body(number)))
     }
 }
 

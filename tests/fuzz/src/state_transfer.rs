@@ -112,12 +112,8 @@ fn waiting(seq: u64, id: &str) -> SpilledDelivery {
         answer: None,
     };
     SpilledDelivery {
-        broker: Arc::from("a"),
-        seq,
-        event: event(id),
         history: History { attempts: 1, counted: 1, may_have_arrived: true, last: vec![failed] },
         not_before: 12_345,
-        may_repeat: false,
-        row: None,
+        ..SpilledDelivery::untried(Arc::from("a"), seq, event(id))
     }
 }

@@ -16,8 +16,8 @@ use kafka_engine::{
 };
 use parking_lot::Mutex;
 use state::{
-    BodyDigest, Event, History, Horizon, LedgerEntry, Outcome, PartitionChange, PartitionLog,
-    PartitionLogFault, Position, Restored, SpilledDelivery,
+    BodyDigest, Event, Horizon, LedgerEntry, Outcome, PartitionChange, PartitionLog, PartitionLogFault,
+    Position, Restored, SpilledDelivery,
 };
 use tests::{KafkaCluster, KafkaTopic, PATIENCE};
 use tokio::{
@@ -97,15 +97,7 @@ fn delivery(topic: &KafkaTopic<'_>, partition: i32, event: u64) -> SpilledDelive
         digest: BodyDigest::of(&body),
         body,
     };
-    SpilledDelivery {
-        broker: "acme".into(),
-        seq: 0,
-        event,
-        history: History::default(),
-        not_before: 7,
-        may_repeat: false,
-        row: None,
-    }
+    SpilledDelivery { not_before: 7, ..SpilledDelivery::untried("acme".into(), 0, event) }
 }
 
 /// What becomes of event number `event`: every tenth waits, and half of those are delivered later.

@@ -61,15 +61,7 @@ fn used(site: &Site, waiting: u64) {
             body: body.into(),
         };
         let (broker, history) = (Arc::from("broker-0"), History::default());
-        Record::Spilled(Box::new(SpilledDelivery {
-            broker,
-            seq,
-            event,
-            history,
-            not_before: 0,
-            may_repeat: false,
-            row: None,
-        }))
+        Record::Spilled(Box::new(SpilledDelivery { history, ..SpilledDelivery::untried(broker, seq, event) }))
     };
     let settled = |source: &str, offset| {
         // As a run writes it: what is of no partition is not imported.

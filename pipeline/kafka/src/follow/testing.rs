@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use state::{BodyDigest, Event, History, LedgerEntry, Outcome, Position, SpilledDelivery, UnixMillis};
+use state::{BodyDigest, Event, LedgerEntry, Outcome, Position, SpilledDelivery, UnixMillis};
 
 use super::{options::FollowOptions, record::Said};
 use crate::{name_of, options::Reading, testing::SECOND};
@@ -33,15 +33,7 @@ pub(crate) fn waiting(broker: &str, load: &str, offset: u64, body: &[u8]) -> Spi
         digest: BodyDigest::of(body),
     };
     let broker = Arc::from(broker);
-    SpilledDelivery {
-        broker,
-        seq: 0,
-        event,
-        history: History::default(),
-        not_before: 7,
-        may_repeat: false,
-        row: None,
-    }
+    SpilledDelivery { not_before: 7, ..SpilledDelivery::untried(broker, 0, event) }
 }
 
 /// The state topics `t-ledger` and `t-waiting` of the topic `t`.

@@ -70,13 +70,8 @@ impl Bench {
         let ReplayOutcome::Send { deliveries, .. } = self.outcome(letter).await else { panic!("{letter:?}") };
         for delivery in deliveries {
             let spilled = state::SpilledDelivery {
-                broker: delivery.broker.id.clone(),
-                seq: 0,
-                event: delivery.event().clone(),
                 history: delivery.history.clone(),
-                not_before: 0,
-                may_repeat: false,
-                row: None,
+                ..state::SpilledDelivery::untried(delivery.broker.id.clone(), 0, delivery.event().clone())
             };
             let _proof = self.ledger.record(Record::Spilled(Box::new(spilled))).await.unwrap();
         }

@@ -89,13 +89,9 @@ pub(super) fn waits(source: &str, broker: &str, seq: SpillSeq, id: &str) -> Spil
     };
     let history = History { attempts: 2, counted: 1, may_have_arrived: true, last: vec![failed] };
     SpilledDelivery {
-        broker: Arc::from(broker),
-        seq,
-        event: event(source, id),
         history,
         not_before: 12_345,
-        may_repeat: false,
-        row: None,
+        ..SpilledDelivery::untried(Arc::from(broker), seq, event(source, id))
     }
 }
 
