@@ -125,15 +125,17 @@ impl Deferred {
         loads.flat_map(of).take(most).collect()
     }
 
-    /// The first of the load that has been tried least, of those that may be read by now.
-    pub(crate) fn least_tried(&self, now: Instant, below: SpillSeq) -> Option<Listed> {
+    /// The first of the load that has been tried least, of those that may be read by now and have been tried less than so
+    /// often.
+    pub(crate) fn least_tried(&self, now: Instant, below: SpillSeq, than: u32) -> Option<Listed> {
         let loads = self.due.iter().take_while(|(at, _)| *at <= now).map(|(_, load)| load);
         let first = |load: &Arc<str>| {
             let wait = &self.loads[load];
             let seq = wait.numbers.first().filter(|seq| **seq < below)?;
             Some((wait.attempts, (load.clone(), *seq)))
         };
-        loads.filter_map(first).min_by_key(|(attempts, _)| *attempts).map(|(_, listed)| listed)
+        let least = loads.filter_map(first).min_by_key(|(attempts, _)| *attempts);
+        least.filter(|(attempts, _)| *attempts < than).map(|(_, listed)| listed)
     }
 
     /// When the first of `load` may be read; none while one of its load is in memory.
@@ -247,7 +249,7 @@ mod tests {
         assert_eq!(deferred.due(later, 99, 8), [(b.clone(), 4), (a.clone(), 3)]);
         assert_eq!(deferred.due(later, 99, 1), [(b.clone(), 4)]);
         assert_eq!(deferred.due(later, 4, 8), [(a.clone(), 3)], "the other is being written");
-        assert_eq!(deferred.least_tried(later, 99), Some((b.clone(), 4)));
+        assert_eq!(deferred.least_tried(later, 99, u32::MAX), Some((b.clone(), 4)));
         assert!(!deferred.take(&(a.clone(), 5), later), "3 comes first");
         assert!(!deferred.take(&(a.clone(), 3), now), "not yet");
         assert!(deferred.take(&(a.clone(), 3), later) && deferred.take(&(b.clone(), 4), later));
@@ -285,7 +287,7 @@ mod tests {
         deferred.freeze(&p, &b);
         deferred.freeze(&p, &load("elsewhere"));
         assert_eq!((deferred.due(now + S, 99, 8), deferred.next_due(now)), (vec![], None));
-        assert_eq!(deferred.least_tried(now + S, 99), None);
+        assert_eq!(deferred.least_tried(now + S, 99, u32::MAX), None);
         assert!(!deferred.take(&(a.clone(), 3), now), "a read that had begun before");
         deferred.list(&a, 7);
         deferred.go_on(&a, now, true);

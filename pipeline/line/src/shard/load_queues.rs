@@ -129,6 +129,12 @@ impl LoadQueues {
         true
     }
 
+    /// How often the ready load that has been tried least has been tried; visits every load.
+    pub(crate) fn least_tried(&self) -> Option<u32> {
+        let tried = |load| Some(self.lanes.get(load)?.waiting.front()?.delivery.history.attempts);
+        self.ready.iter().filter_map(tried).min()
+    }
+
     /// Lets the ready load that has been tried least be the next one, if the next one would otherwise be one more than
     /// `most` of those on their way that have failed before. In turns with these if `in_turns`. Not only one that was never
     /// tried: after an outage every load has failed, those that are good, too.

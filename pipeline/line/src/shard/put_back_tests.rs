@@ -238,6 +238,27 @@ async fn a_half_open_breaker_is_tried_with_a_load_that_never_failed_wherever_it_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_half_open_breaker_is_tried_with_what_waits_on_disk_if_memory_has_failed_more_often() {
+    let mut bench = Bench::new(100);
+    bench.arrive("good");
+    bench.fail();
+    bench.arrive("bad");
+    bench.open_breaker();
+    tokio::time::advance(2 * MINUTE).await;
+    let fails = |bench: &mut Bench, times| {
+        assert_eq!(bench.probe(), Some(1), "what is in memory");
+        let mut item = bench.queue.loads.finish(&"bad".into()).unwrap();
+        item.delivery.history.attempts = times;
+        bench.queue.loads.push_front(item);
+    };
+    fails(&mut bench, 1);
+    assert!(bench.read(Gate::Probe).is_empty(), "both have failed once");
+    fails(&mut bench, 2);
+    assert_eq!(bench.read(Gate::Probe).due.len(), 1);
+    assert_eq!(bench.probe(), Some(0), "the good one");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_waits_behind_one_of_its_load_that_is_under_way_is_not_read_from_disk_again_and_again() {
     let mut bench = Bench::new(100);
     bench.arrive("a");
@@ -277,7 +298,7 @@ async fn a_load_that_is_set_aside_keeps_how_often_it_was_tried() {
     bench.queue.put_back(item, at(&bench.limits, 1, Instant::now()), &mut write);
     bench.queue.set_aside(at(&bench.limits, 1, Instant::now()), &mut write);
     bench.write(write);
-    let least = bench.queue.deferred.least_tried(Instant::now(), u64::MAX).unwrap();
+    let least = bench.queue.deferred.least_tried(Instant::now(), u64::MAX, u32::MAX).unwrap();
     assert_ne!(least.0, load, "the other one has been tried once");
 }
 

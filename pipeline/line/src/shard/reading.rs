@@ -60,13 +60,13 @@ impl BrokerQueue {
         let readable = self.spill.readable();
         match gate {
             Gate::HeldUntil(_) => {}
-            Gate::Probe if self.loads.ready() > 0 => {}
-            Gate::Probe => {
+            Gate::Probe if self.loads.ready() == 0 && self.can_scan(at.brokers, &readable) => {
                 (wanted.scan, wanted.fresh) = (READ_PROBES, true);
-                if !self.can_scan(at.brokers, &readable) {
-                    wanted.scan = 0;
-                    wanted.due = self.deferred.least_tried(at.now, readable.end).into_iter().collect();
-                }
+            }
+            // Also beside what is in memory: loads that are refused for ever would be tried in turns, and nothing else.
+            Gate::Probe => {
+                let in_memory = self.loads.least_tried().unwrap_or(u32::MAX);
+                wanted.due = self.deferred.least_tried(at.now, readable.end, in_memory).into_iter().collect();
             }
             Gate::Open | Gate::Disabled => {
                 let (enough, by_number) = ((2 * self.window).max(READ_MIN), self.loads.by_number());
