@@ -11,7 +11,7 @@ const BODY_MAX: usize = 16 << 10;
 pub fn http_body(input: &[u8]) {
     for says_lines in [false, true] {
         let Ok(records) = records(input, says_lines, RECORDS_MAX, RECORD_MAX) else { continue };
-        assert!((1..=RECORDS_MAX).contains(&records.len()));
+        assert!(records.len() <= RECORDS_MAX);
         let mut rest = input;
         for record in &records {
             assert!(!record.is_empty() && record.len() <= RECORD_MAX);
@@ -19,9 +19,12 @@ pub fn http_body(input: &[u8]) {
                 rest.windows(record.len()).position(|part| part == record).expect("it stands in the body");
             rest = &rest[at + record.len()..];
         }
-        let is_json = serde_json::from_slice::<serde_json::Value>(input);
-        if let (Ok(serde_json::Value::Array(elements)), false) = (&is_json, says_lines) {
-            assert_eq!(elements.len(), records.len(), "each element is a record");
+        let unmarked = input.strip_prefix("\u{feff}".as_bytes()).unwrap_or(input);
+        match serde_json::from_slice(unmarked) {
+            Ok(serde_json::Value::Array(elements)) if !says_lines => {
+                assert_eq!(elements.len(), records.len(), "each element is a record");
+            }
+            _ => assert!(!records.is_empty(), "only an empty array holds none"),
         }
     }
 }

@@ -12,7 +12,7 @@ use std::{env, fs, path::Path, time::Duration};
 use proptest::{
     collection::vec,
     prelude::any,
-    test_runner::{Config, TestRunner},
+    test_runner::{Config, RngSeed, TestRunner},
 };
 use tokio::time::Instant;
 
@@ -43,7 +43,11 @@ fn fuzz(name: &str, seeds: &[Vec<u8>], inputs: u32, target: impl Fn(&[u8])) {
     let (began, long) = (Instant::now(), seconds.map(Duration::from_secs));
     let mut run: u64 = 0;
     loop {
-        let config = Config { cases: inputs, failure_persistence: None, ..Config::default() };
+        let mut config = Config { cases: inputs, failure_persistence: None, ..Config::default() };
+        if long.is_some() {
+            // One seed for all rounds would be one round.
+            config.rng_seed = RngSeed::Random;
+        }
         let scripts = vec(any::<u8>(), 0..=SCRIPT_MAX);
         let result = TestRunner::new(config).run(&scripts, |script| {
             target(&fuzz::mutate(seeds, &script));

@@ -1,5 +1,5 @@
-//! Fresh seeds at each run, or one seed again if `SIM_SEED` or `SIM_GROUP_SEED` names it; the same steps for the same
-//! seed.
+//! Fresh seeds at each run, those from `SIM_FROM` on, or one seed again if `SIM_SEED` or `SIM_GROUP_SEED` names it; the same
+//! steps for the same seed.
 
 #![allow(clippy::panic, clippy::print_stdout, clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -31,9 +31,9 @@ fn fresh_seeds(kind: Kind, seeds: u64) {
         }
         return;
     }
-    let base = rand::random();
-    println!("seeds {base} and the {seeds} from there");
-    let summary = campaign(kind, base, seeds, 1, |_| ());
+    let from = std::env::var("SIM_FROM").map_or_else(|_| rand::random(), |from| from.parse().unwrap());
+    println!("seeds {from} and the {seeds} from there");
+    let summary = campaign(kind, from, seeds, 1, |_| ());
     println!("{} runs, {} of them crashed, {} steps", summary.runs, summary.crashes, summary.steps);
     if let Some(outcome) = summary.broken.first() {
         fail(kind, outcome);
