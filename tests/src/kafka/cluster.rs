@@ -78,7 +78,10 @@ impl KafkaCluster {
         let guard = Guard::new(&directory);
         write_certificates(&directory);
         let ports = free_ports(nodes);
-        let cluster = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>());
+        let mut id = rand::random::<[u8; 16]>();
+        // With a minus in front it would be taken for an option.
+        id[0] &= 0x7f;
+        let cluster = URL_SAFE_NO_PAD.encode(id);
         let place = directory.to_str().expect("a path of text");
         let node = |number: usize| {
             let properties = server_properties(number, &ports, place);
