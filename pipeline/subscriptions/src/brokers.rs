@@ -73,6 +73,10 @@ pub(crate) async fn poll(
                 if counts.down(Link::Brokers, &fault) {
                     tracing::warn!(%fault, "the brokers' table cannot be read: the brokers stay as they are");
                 }
+                if counts.is_bridged() {
+                    // Those that are known are the last known, as the subscriptions are.
+                    release(&mut waiting);
+                }
                 tokio::select! {
                     () = sleep(backoff.pause()) => continue,
                     () = changes.closed() => return,
@@ -91,10 +95,7 @@ pub(crate) async fn poll(
             }
             since = Some(read.xmin);
             counts.current(began);
-            for want in waiting.drain(..) {
-                // It may not wait any more.
-                let _gone = want.send(()).is_err();
-            }
+            release(&mut waiting);
         } else {
             since = None;
         }
@@ -113,6 +114,13 @@ pub(crate) async fn poll(
             },
             () = sleep_until(began + options.poll) => {}
         }
+    }
+}
+
+fn release(waiting: &mut Vec<oneshot::Sender<()>>) {
+    for want in waiting.drain(..) {
+        // It may not wait any more.
+        let _gone = want.send(()).is_err();
     }
 }
 

@@ -66,6 +66,11 @@ impl Subscribers for Lookups {
 
     fn brokers_now(&self) -> Answer<'_, ()> {
         Box::pin(async {
+            // While the database is away, a broker that was unknown when its load was looked up stays so: who waited for it
+            // would hold all others.
+            if self.counts.is_bridged() {
+                return;
+            }
             let _waits = self.counts.wait();
             let (reply, answer) = oneshot::channel();
             if self.wants.send(reply).await.is_err() || answer.await.is_err() {

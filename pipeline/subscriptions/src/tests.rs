@@ -227,6 +227,26 @@ async fn while_the_database_is_away_a_load_is_answered_as_it_was_known_and_never
 }
 
 #[tokio::test(start_paused = true)]
+async fn while_the_database_is_away_nobody_waits_for_a_broker_whose_row_was_never_whole() {
+    let database = Scripted::default();
+    database.subscribe("a", "broken");
+    let last_known = Some(LastKnownOptions { age_max: Duration::from_secs(60), memory_max: 1 << 20 });
+    let mut started = start_over(database.clone(), &Options { last_known, ..options() });
+    started.changes.recv().await.unwrap().applied.tell();
+    assert_eq!(ask(&started, "a").await, ["broken"]);
+    database.0.lock().away = true;
+    // One asks before it is known that the database is away, the other afterwards.
+    let (wants, asks) = (started.lookups.clone(), started.lookups.clone());
+    let early = tokio::spawn(async move { wants.brokers_now().await });
+    let load = tokio::spawn(async move { asks.of_load(&Arc::from("a")).await.len() });
+    sleep(Duration::from_secs(3)).await;
+    assert!(started.counts.is_bridged() && load.is_finished() && early.is_finished());
+    let began = Instant::now();
+    started.lookups.brokers_now().await;
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_load_with_a_zero_is_no_text_of_the_databases_and_spoils_no_block() {
     let database = Scripted::default();
     let started = start_over(database.clone(), &options());
