@@ -24,6 +24,7 @@
 
 mod depth;
 mod enclosing;
+mod field;
 mod fields;
 mod paths;
 mod place;
@@ -48,19 +49,20 @@ use arc_swap::ArcSwap;
 use serde::de::{DeserializeSeed, IgnoredAny};
 use state::{StageName, TraceParent, UnixMillis};
 
+pub use self::{
+    field::Field,
+    place::Place,
+    pointer::PointerFault,
+    schema::{DEPTH_DEFAULT, DEPTH_LIMIT, EVENTS_DEFAULT, Schema, SchemaError},
+    split::{Events, Split},
+    zone::{UnknownZone, Zone},
+};
 use self::{
     fields::{Fields, Found, fields, found},
     paths::Layout,
     pointer::Pointer,
     problem::Problem,
     walk::{Read, Reads, Walk},
-};
-pub use self::{
-    place::Place,
-    pointer::PointerFault,
-    schema::{DEPTH_DEFAULT, DEPTH_LIMIT, EVENTS_DEFAULT, Field, Schema, SchemaError},
-    split::{Events, Split},
-    zone::{UnknownZone, Zone},
 };
 use crate::{
     models::{Exit, RawRecord, Rejection, ShipmentEvent, Step, Unreadable, Verdict},

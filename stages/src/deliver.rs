@@ -22,6 +22,7 @@ mod egress;
 mod endpoint;
 mod failure;
 mod header_signature;
+mod meaning;
 mod oauth2;
 mod placeholders;
 mod proxy_failure;
@@ -53,7 +54,7 @@ use self::{
     answer_body::BodyEnd, asked_pause::asked_pause, batch::Part, oauth2::Refusal, proxy_failure::Through,
 };
 pub use self::{
-    answers::{Answers, Meaning},
+    answers::Answers,
     batch::BatchPolicy,
     body_error::{BODY_RULE_TEXT_MAX, BodyError, is_json_pointer},
     client_error::HttpClientError,
@@ -62,6 +63,7 @@ pub use self::{
     egress::{AddressRefused, Egress},
     endpoint::{EXTRA_HEADERS_MAX, Endpoint, EndpointError, Special},
     header_signature::{HEADER_SIGNATURES_MAX, HeaderSignature, HeaderSignatureError},
+    meaning::Meaning,
     oauth2::{ClientAuth, NoToken, OAuth2},
     placeholders::PlaceError,
     reach::{EgressProxy, OwnTls},

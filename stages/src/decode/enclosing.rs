@@ -9,10 +9,10 @@ use bytes::Bytes;
 
 use super::{
     RecordFormat,
+    field::Field,
     place::Place,
     pointer::Pointer,
     problem::Problem,
-    schema::Field,
     walk::{Read, Reads},
 };
 use crate::{excerpt::excerpt, json_value::Members};

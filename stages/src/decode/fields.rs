@@ -6,11 +6,11 @@ use std::borrow::Cow;
 use state::{BodyDigest, TraceParent, UnixMillis};
 
 use super::{
+    field::Field,
     paths::Layout,
     place::Place,
     problem::Problem,
     rfc3339::BadTime,
-    schema::Field,
     time,
     walk::{Kind, Read, Reads},
     zone::Zone,

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use super::{
+    field::Field,
     place::Place,
     pointer::{Pointer, index},
-    schema::{Field, Schema},
+    schema::Schema,
 };
 
 /// A schema, prepared for reading.

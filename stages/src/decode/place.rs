@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::{
+    field::Field,
     pointer::{Pointer, PointerFault},
-    schema::Field,
 };
 
 /// The most values that can be joined to one.

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::answers::Meaning;
+use super::meaning::Meaning;
 use crate::at_pointer::at_pointer;
 
 /// The longest pointer and the longest text of a rule, in bytes.

@@ -9,8 +9,8 @@ use std::{error::Error, io, time::Duration};
 use http::StatusCode;
 
 use super::{
-    answers::Meaning, body_error::BodyError, certificate, client_error::HttpClientError,
-    egress::AddressRefused,
+    body_error::BodyError, certificate, client_error::HttpClientError, egress::AddressRefused,
+    meaning::Meaning,
 };
 use crate::{
     error_chain::sources,

@@ -12,14 +12,8 @@ use reqwest::{
 use tokio::time::{Instant, timeout};
 
 use super::{
-    HttpClients, HttpOptions,
-    answers::{Answers, Meaning},
-    asked_pause::asked_pause,
-    client_error::HttpClientError,
-    endpoint::Endpoint,
-    failure,
-    proxy_failure::Through,
-    request::AttemptOf,
+    HttpClients, HttpOptions, answers::Answers, asked_pause::asked_pause, client_error::HttpClientError,
+    endpoint::Endpoint, failure, meaning::Meaning, proxy_failure::Through, request::AttemptOf,
     request_failure,
 };
 use crate::models::Failure;

@@ -4,14 +4,7 @@
 //! after another claim nothing more of it counts but deliveries that were made. What a partition is given back is complete
 //! up to the claim.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use futures::{
     StreamExt,
@@ -28,7 +21,7 @@ use super::{
     port::StateWriter,
     reader::Reader,
     restoring::Restoring,
-    sending::Sending,
+    shared_topics::{ClaimRequest, OnLate, OnSuperseded, SharedTopics, Stamp},
 };
 use crate::{
     consumer::{Consumer, ReadFrom},
@@ -42,46 +35,9 @@ const RESTORED_MAX: usize = 256;
 /// What is restored of a partition, in the order that [`Restored`] tells.
 pub type RestoredStream = BoxStream<'static, Result<Restored, FollowFault>>;
 
-/// What a local copy of a partition's outcomes reflects: only what came later has to be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
-    /// The epoch under which the partition was this process's.
-    pub epoch: u64,
-    /// The first offset of the ledger's topic that the copy may not have.
-    pub offset: u64,
-}
-
-/// A partition that is to be taken up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClaimRequest {
-    /// Which.
-    pub partition: i32,
-    /// The epoch under which the group's offset of it was committed, if it says so: the topics must know of it.
-    pub committed_under: Option<u64>,
-    /// What a local copy has of its outcomes; none to read all of them.
-    pub from: Option<Stamp>,
-}
-
-/// Called with the name of a partition that somebody else has claimed, on a task of the runtime.
-pub type OnSuperseded = Box<dyn Fn(&str) + Send + Sync>;
-/// Called with an outcome of a partition of this process's, which whoever had it before has written late: that delivery was
-/// made. On a task of the runtime.
-pub type OnLate = Box<dyn Fn(&Arc<str>, Restored) + Send + Sync>;
-
-/// What all partitions share.
-pub(crate) struct Following<C: Consumer, W> {
-    pub(super) options: FollowOptions,
-    pub(super) sending: Arc<Sending<W>>,
-    ledger: Arc<C>,
-    waiting: Arc<C>,
-    on_superseded: OnceLock<OnSuperseded>,
-    on_late: OnceLock<OnLate>,
-    claims: AtomicU64,
-}
-
 /// The state topics, and the partitions of them that are this process's. A clone is the same.
 pub(crate) struct Follower<C: Consumer, W> {
-    following: Arc<Following<C, W>>,
+    shared: Arc<SharedTopics<C, W>>,
     held: Arc<Mutex<HashMap<i32, Held<C>>>>,
     /// The last claim that was asked for, of each partition that was not given up since.
     asked: Arc<Mutex<HashMap<i32, u64>>>,
@@ -89,8 +45,8 @@ pub(crate) struct Follower<C: Consumer, W> {
 
 impl<C: Consumer, W> Clone for Follower<C, W> {
     fn clone(&self) -> Self {
-        let Self { following, held, asked } = self;
-        Self { following: Arc::clone(following), held: Arc::clone(held), asked: Arc::clone(asked) }
+        let Self { shared, held, asked } = self;
+        Self { shared: Arc::clone(shared), held: Arc::clone(held), asked: Arc::clone(asked) }
     }
 }
 
@@ -107,50 +63,27 @@ impl<C: Consumer> Held<C> {
     }
 }
 
-impl<C: Consumer, W: StateWriter> Following<C, W> {
-    /// A number that no other claim has.
-    pub(super) fn nonce(&self) -> u128 {
-        let count = self.claims.fetch_add(1, Ordering::Relaxed);
-        u128::from(self.options.seed) << 64 | u128::from(count)
-    }
-
-    pub(super) fn superseded(&self, source: &str) {
-        if let Some(tell) = self.on_superseded.get() {
-            tell(source);
-        }
-    }
-
-    pub(super) fn late(&self, source: &Arc<str>, restored: Restored) {
-        if let Some(tell) = self.on_late.get() {
-            tell(source, restored);
-        }
-    }
-}
-
 impl<C: Consumer, W: StateWriter> Follower<C, W> {
     /// Reads by a consumer of each topic and writes by `writer`.
     pub(crate) fn new(options: FollowOptions, ledger: C, waiting: C, writer: W) -> Self {
-        let sending = Arc::new(Sending::new(writer, &options));
-        let (ledger, waiting) = (Arc::new(ledger), Arc::new(waiting));
-        let (on_superseded, on_late, claims) = (OnceLock::new(), OnceLock::new(), AtomicU64::new(0));
-        let following = Following { options, sending, ledger, waiting, on_superseded, on_late, claims };
-        Self { following: Arc::new(following), held: Arc::default(), asked: Arc::default() }
+        let shared = SharedTopics::new(options, ledger, waiting, writer);
+        Self { shared: Arc::new(shared), held: Arc::default(), asked: Arc::default() }
     }
 
     /// Tells from now on which partitions somebody else has claimed.
     pub(crate) fn on_superseded(&self, tell: OnSuperseded) {
-        let _first = self.following.on_superseded.set(tell).is_ok();
+        self.shared.on_superseded(tell);
     }
 
     /// Gives late outcomes from now on.
     pub(crate) fn on_late(&self, tell: OnLate) {
-        let _first = self.following.on_late.set(tell).is_ok();
+        self.shared.on_late(tell);
     }
 
     /// Takes a partition up as soon as the stream is polled, unless it has been given up by then: what it has is given
     /// back, and it may be appended to from then on. To be polled on a runtime.
     pub(crate) fn claim(&self, request: ClaimRequest) -> RestoredStream {
-        let asked = self.following.claims.fetch_add(1, Ordering::Relaxed);
+        let asked = self.shared.count_claim();
         let _before = self.asked.lock().insert(request.partition, asked);
         let follower = self.clone();
         let begun = async move {
@@ -171,21 +104,20 @@ impl<C: Consumer, W: StateWriter> Follower<C, W> {
         request: ClaimRequest,
         restored: mpsc::Sender<Result<Restored, FollowFault>>,
     ) -> Result<(), FollowFault> {
-        let (following, partition) = (&self.following, request.partition);
+        let (shared, partition) = (&self.shared, request.partition);
         if let Some(before) = self.held.lock().remove(&partition) {
             before.end();
         }
-        let source = name_of(&following.options.source_topic, partition);
+        let source = name_of(&shared.options.source_topic, partition);
         let from = request.from.map_or(ReadFrom::Oldest, |stamp| ReadFrom::Offset(stamp.offset));
         let fault = |fault| FollowFault::Cluster(KafkaFault::Client { detail: format!("{fault}") });
-        let ledger = Reader::open(&following.ledger, partition, from).map_err(fault)?;
-        let waiting = Reader::open(&following.waiting, partition, ReadFrom::Oldest).map_err(fault)?;
+        let ledger = Reader::open(&shared.ledger, partition, from).map_err(fault)?;
+        let waiting = Reader::open(&shared.waiting, partition, ReadFrom::Oldest).map_err(fault)?;
         let (appends, waits) = mpsc::channel(appends::APPENDS_MAX);
         let state = Arc::new(ClaimedPartition::new(source, partition));
         let readers = [ledger.clone(), waiting.clone()];
         let _none = self.held.lock().insert(partition, Held { state: Arc::clone(&state), appends, readers });
-        let restoring =
-            Restoring { following: Arc::clone(following), request, state, ledger, waiting, restored };
+        let restoring = Restoring { shared: Arc::clone(shared), request, state, ledger, waiting, restored };
         // It ends when the partition is given up and nobody appends to it any more.
         let _detached = tokio::spawn(restoring.run(waits));
         Ok(())
@@ -266,7 +198,7 @@ impl<C: Consumer, W: StateWriter> Follower<C, W> {
     /// Whether it was told that the topics take nothing, and they still do not.
     #[cfg(test)]
     pub(crate) fn is_away(&self) -> bool {
-        self.following.sending.is_away()
+        self.shared.sending.is_away()
     }
 
     fn submit(
@@ -274,7 +206,7 @@ impl<C: Consumer, W: StateWriter> Follower<C, W> {
         source: &Arc<str>,
         changes: Vec<PartitionChange>,
     ) -> Result<oneshot::Receiver<Appended>, PartitionLogFault> {
-        let topic = &self.following.options.source_topic;
+        let topic = &self.shared.options.source_topic;
         let partition =
             partition_of_name(source).filter(|(found, _)| found == topic).map(|(_, partition)| partition);
         let held = self.held.lock();
@@ -310,7 +242,7 @@ async fn answer(reply: oneshot::Receiver<Appended>) -> Appended {
 
 impl<C: Consumer, W: StateWriter> fmt::Debug for Follower<C, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Follower").field("options", &self.following.options).finish_non_exhaustive()
+        f.debug_struct("Follower").field("options", &self.shared.options).finish_non_exhaustive()
     }
 }
 

@@ -20,8 +20,9 @@ use topics::Checkpoints;
 
 use super::{
     fault::FollowFault,
-    follower::{ClaimRequest, Follower, RestoredStream},
+    follower::{Follower, RestoredStream},
     port::StateWriter,
+    shared_topics::ClaimRequest,
     topics::StateTopics,
 };
 use crate::{

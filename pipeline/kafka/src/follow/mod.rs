@@ -28,6 +28,7 @@ mod restoring;
 pub(crate) mod scripted;
 mod sending;
 mod setup;
+mod shared_topics;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -39,7 +40,7 @@ mod waiting_order;
 pub use fault::FollowFault;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use follower::Follower;
-pub use follower::{ClaimRequest, OnLate, OnSuperseded, RestoredStream, Stamp};
+pub use follower::RestoredStream;
 pub(crate) use member::PartitionState;
 pub use options::FollowOptions;
 #[cfg(feature = "client")]
@@ -54,6 +55,7 @@ pub(crate) use port::{StateAdmin, StateRecord, StateWriter};
 pub(crate) use record::{Claim, Said};
 #[cfg(any(feature = "testing", feature = "fuzzing"))]
 pub(crate) use record::{StateValue, WaitingKey};
+pub use shared_topics::{ClaimRequest, OnLate, OnSuperseded, Stamp};
 pub use topics::StateTopics;
 
 /// Reads `bytes` as a record of either topic and as a name of a delivery; panics if one that is read is not written as the

@@ -14,10 +14,10 @@ use super::{
     appends::{self, Append, ClaimedPartition},
     fault::FollowFault,
     fence::{Fence, is_delivered},
-    follower::{ClaimRequest, Following},
     port::{StateRecord, StateTopic, StateWriter},
     reader::Reader,
     record::{CLAIM_KEY, Claim, Said, StateValue, WaitingKey},
+    shared_topics::{ClaimRequest, SharedTopics},
     waiting_order::{Survey, WaitingOrder},
 };
 use crate::{
@@ -31,7 +31,7 @@ const BUFFER_MAX: usize = 16 << 20;
 
 /// One partition that is being taken up.
 pub(super) struct Restoring<C: Consumer, W> {
-    pub(super) following: Arc<Following<C, W>>,
+    pub(super) shared: Arc<SharedTopics<C, W>>,
     pub(super) request: ClaimRequest,
     pub(super) state: Arc<ClaimedPartition>,
     pub(super) ledger: Reader<C>,
@@ -70,7 +70,7 @@ impl<C: Consumer, W: StateWriter> Restoring<C, W> {
                 return self.stop(stop).await;
             }
         };
-        let (following, state) = (Arc::clone(&self.following), Arc::clone(&self.state));
+        let (shared, state) = (Arc::clone(&self.shared), Arc::clone(&self.state));
         let ledger = self.ledger.clone();
         let restoring = async move {
             match self.deliveries().await {
@@ -78,8 +78,8 @@ impl<C: Consumer, W: StateWriter> Restoring<C, W> {
                 Err(stop) => self.stop(stop).await,
             }
         };
-        let tail = following.tail(&ledger, &state, next);
-        let ((), (), ()) = futures::join!(appends::run(&following.sending, &state, appends), tail, restoring);
+        let tail = shared.tail(&ledger, &state, next);
+        let ((), (), ()) = futures::join!(appends::run(&shared.sending, &state, appends), tail, restoring);
     }
 
     async fn stop(&self, stop: Stop) {
@@ -225,14 +225,14 @@ impl<C: Consumer, W: StateWriter> Restoring<C, W> {
         if own > expected && (newest >= expected || !from_its_beginning) {
             return Ok(());
         }
-        let topic = self.following.sending.name(topic).to_owned();
+        let topic = self.shared.sending.name(topic).to_owned();
         let partition = self.request.partition;
         Err(FollowFault::Forgotten { topic, partition, expected, found: newest })
     }
 
     fn claim(&self) -> Claim {
-        let options = &self.following.options;
-        Claim { member: Arc::clone(&options.member), nonce: self.following.nonce() }
+        let options = &self.shared.options;
+        Claim { member: Arc::clone(&options.member), nonce: self.shared.nonce() }
     }
 
     async fn write(&self, topic: StateTopic, epoch: u64, claim: &Claim) -> Result<(), FollowFault> {
@@ -241,8 +241,8 @@ impl<C: Consumer, W: StateWriter> Restoring<C, W> {
         let key = (topic == StateTopic::Waiting).then(|| CLAIM_KEY.to_vec());
         let record = StateRecord { topic, partition: self.request.partition, key, value: Some(value) };
         let deliveries: Arc<Deliveries> = Arc::default();
-        self.following.sending.send(&record, &deliveries).await?;
-        self.following.sending.settled(topic, &deliveries).await
+        self.shared.sending.send(&record, &deliveries).await?;
+        self.shared.sending.settled(topic, &deliveries).await
     }
 
     /// Waits until the line takes it. What was superseded is not given any more: the group takes the partition away.
@@ -257,7 +257,7 @@ impl<C: Consumer, W: StateWriter> Restoring<C, W> {
     /// The next record of the ledger's topic that says something.
     async fn next(&self, topic: StateTopic) -> Result<(LogRecord, StateValue), Stop> {
         loop {
-            let record = self.following.next(&self.ledger, topic).await.ok_or(Stop::Gone)?;
+            let record = self.shared.next(&self.ledger, topic).await.ok_or(Stop::Gone)?;
             if let Some(value) = self.value_of(topic, &record)? {
                 return Ok((record, value));
             }
@@ -265,11 +265,11 @@ impl<C: Consumer, W: StateWriter> Restoring<C, W> {
     }
 
     async fn next_waiting(&self) -> Result<LogRecord, Stop> {
-        self.following.next(&self.waiting, StateTopic::Waiting).await.ok_or(Stop::Gone)
+        self.shared.next(&self.waiting, StateTopic::Waiting).await.ok_or(Stop::Gone)
     }
 
     fn value_of(&self, topic: StateTopic, record: &LogRecord) -> Result<Option<StateValue>, FollowFault> {
-        self.following.value_of(topic, self.request.partition, record)
+        self.shared.value_of(topic, self.request.partition, record)
     }
 }
 
@@ -304,7 +304,7 @@ impl Met {
     }
 }
 
-impl<C: Consumer, W: StateWriter> Following<C, W> {
+impl<C: Consumer, W: StateWriter> SharedTopics<C, W> {
     /// The next record; none once the reader is ended.
     async fn next(&self, reader: &Reader<C>, topic: StateTopic) -> Option<LogRecord> {
         loop {

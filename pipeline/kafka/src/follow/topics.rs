@@ -9,11 +9,12 @@ use tokio::sync::Mutex;
 use super::{
     control::ControlTopic,
     fault::FollowFault,
-    follower::{ClaimRequest, Follower, OnLate, OnSuperseded, RestoredStream, Stamp},
+    follower::{Follower, RestoredStream},
     options::FollowOptions,
     plan::AROUND_A_BODY,
     port::StateAdmin as _,
     setup::ensure,
+    shared_topics::{ClaimRequest, OnLate, OnSuperseded, Stamp},
 };
 use crate::{
     client::{ClusterConsumer, PollThread, StateClusterAdmin, StateProducer},

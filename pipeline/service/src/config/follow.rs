@@ -8,7 +8,7 @@ use std::{
 use kafka_engine::{KafkaOptions, Reading, follow::FollowOptions};
 
 use super::{
-    Config, SourceKind, StateConfig,
+    Config, SourceKind,
     findings::{Findings, Order::AtMost},
     problem::Refusal,
     section::Section,
@@ -119,8 +119,8 @@ fn are_topics(prefix: &str) -> bool {
 }
 
 /// Only the partitions of a group move; its name may hold what a topic's may not.
-pub(super) fn check(findings: &mut Findings<'_>, source: Option<&SourceKind>, state: &StateConfig) {
-    let Some(follow) = &state.follow else { return };
+pub(super) fn check(findings: &mut Findings<'_>, source: Option<&SourceKind>, follow: Option<&FollowConfig>) {
+    let Some(follow) = follow else { return };
     let (replication, min_isr) =
         (("state.replication", &follow.replication), ("state.min_isr", &follow.min_isr));
     let why = "a record that more replicas must have than there are is never written";

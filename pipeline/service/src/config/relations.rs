@@ -32,7 +32,7 @@ pub(super) fn check(findings: &mut Findings<'_>, sections: &Sections<'_>) {
     sizes(findings, sections);
     durations(findings, sections);
     topics(findings, sections);
-    follow::check(findings, sections.source.map(|source| &source.kind), sections.state);
+    follow::check(findings, sections.source.map(|source| &source.kind), sections.state.follow.as_ref());
 }
 
 /// What the schema asks of the source: the header of the event's id, and CloudEvents whose attributes are headers.

@@ -13,10 +13,11 @@ use state::{
 
 use super::{
     FollowFault, FollowOptions,
-    follower::{ClaimRequest, Follower, RestoredStream, Stamp},
+    follower::{Follower, RestoredStream},
     port::StateTopic,
     record::{Said, StateValue},
     scripted::{ScriptedConsumer, ScriptedLogs},
+    shared_topics::{ClaimRequest, Stamp},
     testing::{entry, options, waiting},
 };
 use crate::name_of;
