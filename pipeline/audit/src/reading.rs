@@ -16,8 +16,8 @@ use crate::{
     delivery::{Delivery, Outcome},
     fault::AuditFault,
     input::{Input, Lines},
+    progress::{Phase, Progress},
     rows::{Form, Rows},
-    run::{Phase, Progress},
 };
 
 /// The longest id, status or name, in bytes; Loadline's own default for ids is 256.

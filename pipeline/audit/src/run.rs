@@ -14,6 +14,7 @@ use crate::{
     input::Input,
     judge::judge,
     loads::Loads,
+    progress::{Phase, Progress},
     reading::{Meaning, Reader},
     report::Report,
     rows::Form,
@@ -50,28 +51,6 @@ pub struct Options {
     pub out: Option<PathBuf>,
     /// Where correction events go; none for no such events.
     pub events: Option<PathBuf>,
-}
-
-/// How far an audit is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// What is being done.
-    pub phase: Phase,
-    /// Bytes read of the logs.
-    pub bytes: u64,
-    /// Bytes there are, as far as is known.
-    pub bytes_all: u64,
-    /// Lines read, or loads judged.
-    pub lines: u64,
-}
-
-/// What is being done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// Logs are read and sorted in parts.
-    Reading,
-    /// The parts are merged, and loads judged.
-    Judging,
 }
 
 /// Audits the logs; `watch` is told of the progress.

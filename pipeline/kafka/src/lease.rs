@@ -3,17 +3,16 @@
 //!
 //! Guarantee: the lease ends before the group misses this member and gives its partitions away.
 
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use stages::Lease;
 use state::UnixMillis;
 use tokio::{
     sync::Notify,
-    time::{MissedTickBehavior, interval},
+    time::{Interval, MissedTickBehavior, interval},
 };
-use topics::Checkpoints;
 
-use crate::{consumer::Consumer, fault::ClusterFault, member::Member};
+use crate::fault::ClusterFault;
 
 /// How long before a commit the last heartbeat may have been: the longest pause between two that Kafka has by default.
 const HEARTBEAT_MAX: Duration = Duration::from_secs(5);
@@ -52,31 +51,26 @@ impl MemberLease {
     pub(crate) fn want(&self) {
         self.wanted.notify_one();
     }
-}
 
-impl<C: Consumer, K: Checkpoints> Member<C, K> {
-    /// Renews the lease, if there is one, as often as it needs; never ends.
-    pub(crate) async fn renew_on(&self) {
-        let Some(MemberLease { lease, term, wanted }) = &self.lease else { return pending().await };
-        let mut ticks = interval(*term / RENEWALS);
+    /// Returns when it is to be renewed at once.
+    pub(crate) async fn wanted(&self) {
+        self.wanted.notified().await;
+    }
+
+    /// When it is to be renewed in any case.
+    pub(crate) fn ticks(&self) -> Interval {
+        let mut ticks = interval(self.term / RENEWALS);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut is_told = false;
-        loop {
-            tokio::select! {
-                _ = ticks.tick() => {}
-                () = wanted.notified() => {}
-            }
-            self.keep_alive().await;
-            let has_ended = lease.left().is_zero() && !self.held.lock().is_empty();
-            if has_ended && !is_told {
-                tracing::warn!(
-                    ?term,
-                    "the lease has ended, because the group does not answer: nothing is sent until it does"
-                );
-            } else if is_told && !has_ended {
-                tracing::info!("the group has answered: deliveries go on");
-            }
-            is_told = has_ended;
-        }
+        ticks
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.lease.left().is_zero()
+    }
+
+    /// How long it lasts from an answer on.
+    pub(crate) fn term(&self) -> Duration {
+        self.term
     }
 }

@@ -32,6 +32,7 @@ mod given;
 mod group_counts;
 mod headers;
 mod lease;
+mod lease_renewal;
 mod look;
 mod loss;
 mod loss_search;

@@ -7,12 +7,12 @@
 
 use std::{num::NonZeroU32, sync::Arc};
 
-use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use futures::StreamExt;
 use stages::{
     Ack, Events, Split, Stage,
-    models::{Delivery, Exit, Fault, RawRecord, Rejection, Step, Verdict},
+    models::{Delivery, Exit, RawRecord, Rejection, Step, Verdict},
 };
-use state::{Recorded, SpilledDelivery, StateFault};
+use state::{SpilledDelivery, StateFault};
 use tokio::{
     sync::{AcquireError, mpsc},
     time::timeout,
@@ -25,20 +25,12 @@ use super::{
     in_flight_permits::{BodyPermit, Permit},
     known,
     limits::{Limits, Shared},
+    settling::{Begun, Settlings, finish},
     shard::Arrival,
     taken::{Ingested, Taken},
     ticket::{Share, Ticket},
 };
 use crate::stop::{Level, Stop};
-
-/// A verdict being recorded that is known here: what it settles, and the place it holds meanwhile.
-pub(super) type Settling = (Share, Permit, Result<Recorded, Fault>);
-
-/// What has begun to be recorded.
-pub(super) type Begun = Vec<BoxFuture<'static, Settling>>;
-
-/// The verdicts being recorded.
-pub(super) type Settlings = FuturesUnordered<BoxFuture<'static, Settling>>;
 
 /// What the stages of the first half make of an event.
 pub(super) type Judged = Step<Vec<Delivery>>;
@@ -387,9 +379,4 @@ pub(super) async fn until_taken(
             }
         }
     }
-}
-
-pub(super) fn finish((share, _permit, recorded): Settling) -> Result<(), LineFault> {
-    share.settle(recorded?);
-    Ok(())
 }

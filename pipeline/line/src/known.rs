@@ -11,7 +11,7 @@ use stages::{
 };
 use state::{Ledger, LedgerKey, Outcome, Recorded, StateFault};
 
-use super::{fault::LineFault, in_flight_permits::Permit, intake::Settling, ticket::Share};
+use super::{fault::LineFault, in_flight_permits::Permit, settling::Settling, ticket::Share};
 
 /// What has become of the event, if its partition is followed and that is known.
 pub(super) fn outcome(ledger: &Ledger, delivery: &Delivery) -> Result<Option<Outcome>, LineFault> {

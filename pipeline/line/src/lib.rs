@@ -37,6 +37,7 @@ mod restoring;
 mod returning;
 mod roster;
 mod run;
+mod settling;
 mod shard;
 mod source;
 mod spill_capacity;

@@ -22,7 +22,8 @@ use tokio_stream::Stream;
 
 use super::{
     fault::LineFault,
-    intake::{Ending, Intake, Judged, Settlings, finish, until_taken},
+    intake::{Ending, Intake, Judged, until_taken},
+    settling::{Settlings, finish},
     taken::{Ingested, Taken},
     ticket::Ticket,
 };

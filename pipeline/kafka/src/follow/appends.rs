@@ -21,14 +21,13 @@ use tokio::{
 };
 
 use super::{
-    fault::FollowFault,
     fence::is_delivered,
     port::{StateRecord, StateTopic, StateWriter},
     record::{Said, StateValue, WaitingKey},
     sending::Sending,
     tombstones::Tombstones,
 };
-use crate::produce::Deliveries;
+use crate::{fault::FollowFault, produce::Deliveries};
 
 /// How many appends of a partition may be under way: each is a group commit, and a caller has a few.
 pub(super) const APPENDS_MAX: usize = 256;

@@ -16,7 +16,6 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     appends::{self, Append, Appended, ClaimedPartition, Work},
-    fault::FollowFault,
     options::FollowOptions,
     port::StateWriter,
     reader::Reader,
@@ -25,7 +24,7 @@ use super::{
 };
 use crate::{
     consumer::{Consumer, ReadFrom},
-    fault::KafkaFault,
+    fault::{FollowFault, KafkaFault},
     name_of, partition_of_name,
 };
 

@@ -19,7 +19,6 @@ use tokio::time::timeout;
 use topics::Checkpoints;
 
 use super::{
-    fault::FollowFault,
     follower::{Follower, RestoredStream},
     port::StateWriter,
     shared_topics::ClaimRequest,
@@ -28,7 +27,7 @@ use super::{
 use crate::{
     consumer::Consumer,
     drain::Drained,
-    fault::KafkaFault,
+    fault::{FollowFault, KafkaFault},
     member::{Held, Member},
 };
 

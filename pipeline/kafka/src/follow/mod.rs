@@ -13,7 +13,6 @@
 
 mod appends;
 pub mod control;
-mod fault;
 mod fence;
 mod follower;
 mod member;
@@ -37,7 +36,6 @@ mod tombstones;
 mod topics;
 mod waiting_order;
 
-pub use fault::FollowFault;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use follower::Follower;
 pub use follower::RestoredStream;
@@ -57,6 +55,8 @@ pub(crate) use record::{Claim, Said};
 pub(crate) use record::{StateValue, WaitingKey};
 pub use shared_topics::{ClaimRequest, OnLate, OnSuperseded, Stamp};
 pub use topics::StateTopics;
+
+pub use crate::fault::FollowFault;
 
 /// Reads `bytes` as a record of either topic and as a name of a delivery; panics if one that is read is not written as the
 /// same.

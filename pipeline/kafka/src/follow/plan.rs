@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{fault::FollowFault, options::FollowOptions};
+use super::options::FollowOptions;
+use crate::fault::FollowFault;
 
 /// What a waiting delivery has beside its body: names, and the history of its attempts.
 pub(crate) const AROUND_A_BODY: usize = 128 << 10;

@@ -12,7 +12,6 @@ use tokio::sync::mpsc;
 
 use super::{
     appends::{self, Append, ClaimedPartition},
-    fault::FollowFault,
     fence::{Fence, is_delivered},
     port::{StateRecord, StateTopic, StateWriter},
     reader::Reader,
@@ -22,7 +21,7 @@ use super::{
 };
 use crate::{
     consumer::{Consumer, LogRecord, Queued, ReadFrom},
-    fault::ClusterFault,
+    fault::{ClusterFault, FollowFault},
     produce::Deliveries,
 };
 

@@ -10,11 +10,13 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    fault::FollowFault,
     options::FollowOptions,
     port::{StateRecord, StateTopic, StateWriter},
 };
-use crate::{fault::ClusterFault, produce::Deliveries};
+use crate::{
+    fault::{ClusterFault, FollowFault},
+    produce::Deliveries,
+};
 
 /// The pause between two looks at a full buffer: short beside the time a batch takes.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);

@@ -7,12 +7,14 @@ use tokio::time::{Instant, sleep};
 use topics::Backoff;
 
 use super::{
-    fault::FollowFault,
     options::FollowOptions,
     plan::{Step, TopicPlan},
     port::StateAdmin,
 };
-use crate::cluster_wait::{ClusterWait, NO_TOPIC_AFTER};
+use crate::{
+    cluster_wait::{ClusterWait, NO_TOPIC_AFTER},
+    fault::FollowFault,
+};
 
 /// Sees to the topics for a source of so many partitions.
 ///

@@ -8,7 +8,6 @@ use tokio::sync::Mutex;
 
 use super::{
     control::ControlTopic,
-    fault::FollowFault,
     follower::{Follower, RestoredStream},
     options::FollowOptions,
     plan::AROUND_A_BODY,
@@ -20,7 +19,7 @@ use crate::{
     client::{ClusterConsumer, PollThread, StateClusterAdmin, StateProducer},
     cluster_wait::ClusterWait,
     events::Events,
-    fault::{ClusterFault, KafkaFault},
+    fault::{ClusterFault, FollowFault, KafkaFault},
     options::{FetchOptions, Framing, Isolation, KafkaOptions, OnLoss, Reading, Start},
 };
 

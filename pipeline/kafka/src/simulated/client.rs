@@ -2,9 +2,8 @@
 //! read nothing for a while, or die.
 
 use std::{
-    collections::VecDeque,
     sync::{
-        Arc, Weak,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -14,29 +13,27 @@ use futures::future::join;
 use parking_lot::Mutex;
 use stages::Lease;
 use state::{Clock, PartitionLog, Position};
-use tokio::{sync::Notify, time::sleep};
+use tokio::time::sleep;
 use topics::Checkpoints;
 
-use super::{SimulatedCluster, TOPIC, member::SimulatedMember};
+use super::{
+    SimulatedCluster, TOPIC,
+    connection::{ClientConsumer, ClientWriter, Line, Sending, TIMEOUT, Topics},
+    member::SimulatedMember,
+};
 use crate::{
-    consumer::{Bounds, Consumer, Offset, PartitionQueue, Queued, ReadFrom, Wanted},
-    fault::ClusterFault,
     follow::{
         ClaimRequest, FollowOptions, Follower, RestoredStream, Said, StateRecord, StateTopic, StateValue,
-        StateWriter, WaitingKey,
-        scripted::{ScriptedConsumer, ScriptedQueue},
+        WaitingKey, scripted::ScriptedConsumer,
     },
     lease::MemberLease,
     options::{
         ClusterOptions, FetchOptions, Framing, GroupOptions, GroupProtocol, Isolation, KafkaOptions, OnLoss,
         Reading, Start,
     },
-    produce::Deliveries,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
-/// How long what is asked of a cluster may take.
-const TIMEOUT: Duration = SECOND;
 /// The largest record.
 const RECORD_MAX: usize = 1 << 16;
 
@@ -44,28 +41,6 @@ const RECORD_MAX: usize = 1 << 16;
 pub struct SimulatedClient {
     line: Arc<Line>,
     follower: Arc<Topics>,
-}
-
-pub(super) type Topics = Follower<ClientConsumer, ClientWriter>;
-
-/// What all connections of a process share.
-struct Line {
-    cluster: SimulatedCluster,
-    name: Arc<str>,
-    dead: AtomicBool,
-    cut: AtomicBool,
-    deaf: AtomicBool,
-    /// On its way to the ledger's topic, and to that of waiting deliveries.
-    sending: [Sending; 2],
-    wakes: Mutex<Vec<Weak<Wake>>>,
-}
-
-struct Wake(Box<dyn Fn() + Send + Sync>);
-
-#[derive(Default)]
-struct Sending {
-    records: Mutex<VecDeque<(StateRecord, Arc<Deliveries>)>>,
-    news: Notify,
 }
 
 impl SimulatedClient {
@@ -190,151 +165,6 @@ impl SimulatedClient {
     pub fn remove_now(&self, partition: i32, broker: &str, position: &Position) {
         let key = Some(WaitingKey::new(broker, position).as_bytes().to_vec());
         self.line.cluster.land(StateRecord { topic: StateTopic::Waiting, partition, key, value: None });
-    }
-}
-
-impl Line {
-    fn is_dead(&self) -> bool {
-        self.dead.load(Ordering::Relaxed)
-    }
-
-    /// The first `count` records that are on their way to a topic arrive.
-    fn land(&self, topic: usize, count: usize) {
-        for _ in 0..count {
-            let Some((record, deliveries)) = self.sending[topic].records.lock().pop_front() else { return };
-            self.cluster.land(record);
-            deliveries.end(Ok(()));
-        }
-    }
-}
-
-fn dead() -> ClusterFault {
-    ClusterFault::Refused { what: "a request of a process that is dead", detail: String::new() }
-}
-
-/// Writes to the state topics.
-pub(super) struct ClientWriter(Arc<Line>);
-
-impl StateWriter for ClientWriter {
-    fn offer(&self, record: &StateRecord, deliveries: &Arc<Deliveries>) -> Result<bool, ClusterFault> {
-        if self.0.is_dead() {
-            return Err(dead());
-        }
-        deliveries.begin();
-        let sending = &self.0.sending[usize::from(record.topic == StateTopic::Waiting)];
-        sending.records.lock().push_back((record.clone(), Arc::clone(deliveries)));
-        sending.news.notify_one();
-        Ok(true)
-    }
-
-    fn trouble(&self) -> Option<ClusterFault> {
-        None
-    }
-}
-
-/// Reads one of the topics, and commits.
-pub(super) struct ClientConsumer {
-    line: Arc<Line>,
-    topic: ScriptedConsumer,
-}
-
-/// A partition's queue.
-pub(super) struct ClientQueue {
-    line: Arc<Line>,
-    queue: ScriptedQueue,
-    _wake: Arc<Wake>,
-}
-
-impl ClientConsumer {
-    fn new(line: &Arc<Line>, topic: ScriptedConsumer) -> Self {
-        Self { line: Arc::clone(line), topic }
-    }
-
-    /// Waits as long as an answer that does not come, if the group is out of reach.
-    async fn ask_group(&self) -> Result<(), ClusterFault> {
-        if self.line.is_dead() {
-            return Err(dead());
-        }
-        if self.line.cut.load(Ordering::Relaxed) {
-            sleep(TIMEOUT).await;
-            return Err(ClusterFault::Silent { what: "a request", after: TIMEOUT });
-        }
-        Ok(())
-    }
-}
-
-impl PartitionQueue for ClientQueue {
-    fn next(&mut self, wanted: &Wanted) -> Option<Queued> {
-        if self.line.deaf.load(Ordering::Relaxed) {
-            return None;
-        }
-        let hides = self.line.cluster.0.faults.hides_claims;
-        let is_hidden = |queued: &Queued| {
-            let Queued::Record(record) = queued else { return false };
-            let value = record.value.as_deref().and_then(|value| StateValue::decode(value).ok());
-            matches!(value, Some(StateValue { said: Said::Claim(claim), .. }) if claim.member != self.line.name)
-        };
-        loop {
-            let next = self.queue.next(wanted)?;
-            if !(hides && is_hidden(&next)) {
-                return Some(next);
-            }
-        }
-    }
-}
-
-impl Consumer for ClientConsumer {
-    type Queue = ClientQueue;
-
-    fn queue(
-        &self,
-        partition: i32,
-        wake: impl Fn() + Send + Sync + 'static,
-    ) -> Result<ClientQueue, ClusterFault> {
-        let wake = Arc::new(Wake(Box::new(wake)));
-        let (of, line) = (Arc::clone(&wake), Arc::clone(&self.line));
-        let queue = self.topic.queue(partition, move || of.0())?;
-        self.line.wakes.lock().push(Arc::downgrade(&wake));
-        Ok(ClientQueue { line, queue, _wake: wake })
-    }
-
-    fn assign(&self, places: &[(i32, ReadFrom)]) -> Result<(), ClusterFault> {
-        self.topic.assign(places)
-    }
-
-    fn unassign(&self, partitions: &[i32]) -> Result<(), ClusterFault> {
-        self.topic.unassign(partitions)
-    }
-
-    async fn commit(&self, offsets: Vec<Offset>) -> Result<(), ClusterFault> {
-        self.ask_group().await?;
-        let cluster = &self.line.cluster;
-        let mut group = cluster.0.group.lock();
-        let is_own = |offset: &Offset| group.owners.get(&offset.partition) == Some(&self.line.name);
-        if !offsets.iter().all(is_own) {
-            return Err(ClusterFault::Fenced { detail: "the partition is another member's".to_owned() });
-        }
-        for mut offset in offsets {
-            offset.offset += u64::from(cluster.0.faults.commits_ahead);
-            group.committed.insert(offset.partition, offset);
-        }
-        Ok(())
-    }
-
-    async fn committed(&self, partitions: Vec<i32>) -> Result<Vec<Offset>, ClusterFault> {
-        self.ask_group().await?;
-        let group = self.line.cluster.0.group.lock();
-        Ok(partitions.iter().filter_map(|partition| group.committed.get(partition).cloned()).collect())
-    }
-
-    async fn bounds(&self, partition: i32) -> Result<Bounds, ClusterFault> {
-        let (start, end) = self.line.cluster.0.source.change(partition, |log| (log.start, log.next));
-        Ok(Bounds { start, end })
-    }
-
-    async fn count(&self) -> Result<i32, ClusterFault> {
-        self.ask_group().await?;
-        Ok(self.line.cluster.0.partitions)
     }
 }
 

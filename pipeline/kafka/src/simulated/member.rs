@@ -5,7 +5,7 @@ use std::sync::Arc;
 use state::{Clock, Restored};
 use topics::Checkpoints;
 
-use super::client::{ClientConsumer, Topics};
+use super::connection::{ClientConsumer, Topics};
 use crate::{
     connect, drain::PartitionDrain, fault::KafkaFault, follow::PartitionState, given::AssignedPartitions,
     lease::MemberLease, member::Member, options::KafkaOptions,

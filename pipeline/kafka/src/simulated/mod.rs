@@ -5,6 +5,7 @@
 //! topic, and nothing of it is acknowledged any more; a commit counts only of the partition's owner.
 
 mod client;
+mod connection;
 mod member;
 
 use std::{collections::BTreeMap, sync::Arc};

@@ -5,9 +5,9 @@ use std::time::Duration;
 use stages::{BatchPolicy, Body, Mode, Special};
 
 use super::{
-    broker::OtherSections,
     delivery::CONCURRENCY,
     findings::Order,
+    other_sections::OtherSections,
     problem::Refusal,
     section::Section,
     units::{DURATION, count, size},

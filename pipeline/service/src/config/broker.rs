@@ -14,12 +14,12 @@ use super::{
     delivery::{CONCURRENCY, DeliveryConfig, TIMEOUT, networks, ports},
     findings::Order,
     headers,
-    limits::{LimitsConfig, WHEN_FULL},
+    limits::WHEN_FULL,
+    other_sections::OtherSections,
     own_tls::{self, TlsFiles},
     problem::Refusal,
     proxy,
     retry::{BreakerConfig, RetryConfig},
-    schema::SchemaConfig,
     secret::SecretRef,
     section::{Item, Section},
     shape, signatures, subscription,
@@ -89,13 +89,6 @@ impl fmt::Debug for BrokerConfig {
             .field("subscription", &self.subscription)
             .finish()
     }
-}
-
-/// The sections that reading a broker needs.
-pub(super) struct OtherSections<'c> {
-    pub(super) delivery: &'c DeliveryConfig,
-    pub(super) limits: &'c LimitsConfig,
-    pub(super) schema: &'c SchemaConfig,
 }
 
 impl BrokerConfig {

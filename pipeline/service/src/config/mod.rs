@@ -32,6 +32,7 @@ mod kafka;
 mod limits;
 mod log;
 mod notes;
+mod other_sections;
 mod own_tls;
 mod part;
 mod places;
@@ -89,8 +90,8 @@ pub use telemetry::TelemetryConfig;
 pub use topic::is_endpoint;
 pub use topic_name::{is_fluvio_topic, is_kafka_topic};
 
-use broker::OtherSections;
 use findings::{Environment, Findings, KnownKey};
+use other_sections::OtherSections;
 use problem::Refusal;
 use section::Section;
 

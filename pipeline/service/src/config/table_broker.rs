@@ -9,7 +9,8 @@ use subscriptions::BrokerRow;
 use toml::{Table, Value};
 
 use super::{
-    BrokerConfig, Config, Problem, broker::OtherSections, part, secret::SecretRef, units::show_duration,
+    BrokerConfig, Config, Problem, other_sections::OtherSections, part, secret::SecretRef,
+    units::show_duration,
 };
 
 /// The keys of a broker that its row's `settings` may have.

@@ -18,7 +18,8 @@ pub use super::plan::SUMMARY_MAX;
 pub(super) use record::decode_any;
 pub use record::{BrokerSaid, BrokerSet, MemberSaid};
 
-use super::{fault::FollowFault, options::FollowOptions, reader::Reader};
+use super::{options::FollowOptions, reader::Reader};
+use crate::fault::FollowFault;
 use crate::{
     client::{ClusterConsumer, ControlProducer},
     consumer::{Consumer, LogRecord, Queued, ReadFrom},
