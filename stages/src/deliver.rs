@@ -43,7 +43,7 @@ mod url_rules;
 mod webhook_id;
 mod x509;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderValue, StatusCode};
 use reqwest::{Request, Response};
@@ -81,6 +81,7 @@ pub use self::{
     webhook_id::webhook_id,
 };
 use crate::{
+    Lease,
     models::{Attempt, Delivery, Failure, Ordinal, Permitted, Step},
     stage::Stage,
 };
@@ -95,6 +96,7 @@ pub struct Deliver {
     clients: HttpClients,
     clock: Clock,
     response_max: usize,
+    lease: Option<Arc<Lease>>,
 }
 
 impl Deliver {
@@ -102,7 +104,13 @@ impl Deliver {
     /// a body to its end keeps the connection, a longer one may cost a new connection instead.
     #[must_use]
     pub fn new(clients: HttpClients, clock: Clock, response_max: usize) -> Self {
-        Self { clients, clock, response_max }
+        Self { clients, clock, response_max, lease: None }
+    }
+
+    /// The same for a process that has this lease; none if nobody replaces it.
+    #[must_use]
+    pub fn under(self, lease: Option<Arc<Lease>>) -> Self {
+        Self { lease, ..self }
     }
 
     /// The status of the answer if it says that the event was taken.
@@ -133,6 +141,10 @@ impl Deliver {
         shard: usize,
         parts: Vec<Part>,
     ) -> Result<StatusCode, Failure> {
+        // The throttle asked before it was gathered, and the process may have stood still since.
+        if self.lease.as_ref().is_some_and(|lease| !lease.covers(endpoint.timeout())) {
+            return Err(failure::lease_ended());
+        }
         let request = |token| request::batch(&parts, endpoint, self.clock.now(), token);
         let posted = self.send(endpoint, shard, request).await;
         if parts.len() == 1 { posted } else { posted.map_err(failure::of_several) }

@@ -49,7 +49,7 @@ impl Throttle {
     async fn permitted(&self, broker: &Broker) -> bool {
         let quota = broker.quota();
         let Some(lease) = &self.lease else { return quota.permit().await.is_ok() };
-        let longest = broker.terms().endpoint.timeout();
+        let longest = broker.terms().endpoint.longest();
         lease.covering(longest).await;
         quota.permit().await.is_ok() && lease.covers(longest)
     }

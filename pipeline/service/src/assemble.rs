@@ -225,9 +225,9 @@ impl Parts {
         let validate = validate.clone().counting(tally.clone());
 
         let tracer = self.telemetry.as_ref().map(Telemetry::tracer);
-        let deliver = Traced::new(Deliver::new(http, clock(), response_max), tracer);
-
         let lease = self.follow.as_ref().map(|follow| follow.lease.clone());
+        let deliver = Deliver::new(http, clock(), response_max).under(lease.clone());
+        let deliver = Traced::new(deliver, tracer);
 
         let attempt = Throttle::under(lease).timed(&times.throttle) // Fresh       -> Permitted
             .then(deliver.timed(&times.deliver));                 // Permitted     -> Attempt

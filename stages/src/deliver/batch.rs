@@ -69,6 +69,11 @@ impl Batches {
         Self { policy, open: Mutex::default() }
     }
 
+    /// The longest wait of the first.
+    pub(crate) fn wait(&self) -> Duration {
+        self.policy.wait
+    }
+
     /// Sends `part` with others by `post`, which the first of them calls with all parts, in the order in which they came.
     pub(crate) async fn send<F>(&self, part: Part, post: impl FnOnce(Vec<Part>) -> F) -> Outcome
     where

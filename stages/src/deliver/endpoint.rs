@@ -165,6 +165,13 @@ impl Endpoint {
         self.timeout
     }
 
+    /// How long an attempt may take: the exchange, and the wait for others that go with it.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        let gathering = self.batches.as_ref().map_or(Duration::ZERO, |batches| batches.wait());
+        self.timeout + gathering
+    }
+
     /// All headers of the request that posts `body` for the event `event_id` at `timestamp`, in seconds since the Unix
     /// epoch, as this of the delivery's attempts.
     ///

@@ -108,6 +108,12 @@ pub(super) fn no_client(error: &HttpClientError) -> Failure {
     Failure { kind: FailureKind::Throttled, ..transient(&cause, None, false) }
 }
 
+/// Somebody else may make the attempt by now. It counts neither for the broker nor for the event.
+pub(super) fn lease_ended() -> Failure {
+    let cause = "this process's lease has ended before the batch was sent";
+    Failure { kind: FailureKind::Throttled, ..transient(cause, None, false) }
+}
+
 /// The event cannot be put into a request, now or ever. `why` may name fields, which keep their case.
 pub(super) fn unsendable(why: &str) -> Failure {
     Failure { kind: FailureKind::Unsendable, cause: one_line(why), ..transient("", None, false) }

@@ -6,7 +6,7 @@ use state::FailedAttempt;
 use tokio::{io::AsyncReadExt, net::TcpListener};
 
 use super::{receiver::Receiver, *};
-use crate::testing::fresh;
+use crate::{models::FailureKind, testing::fresh};
 
 #[tokio::test]
 async fn the_bytes_arrive_unchanged_with_the_right_headers() {
@@ -124,6 +124,27 @@ async fn a_failed_attempt_gives_the_same_delivery_back_and_a_receipt_counts_the_
     fresh.delivery_mut().broker = broker;
     let Attempt::Accepted(receipt) = deliver().run(fresh.permit()).await.unwrap() else { panic!("failed") };
     assert_eq!(receipt.failed_attempts, 3);
+}
+
+#[tokio::test]
+async fn a_batch_is_not_sent_once_the_lease_has_ended_while_it_was_gathered() {
+    let receiver = Receiver::start(|| Response::new("")).await;
+    let url = format!("http://{}/", receiver.address);
+    let egress = Egress { allow_ports: vec![receiver.address.port()], ..egress() };
+    let policy = BatchPolicy { max: 9, wait: SHORT, bytes_max: 1 << 20 };
+    let special = Special { batch: Some(policy), ..Special::default() };
+    let endpoint = Endpoint::new(&url, &http::HeaderMap::new(), signer(&SECRETS), LONG, &egress).unwrap();
+    let broker = broker(endpoint.with(special, &egress).unwrap());
+    assert_eq!(broker.terms().endpoint.longest(), LONG + SHORT);
+    let lease = Arc::new(Lease::new(Clock::System));
+    let stage = deliver().under(Some(lease.clone()));
+    let Attempt::Failed(_, failure) = stage.run(permitted(&broker, "e1", BODY)).await.unwrap() else {
+        panic!("sent")
+    };
+    assert!(!failure.may_have_arrived && failure.kind == FailureKind::Throttled, "{failure:?}");
+    assert_eq!(receiver.seen().len(), 0);
+    lease.renew(lease.now(), 9 * LONG);
+    assert_accepted(&stage.run(permitted(&broker, "e1", BODY)).await.unwrap());
 }
 
 #[tokio::test]
