@@ -1,13 +1,14 @@
 //! Stands for the client in a build without the feature `client`. Nothing of it can be made, so none of it is ever used:
 //! a config that names a cluster is refused before, see [`HAS_CLIENT`](crate::HAS_CLIENT).
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc};
 
 use crate::{
     consumer::{Bounds, Consumer, Offset, PartitionQueue, Queued, ReadFrom, Wanted},
     events::Events,
     fault::{ClusterFault, KafkaFault},
     follow::{FollowOptions, StateAdmin, StateRecord, StateWriter, TopicFacts, TopicPlan},
+    lease::GroupSession,
     options::{ClusterOptions, KafkaOptions},
     produce::{Deliveries, Outgoing, ProduceOptions, Topic},
 };
@@ -173,7 +174,7 @@ impl StateAdmin for StateClusterAdmin {
         match self.0 {}
     }
 
-    async fn session_timeout(&self) -> Result<Option<Duration>, ClusterFault> {
+    async fn session(&self, _: &str) -> Result<Option<GroupSession>, ClusterFault> {
         match self.0 {}
     }
 }

@@ -1,7 +1,7 @@
 //! Opens a topic: joins the group, or takes the partitions that the config names. A cluster that is away, or a topic
 //! that does not exist, is waited for, and the log says so; or it is a fault at once.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use stages::Lease;
 use state::Clock;
@@ -22,7 +22,7 @@ use crate::{
     follow::{OnSuperseded, PartitionState, StateTopics},
     given::AssignedPartitions,
     group_counts::GroupCounts,
-    lease::MemberLease,
+    lease::{GroupSession, MemberLease},
     member::Member,
     options::{GroupProtocol, KafkaOptions, Reading},
     partition_of_name,
@@ -162,11 +162,17 @@ impl<K: Checkpoints> Membership<K> {
     }
 }
 
-/// How long the group waits for a member that is silent.
-async fn session(reading: &Reading, topics: &StateTopics, fail_fast: bool) -> Result<Duration, KafkaFault> {
+/// How the group knows that a member is there.
+async fn session(
+    reading: &Reading,
+    topics: &StateTopics,
+    fail_fast: bool,
+) -> Result<GroupSession, KafkaFault> {
     match reading {
-        Reading::Group(group) if group.protocol == GroupProtocol::Classic => Ok(group.session_timeout),
-        _ => topics.session_timeout(fail_fast).await,
+        Reading::Group(group) if group.protocol == GroupProtocol::Classic => {
+            Ok(GroupSession::waiting(group.session_timeout))
+        }
+        _ => topics.session(fail_fast).await,
     }
 }
 

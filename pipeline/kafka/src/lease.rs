@@ -14,10 +14,26 @@ use tokio::{
 
 use crate::fault::ClusterFault;
 
-/// How long before a commit the last heartbeat may have been: the longest pause between two that Kafka has by default.
-const HEARTBEAT_MAX: Duration = Duration::from_secs(5);
+/// The pause between two heartbeats that Kafka has by default.
+const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How often a lease is renewed in its term.
 const RENEWALS: u32 = 8;
+
+/// How a group knows that a member is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct GroupSession {
+    /// How long it waits for a member that is silent.
+    pub(crate) timeout: Duration,
+    /// The longest pause between two heartbeats. Where a commit is no heartbeat, the last one may have been so long before.
+    pub(crate) heartbeat: Duration,
+}
+
+impl GroupSession {
+    /// One whose members send heartbeats as often as Loadline's do in a classic group.
+    pub(crate) fn waiting(timeout: Duration) -> Self {
+        Self { timeout, heartbeat: HEARTBEAT.min(timeout / 3) }
+    }
+}
 
 /// A lease of a member, and how it is kept.
 pub(crate) struct MemberLease {
@@ -28,9 +44,9 @@ pub(crate) struct MemberLease {
 }
 
 impl MemberLease {
-    /// A lease of a member that the group misses after `session`.
-    pub(crate) fn new(lease: Arc<Lease>, session: Duration) -> Self {
-        let term = session - HEARTBEAT_MAX.min(session / 3);
+    /// A lease of a member of a group with this session.
+    pub(crate) fn new(lease: Arc<Lease>, session: GroupSession) -> Self {
+        let term = session.timeout.saturating_sub(session.heartbeat);
         Self { lease, term, wanted: Notify::new() }
     }
 

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use rdkafka::{
-    admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication},
+    admin::{
+        AdminClient, AdminOptions, ConfigResource, NewPartitions, NewTopic, ResourceSpecifier,
+        TopicReplication,
+    },
     client::DefaultClientContext,
     error::{KafkaError, RDKafkaErrorCode},
 };
@@ -16,11 +19,12 @@ use super::{
 use crate::{
     fault::{ClusterFault, KafkaFault},
     follow::{StateAdmin, TopicFacts, TopicPlan},
+    lease::GroupSession,
     options::ClusterOptions,
 };
 
 const WHAT: &str = "a state topic";
-const SESSION: &str = "the groups' session timeout";
+const SESSION: &str = "the group's session";
 
 /// Knows and makes topics. A clone is the same.
 #[derive(Clone)]
@@ -119,7 +123,7 @@ impl StateAdmin for StateClusterAdmin {
         }
     }
 
-    async fn session_timeout(&self) -> Result<Option<Duration>, ClusterFault> {
+    async fn session(&self, group: &str) -> Result<Option<GroupSession>, ClusterFault> {
         let (native, timeout) = (Arc::clone(&self.native), self.timeout);
         let asked = spawn_blocking(move || native.inner().fetch_metadata(None, timeout)).await;
         let asked =
@@ -134,7 +138,23 @@ impl StateAdmin for StateClusterAdmin {
             Some(Err(RDKafkaErrorCode::ClusterAuthorizationFailed)) | None => return Ok(None),
             Some(Err(code)) => return Err(by_code(code, SESSION, code.to_string())),
         };
-        let value = found.get("group.consumer.session.timeout.ms").and_then(|entry| entry.value.clone());
-        Ok(value.and_then(|millis| millis.parse().ok()).map(Duration::from_millis))
+        // A group can have values of its own (Kafka 4). An older cluster, or one that does not tell this user, has none.
+        let own = self.native.describe_configs(&[ResourceSpecifier::Group(group)], &self.options()).await;
+        let own = own.ok().and_then(|described| described.into_iter().next()?.ok());
+        let value = |of_group: &str| {
+            let own = own.as_ref().and_then(|own| millis(own, of_group));
+            own.or_else(|| millis(&found, &format!("group.{of_group}")))
+        };
+        let timeout = value("consumer.session.timeout.ms");
+        let heartbeat = value("consumer.heartbeat.interval.ms");
+        Ok(timeout.map(|timeout| GroupSession {
+            timeout,
+            heartbeat: heartbeat.unwrap_or(GroupSession::waiting(timeout).heartbeat),
+        }))
     }
+}
+
+/// A number of milliseconds.
+fn millis(config: &ConfigResource, key: &str) -> Option<Duration> {
+    config.get(key)?.value.as_deref()?.parse().ok().map(Duration::from_millis)
 }

@@ -3,10 +3,10 @@
 //!
 //! [`Consumer`]: crate::consumer::Consumer
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::plan::{TopicFacts, TopicPlan};
-use crate::{fault::ClusterFault, produce::Deliveries};
+use crate::{fault::ClusterFault, lease::GroupSession, produce::Deliveries};
 
 /// One of both topics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,7 @@ pub(crate) trait StateAdmin: Send + Sync + 'static {
     /// Adds partitions, so that there are `partitions`.
     fn grow(&self, topic: &str, partitions: i32) -> impl Future<Output = Result<(), ClusterFault>> + Send;
 
-    /// How long groups of the `consumer` protocol wait for a member that is silent; none if this user may not know it.
-    fn session_timeout(&self) -> impl Future<Output = Result<Option<Duration>, ClusterFault>> + Send;
+    /// The session of a group of the `consumer` protocol; none if this user may not know it.
+    fn session(&self, group: &str)
+    -> impl Future<Output = Result<Option<GroupSession>, ClusterFault>> + Send;
 }

@@ -4,7 +4,6 @@
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::{Arc, Weak},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -20,6 +19,7 @@ use crate::{
     consumer::{Bounds, Consumer, LogRecord, Offset, PartitionQueue, Queued, ReadFrom, Wanted},
     fault::ClusterFault,
     headers::Headers,
+    lease::GroupSession,
     produce::Deliveries,
 };
 
@@ -337,7 +337,7 @@ impl StateAdmin for ScriptedTopics {
         Ok(())
     }
 
-    async fn session_timeout(&self) -> Result<Option<Duration>, ClusterFault> {
+    async fn session(&self, _: &str) -> Result<Option<GroupSession>, ClusterFault> {
         Ok(None)
     }
 }

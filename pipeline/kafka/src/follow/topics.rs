@@ -20,6 +20,7 @@ use crate::{
     cluster_wait::ClusterWait,
     events::Events,
     fault::{ClusterFault, FollowFault, KafkaFault},
+    lease::GroupSession,
     options::{FetchOptions, Framing, Isolation, KafkaOptions, OnLoss, Reading, Start},
 };
 
@@ -99,16 +100,16 @@ impl StateTopics {
         Ok(())
     }
 
-    /// How long a group of the `consumer` protocol waits for a member that is silent, as the cluster says.
+    /// The session of the group, which has the `consumer` protocol, as the cluster says.
     ///
     /// # Errors
     /// [`KafkaFault::Cluster`] with `fail_fast`; otherwise a cluster that is away is waited for.
-    pub(crate) async fn session_timeout(&self, fail_fast: bool) -> Result<Duration, KafkaFault> {
+    pub(crate) async fn session(&self, fail_fast: bool) -> Result<GroupSession, KafkaFault> {
         let mut wait = ClusterWait::new(&self.options.cluster, fail_fast, Arc::default());
-        let told = wait.wait(|| self.admin.session_timeout()).await?;
+        let told = wait.wait(|| self.admin.session(&self.options.group)).await?;
         Ok(told.unwrap_or_else(|| {
             tracing::warn!(session = ?SESSION_TIMEOUT, "this user may not know group.consumer.session.timeout.ms, which needs DescribeConfigs on the cluster: it is taken for Kafka's default");
-            SESSION_TIMEOUT
+            GroupSession::waiting(SESSION_TIMEOUT)
         }))
     }
 

@@ -26,7 +26,7 @@ use crate::{
         ClaimRequest, FollowOptions, Follower, RestoredStream, Said, StateRecord, StateTopic, StateValue,
         WaitingKey, scripted::ScriptedConsumer,
     },
-    lease::MemberLease,
+    lease::{GroupSession, MemberLease},
     options::{
         ClusterOptions, FetchOptions, Framing, GroupOptions, GroupProtocol, Isolation, KafkaOptions, OnLoss,
         Reading, Start,
@@ -92,7 +92,7 @@ impl SimulatedClient {
     ) -> SimulatedMember<K> {
         let source = ScriptedConsumer::of(&self.line.cluster.0.source);
         let consumer = ClientConsumer::new(&self.line, source);
-        let lease = MemberLease::new(lease, session);
+        let lease = MemberLease::new(lease, GroupSession::waiting(session));
         SimulatedMember::new(consumer, kafka_options(), checkpoints, clock, &self.follower, lease)
     }
 

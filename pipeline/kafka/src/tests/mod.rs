@@ -25,7 +25,7 @@ use crate::{
     fault::KafkaFault,
     follow::PartitionState,
     given::RecordStream,
-    lease::MemberLease,
+    lease::{GroupSession, MemberLease},
     member::Member,
     name_of,
     options::{GroupProtocol, KafkaOptions, Reading},
@@ -126,7 +126,8 @@ impl Site {
     ) -> Self {
         let clock = Clock::simulated(1_000_000);
         let lease = Arc::new(Lease::new(clock.clone()));
-        let kept_by_group = follow.is_some().then(|| MemberLease::new(lease.clone(), SESSION));
+        let kept_by_group =
+            follow.is_some().then(|| MemberLease::new(lease.clone(), GroupSession::waiting(SESSION)));
         let member =
             Arc::new(Member::new(cluster.clone(), options, kept.clone(), clock, follow, kept_by_group));
         let line = ScriptedLine::default();
