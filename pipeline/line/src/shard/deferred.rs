@@ -126,16 +126,19 @@ impl Deferred {
     }
 
     /// The first of the load that has been tried least, of those that may be read by now and have been tried less than so
-    /// often.
+    /// often; visits every load that is due.
     pub(crate) fn least_tried(&self, now: Instant, below: SpillSeq, than: u32) -> Option<Listed> {
+        if than == 0 {
+            return None;
+        }
         let loads = self.due.iter().take_while(|(at, _)| *at <= now).map(|(_, load)| load);
-        let first = |load: &Arc<str>| {
+        let first = |load| {
             let wait = &self.loads[load];
             let seq = wait.numbers.first().filter(|seq| **seq < below)?;
-            Some((wait.attempts, (load.clone(), *seq)))
+            (wait.attempts < than).then_some((wait.attempts, load, *seq))
         };
-        let least = loads.filter_map(first).min_by_key(|(attempts, _)| *attempts);
-        least.filter(|(attempts, _)| *attempts < than).map(|(_, listed)| listed)
+        let least = loads.filter_map(first).min_by_key(|(attempts, ..)| *attempts);
+        least.map(|(_, load, seq)| (load.clone(), seq))
     }
 
     /// When the first of `load` may be read; none while one of its load is in memory.

@@ -269,6 +269,11 @@ impl LoadQueues {
         self.lanes.values_mut().filter_map(|lane| lane.running.as_mut())
     }
 
+    /// Whether one of the running deliveries is a probe; visits every load.
+    pub(crate) fn runs_probe(&self) -> bool {
+        self.lanes.values().any(|lane| lane.running.as_ref().is_some_and(|item| item.delivery.probe))
+    }
+
     /// Waiting deliveries that do not wait behind one that waits for its own next attempt.
     pub(crate) fn unparked(&self) -> usize {
         let parked = self.parked.iter().filter_map(|(_, load)| self.lanes.get(load));

@@ -79,6 +79,10 @@ impl BrokerQueue {
     /// Starts a delivery as the probe of a half-open breaker.
     pub(crate) fn start_probe(&mut self, at: At<'_>, batch: &mut SpillBatch) -> Option<Delivery> {
         let now = at.now;
+        // One that waits for the quota, or for the process's lease, outlasts its deadline; a second one would only join it.
+        if self.loads.runs_probe() {
+            return None;
+        }
         let fresh = self.loads.bring_forward(now, true) || self.offer_probe(now);
         if !fresh && !self.spill.reading && self.can_scan(at.brokers, &self.spill.readable()) {
             // Reading needs places, which those that have failed must not hold. What waits behind one of its load that is

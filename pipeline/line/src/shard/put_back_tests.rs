@@ -238,6 +238,21 @@ async fn a_half_open_breaker_is_tried_with_a_load_that_never_failed_wherever_it_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_probe_that_outlasts_its_deadline_is_joined_by_no_second_one() {
+    let mut bench = Bench::new(100);
+    for load in ["a", "b"] {
+        bench.arrive(load);
+    }
+    bench.open_breaker();
+    tokio::time::advance(MINUTE).await;
+    assert_eq!(bench.probe(), Some(0));
+    tokio::time::advance(60 * MINUTE).await;
+    assert_eq!(bench.probe(), None, "it waits for the lease, and so would the other");
+    bench.queue.loads.finish(&"a".into()).unwrap();
+    assert_eq!(bench.probe(), Some(1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_half_open_breaker_is_tried_with_what_waits_on_disk_if_memory_has_failed_more_often() {
     let mut bench = Bench::new(100);
     bench.arrive("good");
