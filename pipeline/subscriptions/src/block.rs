@@ -1,7 +1,7 @@
 //! The loads that one query asks for, and who waits for the answers. Pure: no clock, no connection.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -65,7 +65,8 @@ impl Block {
     pub(crate) fn answer_known(&mut self, known: impl Fn(&str) -> Option<Found>) -> u64 {
         let asks = std::mem::take(&mut self.asks);
         let (rest, answered) = answer_known(asks, known);
-        self.loads.retain(|load| rest.iter().any(|ask| ask.load_id == *load));
+        let wanted: HashSet<_> = rest.iter().map(|ask| &ask.load_id).collect();
+        self.loads.retain(|load| wanted.contains(load));
         self.asks = rest;
         answered
     }

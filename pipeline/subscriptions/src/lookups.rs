@@ -173,8 +173,7 @@ impl Asked {
                 biased;
                 done = &mut work => return Ok(done),
                 ask = self.asks.recv() => {
-                    self.waiting.push_back(ask.ok_or(Over)?);
-                    self.answer_waiting();
+                    self.answer_or_keep(ask.ok_or(Over)?);
                 }
             }
         }
@@ -197,6 +196,17 @@ impl Asked {
             self.answer_waiting();
         }
         self.tell();
+    }
+
+    /// Answers one more, if its load is known. Those that wait already have been looked at.
+    fn answer_or_keep(&mut self, ask: Ask) {
+        match self.known.of(&ask.load_id, Instant::now()) {
+            Some(found) => {
+                // It may not wait any more.
+                self.counts.answered_as_known(u64::from(ask.reply.send(found).is_ok()));
+            }
+            None => self.waiting.push_back(ask),
+        }
     }
 
     fn answer_waiting(&mut self) {

@@ -5,8 +5,7 @@ use tokio_postgres::{Client, Statement, types::Type};
 
 use super::{
     plan::scanned,
-    session::{BROKERS, LOOKUP},
-    words::of_query,
+    words::{BROKERS, LOOKUP, of_query},
 };
 use crate::fault::DatabaseFault;
 

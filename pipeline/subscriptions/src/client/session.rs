@@ -6,15 +6,16 @@ use futures::{TryStreamExt, future::BoxFuture};
 use tokio::time::timeout;
 use tokio_postgres::{Error, Row, Statement, types::ToSql};
 
-use super::{Connection, check, words::of_query};
+use super::{
+    Connection, check,
+    words::{BROKERS, LOOKUP, of_query},
+};
 use crate::{
     fault::DatabaseFault,
     options::Options,
     session::{BrokerRow, BrokersRead, Session, SubscriptionRow},
 };
 
-pub(super) const LOOKUP: &str = "the look-up";
-pub(super) const BROKERS: &str = "the brokers' query";
 const SNAPSHOT: &str = "select pg_snapshot_xmin(pg_current_snapshot())::text";
 /// The transaction before all others, so that all rows are asked for.
 const FIRST: &str = "0";

@@ -4,6 +4,10 @@ use tokio_postgres::{Error, error::DbError};
 
 use crate::fault::DatabaseFault;
 
+/// What the queries are called in faults.
+pub(super) const LOOKUP: &str = "the look-up";
+pub(super) const BROKERS: &str = "the brokers' query";
+
 /// The fault of connecting.
 pub(super) fn words(error: &Error) -> DatabaseFault {
     match error.as_db_error() {
@@ -17,8 +21,11 @@ pub(super) fn words(error: &Error) -> DatabaseFault {
 /// The fault of a query.
 pub(super) fn of_query(what: &'static str, error: &Error) -> DatabaseFault {
     match error.as_db_error() {
-        // Class 57: the server is going down, or the statement has taken too long; class 53: it has too little of something.
-        Some(told) if ["53", "57", "40"].contains(&class(told)) => DatabaseFault::Away { why: said(told) },
+        // Class 57: the server is going down, or the statement has taken too long; class 53: it has too little of something;
+        // class 08: what stands before it, such as a pooler, does not reach it; class 58: its machine is in trouble.
+        Some(told) if ["08", "40", "53", "57", "58"].contains(&class(told)) => {
+            DatabaseFault::Away { why: said(told) }
+        }
         Some(told) => DatabaseFault::Query { what, why: said(told) },
         None => DatabaseFault::Away { why: chain(error) },
     }
