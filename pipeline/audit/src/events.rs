@@ -8,32 +8,80 @@ use std::{
     cmp::Ordering,
     fs::File,
     io::{BufWriter, Write},
+    mem::size_of,
     path::{Path, PathBuf},
 };
 
+use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use state::BodyDigest;
+use state::{BodyDigest, UnixMillis};
 
 use crate::{
-    delivery::Delivery, fault::AuditFault, judge, sort::Sorted, status_order::StatusOrder, times::rfc3339,
+    delivery::{Delivery, Outcome},
+    fault::AuditFault,
+    judge::{self, LoadFinding},
+    sort::Sorted,
+    status_order::StatusOrder,
+    times::rfc3339,
 };
 
-/// The newest event of a load at one broker.
+/// When something was taken: the time, and the place among all lines that were read.
+type Moment = (UnixMillis, u64);
+
+/// The first delivery of an event to one broker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Standing {
-    pub(crate) newest: Delivery,
-    /// Whether the load stands at an older one there.
-    pub(crate) wrong: bool,
+pub(crate) struct FirstTaken {
+    load: String,
+    event: String,
+    at: Moment,
+    /// How the load stands at this broker, if the event is its newest there. Most events are not: so it is in a box.
+    standing: Option<Box<Standing>>,
 }
 
-impl Sorted for Standing {
+/// How a load stands at one broker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Standing {
+    /// The newest event's last delivery.
+    newest: Delivery,
+    /// Whether the load stands at an older event.
+    wrong: bool,
+}
+
+impl FirstTaken {
+    /// Of each event of a load at one broker; of none if the log does not say which load it is.
+    pub(crate) fn of_load(load: &[Delivery], finding: &LoadFinding) -> Vec<Self> {
+        let Some(newest) = finding.last_true.as_ref().filter(|_| !finding.load_id.is_empty()) else {
+            return Vec::new();
+        };
+        let taken = || load.iter().filter(|delivery| delivery.outcome == Outcome::Taken);
+        let is_newest =
+            |delivery: &&Delivery| delivery.event == newest.event_id && delivery.at == newest.delivered_at;
+        let last = taken().rev().find(is_newest).cloned();
+        let mut standing = last.map(|newest| Box::new(Standing { newest, wrong: finding.stands_wrong }));
+        let mut known = FxHashSet::default();
+        let first = taken().filter(|delivery| known.insert(&*delivery.event));
+        let of = |delivery: &Delivery| Self {
+            load: delivery.load.clone(),
+            event: delivery.event.clone(),
+            at: (delivery.at, delivery.place),
+            standing: if delivery.event == newest.event_id { standing.take() } else { None },
+        };
+        first.map(of).collect()
+    }
+}
+
+impl Sorted for FirstTaken {
+    /// By load and event; so the first of an event is its first delivery to any broker.
     fn order(&self, other: &Self) -> Ordering {
-        self.newest.load.cmp(&other.newest.load).then_with(|| self.newest.order(&other.newest))
+        (&self.load, &self.event, self.at).cmp(&(&other.load, &other.event, other.at))
     }
 
     fn heap_bytes(&self) -> usize {
-        self.newest.heap_bytes()
+        let standing = self.standing.as_ref();
+        let standing = standing.map_or(0, |standing| size_of::<Standing>() + standing.newest.heap_bytes());
+        // As in a delivery, 16 bytes are for the allocator.
+        self.load.capacity() + self.event.capacity() + 2 * 16 + standing
     }
 }
 
@@ -45,12 +93,49 @@ pub(crate) struct Written {
     pub(crate) without_status: u64,
 }
 
+/// What is known of a load, as its events come by. It is as much as the load has brokers.
+#[derive(Debug, Default)]
+struct Load {
+    id: String,
+    /// The event that came last, and its first delivery to any broker.
+    event: Option<(String, Moment)>,
+    /// How the load stands at each broker, with the first delivery of its newest event there to any broker.
+    standings: Vec<(Standing, Moment)>,
+}
+
+impl Load {
+    fn add(&mut self, FirstTaken { event, at, standing, .. }: FirstTaken) {
+        let first = match &self.event {
+            Some((known, first)) if *known == event => *first,
+            _ => at,
+        };
+        self.event = Some((event, first));
+        self.standings.extend(standing.map(|standing| (*standing, first)));
+    }
+
+    /// The newest of the brokers' newest events; none if the load stands right at all of them.
+    ///
+    /// Events of the same rank, as all are without an order, are judged as `judge` does it: what was first taken later is
+    /// newer. It is the first delivery to any broker that counts: a last one, or one to a broker that was behind, may be
+    /// that of an old event, and would set the others back.
+    fn correction(&self, statuses: &StatusOrder) -> Option<&Delivery> {
+        if !self.standings.iter().any(|(standing, _)| standing.wrong) {
+            return None;
+        }
+        let deliveries: Vec<&Delivery> =
+            self.standings.iter().map(|(standing, _)| &standing.newest).collect();
+        let (_, ranks) = judge::ranks(&deliveries, statuses);
+        let all = ranks.iter().zip(&self.standings).zip(deliveries);
+        let newest = all.max_by_key(|((rank, (_, first)), last)| (**rank, *first, last.at, last.place));
+        newest.map(|(_, delivery)| delivery)
+    }
+}
+
 /// A file of correction events.
 pub(crate) struct CorrectionEvents<'s> {
     path: PathBuf,
     out: BufWriter<File>,
     statuses: &'s StatusOrder,
-    load: Vec<Standing>,
     written: Written,
 }
 
@@ -59,34 +144,31 @@ impl<'s> CorrectionEvents<'s> {
     pub(crate) fn create(path: &Path, statuses: &'s StatusOrder) -> Result<Self, AuditFault> {
         let file =
             File::create_new(path).map_err(|source| AuditFault::Output { path: path.to_owned(), source })?;
-        let (out, load, written) = (BufWriter::new(file), Vec::new(), Written::default());
-        Ok(Self { path: path.to_owned(), out, statuses, load, written })
+        let (out, written) = (BufWriter::new(file), Written::default());
+        Ok(Self { path: path.to_owned(), out, statuses, written })
     }
 
-    /// Adds standings, sorted.
+    /// Writes the corrections of all loads, whose events come sorted.
     pub(crate) fn write(
         mut self,
-        standings: impl Iterator<Item = Result<Standing, AuditFault>>,
+        events: impl Iterator<Item = Result<FirstTaken, AuditFault>>,
     ) -> Result<Written, AuditFault> {
-        for standing in standings {
-            let standing = standing?;
-            if self.load.first().is_some_and(|first| first.newest.load != standing.newest.load) {
-                self.end_load()?;
+        let mut load = Load::default();
+        for event in events {
+            let event = event?;
+            if load.id != event.load {
+                let next = Load { id: event.load.clone(), ..Load::default() };
+                self.correct(&std::mem::replace(&mut load, next))?;
             }
-            self.load.push(standing);
+            load.add(event);
         }
-        self.end_load()?;
+        self.correct(&load)?;
         self.out.flush().map_err(|source| AuditFault::Output { path: self.path, source })?;
         Ok(self.written)
     }
 
-    fn end_load(&mut self) -> Result<(), AuditFault> {
-        let load = std::mem::take(&mut self.load);
-        let Some(newest) =
-            newest(&load, self.statuses).filter(|_| load.iter().any(|standing| standing.wrong))
-        else {
-            return Ok(());
-        };
+    fn correct(&mut self, load: &Load) -> Result<(), AuditFault> {
+        let Some(newest) = load.correction(self.statuses) else { return Ok(()) };
         if newest.status.is_empty() {
             self.written.without_status += 1;
             return Ok(());
@@ -95,13 +177,6 @@ impl<'s> CorrectionEvents<'s> {
         let fault = |source| AuditFault::Output { path: self.path.clone(), source };
         writeln!(self.out, "{}", event(newest)).map_err(fault)
     }
-}
-
-/// The newest of a load's events at all brokers.
-fn newest<'l>(load: &'l [Standing], statuses: &StatusOrder) -> Option<&'l Delivery> {
-    let deliveries: Vec<&Delivery> = load.iter().map(|standing| &standing.newest).collect();
-    let (_, ages) = judge::ages(&deliveries, statuses);
-    ages.iter().zip(&deliveries).max_by_key(|(age, _)| **age).map(|(_, delivery)| *delivery)
 }
 
 /// The event that says once more what `newest` says, in the form that the default `[schema]` reads.
@@ -120,59 +195,5 @@ fn event(newest: &Delivery) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::delivery::Outcome;
-
-    fn standing(
-        broker: &str,
-        load: &str,
-        event: &str,
-        sequence: u64,
-        wrong: bool,
-    ) -> Result<Standing, AuditFault> {
-        let newest = Delivery {
-            broker: broker.into(),
-            load: load.into(),
-            event: event.into(),
-            status: if event == "e-0" { String::new() } else { "delivered".into() },
-            digest: String::new(),
-            at: 2_000,
-            place: 1,
-            occurred_at: Some(1_000),
-            sequence: Some(sequence),
-            outcome: Outcome::Taken,
-        };
-        Ok(Standing { newest, wrong })
-    }
-
-    #[test]
-    fn a_load_that_stands_wrong_anywhere_gets_its_newest_status_of_all_brokers_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("events.ndjson");
-        let statuses = StatusOrder::default();
-        let write = |path: &Path| {
-            let events = CorrectionEvents::create(path, &statuses).unwrap();
-            let standings = [
-                standing("acme", "L-1", "e-5", 5, false),
-                standing("bolt", "L-1", "e-4", 4, true),
-                standing("acme", "L-2", "e-9", 9, false),
-                standing("acme", "L-3", "e-0", 1, true),
-            ];
-            events.write(standings.into_iter()).unwrap()
-        };
-        assert_eq!(write(&path), Written { events: 1, without_status: 1 });
-        let text = std::fs::read_to_string(&path).unwrap();
-        let event: serde_json::Value = serde_json::from_str(text.trim()).unwrap();
-        assert_eq!(
-            (&event["loadId"], &event["corrects"], &event["sequence"]),
-            (&json!("L-1"), &json!("e-5"), &json!(5))
-        );
-        assert_eq!(event["occurredAt"], "1970-01-01T00:00:01Z");
-        assert!(event["eventId"].as_str().unwrap().starts_with("correction-"), "{event}");
-        assert!(CorrectionEvents::create(&path, &statuses).is_err(), "it is not overwritten");
-        let again = dir.path().join("again.ndjson");
-        write(&again);
-        assert_eq!(std::fs::read_to_string(again).unwrap(), text, "the same logs give the same events");
-    }
-}
+#[path = "events_tests.rs"]
+mod tests;

@@ -36,7 +36,9 @@ pub enum AuditFault {
         detail: String,
     },
     /// A table lacks a column that every row must have.
-    #[error("{name} has no column {column:?}, but {columns}: name the right one, or the form with --form")]
+    #[error(
+        "{name} is read as CSV and has no column {column:?}, but {columns}: name the right one, or the form with --form"
+    )]
     Column {
         /// The log.
         name: String,

@@ -17,6 +17,8 @@ use crate::fault::AuditFault;
 const LINE_MAX: u64 = 2 << 20;
 /// How much of a file is read at once.
 const BUFFER: usize = 256 << 10;
+/// How a text may begin that is UTF-8 (Unicode 16.0, section 23.8): it is no part of the text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// How a file begins that is compressed with gzip (RFC 1952, section 2.3.1).
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
@@ -106,7 +108,7 @@ pub(crate) struct Lines {
 pub(crate) struct Line<'l> {
     /// Its number, from 1.
     pub(crate) number: u64,
-    /// Without its ending.
+    /// Without a byte order mark and without its ending.
     pub(crate) bytes: &'l [u8],
     /// Whether it is longer than a line may be.
     pub(crate) is_cut: bool,
@@ -125,6 +127,10 @@ impl Lines {
             let is_cut = read as u64 == LINE_MAX && !self.line.ends_with(b"\n");
             if is_cut {
                 self.reader.skip_until(b'\n')?;
+            }
+            // Not only of the first line: logs that were appended to each other have one in between.
+            if self.line.starts_with(BYTE_ORDER_MARK) {
+                self.line.drain(..BYTE_ORDER_MARK.len());
             }
             if is_cut || !self.line.trim_ascii().is_empty() {
                 return Ok(Some(Line { number: self.number, bytes: self.line.trim_ascii_end(), is_cut }));
@@ -168,6 +174,11 @@ mod tests {
             more.finish().unwrap()
         }];
         assert_eq!(lines(&two.concat()), [wanted.as_slice(), &[(7, 4, false)]].concat());
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_line() {
+        assert_eq!(lines("\u{feff}ab\n\u{feff}\n\u{feff}c".as_bytes()), [(1, 2, false), (3, 1, false)]);
     }
 
     #[test]

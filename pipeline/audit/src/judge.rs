@@ -2,8 +2,9 @@
 //! one had been taken. Pure.
 //!
 //! Which of two events is newer is decided by the first of these that every delivery of the load has: the producer's
-//! number, the time at which the event occurred, the place of its status in the order of statuses. Without any, the event
-//! that was taken first is the older one: then only repeats can be found to set a load back.
+//! number, the time at which the event occurred, the place of its status in the order of statuses. Without any, and between
+//! two that are equal in it, the event that was taken first is the older one: then only repeats can be found to set a load
+//! back.
 
 use std::collections::hash_map::Entry;
 
@@ -144,7 +145,8 @@ impl LoadFinding {
 pub fn judge(deliveries: &[Delivery], statuses: &StatusOrder) -> LoadFinding {
     let (taken, unclear): (Vec<&Delivery>, Vec<&Delivery>) =
         deliveries.iter().partition(|delivery| delivery.outcome == Outcome::Taken);
-    let (ordered_by, ages) = ages(&taken, statuses);
+    let (ordered_by, ranks) = ranks(&taken, statuses);
+    let ages = ages(&taken, &ranks);
     let (newest, setbacks) = setbacks(&taken, &ages);
     let last = taken.len().checked_sub(1);
     let (duplicates, events) = duplicates(&taken);
@@ -172,27 +174,34 @@ pub fn judge(deliveries: &[Delivery], statuses: &StatusOrder) -> LoadFinding {
     }
 }
 
-/// By what the deliveries' events are ordered, and each one's place in that order: a smaller one is older.
-pub(crate) fn ages(taken: &[&Delivery], statuses: &StatusOrder) -> (Basis, Vec<u64>) {
-    let all = |age: &dyn Fn(&Delivery) -> Option<u64>| {
-        taken.iter().map(|delivery| age(delivery)).collect::<Option<Vec<u64>>>()
+/// By what the deliveries' events are ordered, and each one's rank in that order: a smaller one is older. Without an order
+/// all have the same.
+pub(crate) fn ranks(taken: &[&Delivery], statuses: &StatusOrder) -> (Basis, Vec<u64>) {
+    let all = |rank: &dyn Fn(&Delivery) -> Option<u64>| {
+        taken.iter().map(|delivery| rank(delivery)).collect::<Option<Vec<u64>>>()
     };
-    if let Some(ages) = all(&|delivery| delivery.sequence) {
-        return (Basis::Sequence, ages);
+    if let Some(ranks) = all(&|delivery| delivery.sequence) {
+        return (Basis::Sequence, ranks);
     }
-    if let Some(ages) = all(&|delivery| delivery.occurred_at) {
-        return (Basis::OccurredAt, ages);
+    if let Some(ranks) = all(&|delivery| delivery.occurred_at) {
+        return (Basis::OccurredAt, ranks);
     }
-    if let Some(ages) = all(&|delivery| statuses.rank(&delivery.status)) {
-        return (Basis::StatusOrder, ages);
+    if let Some(ranks) = all(&|delivery| statuses.rank(&delivery.status)) {
+        return (Basis::StatusOrder, ranks);
     }
+    (Basis::FirstDelivery, vec![0; taken.len()])
+}
+
+/// How each delivery's event stands to the others: by its rank, then by the place of its first delivery. A smaller one is
+/// older. Without the place, a repeat of the older of two equals would count as the newest event.
+fn ages(taken: &[&Delivery], ranks: &[u64]) -> Vec<(u64, usize)> {
     let mut first = FxHashMap::default();
-    let ages = (0..).zip(taken).map(|(place, delivery)| *first.entry(&*delivery.event).or_insert(place));
-    (Basis::FirstDelivery, ages.collect())
+    let places = (0..).zip(taken).map(|(place, delivery)| *first.entry(&*delivery.event).or_insert(place));
+    ranks.iter().copied().zip(places).collect()
 }
 
 /// The place of the newest event's last delivery, and every delivery that came after a newer one.
-fn setbacks(taken: &[&Delivery], ages: &[u64]) -> (Option<usize>, Vec<Setback>) {
+fn setbacks(taken: &[&Delivery], ages: &[(u64, usize)]) -> (Option<usize>, Vec<Setback>) {
     let mut newest: Option<usize> = None;
     let mut setbacks = Vec::new();
     let mut before = rustc_hash::FxHashSet::default();
@@ -216,12 +225,13 @@ fn setbacks(taken: &[&Delivery], ages: &[u64]) -> (Option<usize>, Vec<Setback>) 
 /// The events that were taken more than once, and how many events there are.
 fn duplicates(taken: &[&Delivery]) -> (Vec<Duplicate>, u64) {
     let mut events: Vec<Duplicate> = Vec::new();
-    let mut places: FxHashMap<&str, usize> = FxHashMap::default();
+    // Each event's place, and the first digest that is known of it: two bodies differ only if one differs from that.
+    let mut places: FxHashMap<&str, (usize, &str)> = FxHashMap::default();
     for delivery in taken {
         let time = Time { at: delivery.at, digest: delivery.digest.clone() };
         match places.entry(&delivery.event) {
             Entry::Vacant(new) => {
-                new.insert(events.len());
+                new.insert((events.len(), &delivery.digest));
                 events.push(Duplicate {
                     event_id: delivery.event.clone(),
                     status: delivery.status.clone(),
@@ -229,11 +239,13 @@ fn duplicates(taken: &[&Delivery]) -> (Vec<Duplicate>, u64) {
                     bodies_differ: false,
                 });
             }
-            Entry::Occupied(known) => {
-                let event = &mut events[*known.get()];
-                event.bodies_differ |= event.deliveries.iter().any(|other| {
-                    ![&other.digest, &time.digest].contains(&&String::new()) && other.digest != time.digest
-                });
+            Entry::Occupied(mut known) => {
+                let (place, first) = known.get_mut();
+                let event = &mut events[*place];
+                if first.is_empty() {
+                    *first = &delivery.digest;
+                }
+                event.bodies_differ |= !time.digest.is_empty() && time.digest != *first;
                 event.deliveries.push(time);
             }
         }

@@ -22,6 +22,13 @@ fn numbered(events: &[u64]) -> Vec<Delivery> {
     (1..).zip(events).map(|(at, event)| delivery(&event.to_string(), at, Some(*event))).collect()
 }
 
+/// The same, all of which occurred at one time and have no number.
+fn of_one_time(events: &[u64]) -> Vec<Delivery> {
+    let mut deliveries = numbered(events);
+    deliveries.iter_mut().for_each(|delivery| (delivery.sequence, delivery.occurred_at) = (None, Some(7)));
+    deliveries
+}
+
 fn found(deliveries: &[Delivery]) -> LoadFinding {
     judge(deliveries, &StatusOrder::default())
 }
@@ -75,9 +82,30 @@ fn events_are_ordered_by_the_first_thing_that_all_have() {
 
 #[test]
 fn events_of_one_time_do_not_set_each_other_back() {
-    let mut deliveries = numbered(&[1, 2, 1]);
-    deliveries.iter_mut().for_each(|delivery| (delivery.sequence, delivery.occurred_at) = (None, Some(7)));
-    assert!(found(&deliveries).setbacks.is_empty());
+    for events in [&[1, 2][..], &[2, 1], &[1, 1, 2, 2], &[3, 1, 2, 2]] {
+        let finding = found(&of_one_time(events));
+        assert!(finding.setbacks.is_empty() && !finding.stands_wrong, "{events:?}: {finding:?}");
+        assert_eq!(finding.ordered_by, Basis::OccurredAt);
+    }
+}
+
+#[test]
+fn a_repeat_of_the_older_of_two_equals_sets_a_load_back() {
+    let by_time = found(&of_one_time(&[1, 2, 1]));
+    let mut deliveries = of_one_time(&[1, 2, 1]);
+    for delivery in &mut deliveries {
+        (delivery.occurred_at, delivery.status) = (None, "arrived".into());
+    }
+    let by_status = judge(&deliveries, &StatusOrder::new(["arrived"]));
+    assert_eq!((by_time.ordered_by, by_status.ordered_by), (Basis::OccurredAt, Basis::StatusOrder));
+    for finding in [by_time, by_status] {
+        let [setback] = &finding.setbacks[..] else { panic!("{finding:?}") };
+        assert_eq!((&*setback.event_id, setback.at, setback.repeat), ("1", 3, true));
+        assert!(finding.stands_wrong);
+        let (newest, stands_at) = (finding.last_true.unwrap(), finding.stands_at.unwrap());
+        assert_eq!((&*newest.event_id, &*stands_at.event_id), ("2", "1"));
+    }
+    assert!(!found(&of_one_time(&[1, 2, 1, 2])).stands_wrong, "the last repeat put it right");
 }
 
 #[test]
@@ -87,6 +115,21 @@ fn bodies_differ_only_if_both_are_known() {
     assert!(!found(&deliveries).duplicates[0].bodies_differ);
     deliveries[2].digest = "ab".into();
     assert!(found(&deliveries).duplicates[0].bodies_differ);
+    deliveries[0].digest.clear();
+    deliveries[1].digest = "ab".into();
+    assert!(!found(&deliveries).duplicates[0].bodies_differ, "the one that is not known differs from none");
+}
+
+/// If each delivery were compared with all before it, this would take 20 billion steps.
+#[test]
+fn a_load_of_nothing_but_repeats_is_judged_in_one_pass() {
+    let mut deliveries = numbered(&vec![1; crate::loads::LOAD_MAX]);
+    deliveries.iter_mut().for_each(|delivery| delivery.digest = "a".repeat(32));
+    let finding = found(&deliveries);
+    assert_eq!(
+        (finding.repeats(), finding.duplicates[0].bodies_differ),
+        (deliveries.len() as u64 - 1, false)
+    );
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub use input::Input;
 pub use judge::{Basis, Duplicate, LoadFinding, Setback, State, Time, judge};
 pub use progress::{Phase, Progress};
 pub use reading::Counts;
-pub use report::{BrokerReport, Report, SHOWN};
+pub use report::{BrokerReport, DuplicateExample, Report, SHOWN, TIMES_SHOWN};
 pub use rows::Form;
 pub use run::{MEMORY_MIN, Options, audit};
 pub use status_order::StatusOrder;

@@ -22,6 +22,25 @@ use crate::{
 
 /// The longest id, status or name, in bytes; Loadline's own default for ids is 256.
 const TEXT_MAX: usize = 1_024;
+/// What is logged as the answer of a request that had none, in small letters: by access logs (`-`), by senders (`-1` is
+/// what Java's `HttpURLConnection` has then), and by what makes tables of logs.
+const NO_ANSWER: [&str; 15] = [
+    "",
+    "-",
+    "-1",
+    "null",
+    "none",
+    "nil",
+    "n/a",
+    "nan",
+    "timeout",
+    "timed out",
+    "reset",
+    "aborted",
+    "etimedout",
+    "econnreset",
+    "econnaborted",
+];
 /// After how many lines progress is told.
 const TELL_EVERY: u64 = 16_384;
 
@@ -240,16 +259,36 @@ fn outcome(column: &Column, row: &Value) -> Result<Option<Outcome>, String> {
         };
     };
     let text = match value {
+        Value::Null => "",
         Value::String(text) => text.trim(),
-        Value::Number(number) => &number.to_string(),
-        _ => "",
+        other => &other.to_string(),
     };
-    Ok(match text.parse::<u16>() {
-        Ok(200..=299) => Some(Outcome::Taken),
+    match http_status(text) {
+        Some(200..=299) => Ok(Some(Outcome::Taken)),
         // Nobody answered, the caller went away (nginx), or something between the two gave up: 408, 502, 504.
-        Ok(0 | 408 | 499 | 502 | 504) | Err(_) => Some(Outcome::Unclear),
-        Ok(_) => None,
-    })
+        Some(0 | 408 | 499 | 502 | 504) => Ok(Some(Outcome::Unclear)),
+        Some(_) => Ok(None),
+        None if NO_ANSWER.iter().any(|word| word.eq_ignore_ascii_case(text)) => Ok(Some(Outcome::Unclear)),
+        None => {
+            let shown: String = text.chars().take(TEXT_MAX).collect();
+            Err(format!(
+                "{} is {shown:?}, which is neither an HTTP status nor a word for none, such as timeout",
+                column.place
+            ))
+        }
+    }
+}
+
+/// The HTTP status in `200`, `200 OK` or `200.0`, as a table of numbers may have it; 0 where none came. Two statuses, as
+/// nginx has them in `$upstream_status`, are none: only a reason may follow.
+fn http_status(text: &str) -> Option<u16> {
+    let end = text.find(|next: char| !next.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, rest) = text.split_at(end);
+    let is_zero = !digits.is_empty() && digits.bytes().all(|digit| digit == b'0');
+    let is_whole = rest.strip_prefix('.').is_some_and(|rest| rest.bytes().all(|digit| digit == b'0'));
+    let is_reason = rest.starts_with(' ') && rest.trim_start().starts_with(char::is_alphabetic);
+    let status = digits.parse().ok().filter(|status| is_zero || (100..=999).contains(status));
+    status.filter(|_| rest.is_empty() || is_whole || is_reason)
 }
 
 fn moment(column: &Column, row: &Value, zone: &Zone) -> Result<Option<UnixMillis>, String> {

@@ -56,6 +56,54 @@ fn answers_tell_what_was_taken_and_every_line_is_counted_once() {
 }
 
 #[test]
+fn an_answer_may_be_written_in_more_ways_than_one_and_what_is_none_is_a_bad_line() {
+    let outcome_of = |answer: &Value| {
+        let row = serde_json::json!({ "answer": answer });
+        outcome(&Columns::default().answer, &row)
+    };
+    for (answer, wanted) in [
+        (r#""200 OK""#, Some(Outcome::Taken)),
+        ("200.0", Some(Outcome::Taken)),
+        (r#""202.00""#, Some(Outcome::Taken)),
+        (r#""404 Not Found""#, None),
+        ("503.0", None),
+        (r#""504 Gateway Timeout""#, Some(Outcome::Unclear)),
+        (r#""000""#, Some(Outcome::Unclear)),
+        ("0.0", Some(Outcome::Unclear)),
+        ("-1", Some(Outcome::Unclear)),
+        (r#"" Timeout""#, Some(Outcome::Unclear)),
+        (r#""-""#, Some(Outcome::Unclear)),
+        (r#""""#, Some(Outcome::Unclear)),
+        ("null", Some(Outcome::Unclear)),
+    ] {
+        assert_eq!(outcome_of(&serde_json::from_str(answer).unwrap()), Ok(wanted), "{answer}");
+    }
+    for answer in
+        [r#""OK""#, "true", "1", "200.5", "2000", r#""502, 200""#, r#""200 : 502""#, "[200]", r#""2xx""#]
+    {
+        let why = outcome_of(&serde_json::from_str(answer).unwrap()).unwrap_err();
+        assert!(why.starts_with("answer is ") && why.contains("neither an HTTP status"), "{answer}: {why}");
+    }
+}
+
+#[test]
+fn a_log_that_begins_with_a_byte_order_mark_is_read_in_each_form() {
+    let columns = Columns { broker: Column::usual("host"), ..Columns::default() };
+    let event_id = Column::named("/segments/1");
+    let access = Meaning { columns: Columns { event_id, ..columns.clone() }, ..Meaning::default() };
+    let named = Meaning { columns, ..Meaning::default() };
+    for (text, meaning) in [
+        (r#"{"time":1767574923,"host":"acme","eventId":"e-1","answer":200}"#, &named),
+        ("time,host,eventId,answer\n1767574923,acme,e-1,200\n", &named),
+        (r#"acme - - [05/Jan/2026:02:02:03 +0100] "POST /hooks/e-1 HTTP/1.1" 200 0"#, &access),
+    ] {
+        let (all, counts, bad) = read(&format!("\u{feff}{text}"), meaning, None);
+        assert_eq!((counts.taken, counts.bad), (1, 0), "{bad:?}");
+        assert_eq!((&*all[0].broker, &*all[0].event), ("acme", "e-1"));
+    }
+}
+
+#[test]
 fn other_methods_and_other_paths_are_no_deliveries() {
     let meaning = Meaning {
         columns: Columns { event_id: Column::named("/segments/1"), ..Columns::default() },

@@ -15,6 +15,8 @@ use crate::{
 const BROKERS_MAX: usize = 10_000;
 /// How many findings of each kind are kept as examples for each broker.
 pub const SHOWN: usize = 3;
+/// How many times of one event are kept in an example: a load may have 200,000 repeats of it.
+pub const TIMES_SHOWN: usize = 5;
 
 /// What an audit has found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -69,12 +71,27 @@ pub struct BrokerReport {
     /// The last.
     #[serde(serialize_with = "times::perhaps")]
     pub last_at: Option<UnixMillis>,
-    /// The first duplicates, each with its load.
+    /// The first duplicates.
     #[serde(skip)]
-    pub first_duplicates: Vec<(String, Duplicate)>,
+    pub first_duplicates: Vec<DuplicateExample>,
     /// The first setbacks, each with its load.
     #[serde(skip)]
     pub first_setbacks: Vec<(String, Setback)>,
+}
+
+/// An event that was taken more than once, in short.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DuplicateExample {
+    /// Its load; empty if the log does not say.
+    pub load_id: String,
+    /// The event.
+    pub event_id: String,
+    /// Whether its bodies are known to differ.
+    pub bodies_differ: bool,
+    /// How often it was taken.
+    pub taken: usize,
+    /// The first times at which it was, at most [`TIMES_SHOWN`].
+    pub first_times: Vec<UnixMillis>,
 }
 
 impl Report {
@@ -119,12 +136,45 @@ impl BrokerReport {
         self.loads_without_order += u64::from(load.ordered_by == Basis::FirstDelivery && load.taken > 0);
         self.first_at = Some(self.first_at.map_or(first, |at| at.min(first)));
         self.last_at = self.last_at.max(Some(last));
-        keep(&mut self.first_duplicates, &load.load_id, &load.duplicates);
-        keep(&mut self.first_setbacks, &load.load_id, &load.setbacks);
+        let id = &load.load_id;
+        keep(&mut self.first_duplicates, &load.duplicates, |duplicate| DuplicateExample::of(id, duplicate));
+        keep(&mut self.first_setbacks, &load.setbacks, |setback| (id.clone(), setback.clone()));
     }
 }
 
-fn keep<T: Clone>(kept: &mut Vec<(String, T)>, load: &str, more: &[T]) {
+impl DuplicateExample {
+    fn of(load: &str, duplicate: &Duplicate) -> Self {
+        let times = duplicate.deliveries.iter().take(TIMES_SHOWN).map(|time| time.at);
+        Self {
+            load_id: load.to_owned(),
+            event_id: duplicate.event_id.clone(),
+            bodies_differ: duplicate.bodies_differ,
+            taken: duplicate.deliveries.len(),
+            first_times: times.collect(),
+        }
+    }
+}
+
+fn keep<T, E>(kept: &mut Vec<E>, more: &[T], example: impl Fn(&T) -> E) {
     let room = SHOWN.saturating_sub(kept.len());
-    kept.extend(more.iter().take(room).map(|one| (load.to_owned(), one.clone())));
+    kept.extend(more.iter().take(room).map(example));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::Time;
+
+    #[test]
+    fn an_example_of_a_duplicate_has_its_first_times_and_how_many_there_are() {
+        let time = |at| Time { at, digest: String::new() };
+        let duplicate = Duplicate {
+            event_id: "e-1".into(),
+            status: "delivered".into(),
+            deliveries: (1..=200).map(time).collect(),
+            bodies_differ: false,
+        };
+        let example = DuplicateExample::of("L-1", &duplicate);
+        assert_eq!((example.taken, example.first_times), (200, vec![1, 2, 3, 4, 5]));
+    }
 }

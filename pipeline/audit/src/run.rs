@@ -1,6 +1,6 @@
 //! A whole audit: reads the logs, sorts their deliveries, judges load by load, and writes what was asked for.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, vec};
 
 use stages::{Schema, Zone};
 
@@ -9,7 +9,7 @@ use crate::{
     columns::Columns,
     corrections::Corrections,
     delivery::Delivery,
-    events::{CorrectionEvents, Standing},
+    events::{CorrectionEvents, FirstTaken},
     fault::AuditFault,
     input::Input,
     judge::judge,
@@ -81,33 +81,36 @@ pub fn audit(
         statuses: &options.statuses,
         report: Report { counts, ..Report::default() },
         corrections,
+        first_taken: events.as_ref().map(|_| Vec::new().into_iter()),
         judged: 0,
         watch,
     };
     match events {
         Some(events) => {
-            let sorter = Sorter::<Standing>::new(options.memory, &options.temporary)?;
+            let sorter = Sorter::<FirstTaken>::new(options.memory, &options.temporary)?;
             let written = events.write(sorter.sort(&mut findings)?)?;
             findings.report.correction_events = Some(written.events);
             findings.report.without_status = Some(written.without_status);
         }
-        None => findings.by_ref().try_for_each(|standing| standing.map(drop))?,
+        None => findings.by_ref().try_for_each(|first| first.map(drop))?,
     }
     findings.close(bad_lines)
 }
 
-/// Judges load by load, notes what is found, and gives the newest event of each load at each broker.
+/// Judges load by load, notes what is found, and gives the events of each load at each broker, if they are asked for.
 struct Findings<'f, I: Iterator<Item = Result<Delivery, AuditFault>>> {
     loads: Loads<I>,
     statuses: &'f StatusOrder,
     report: Report,
     corrections: Option<Corrections>,
+    /// What is still to be given of the load that was judged last; none if nothing is to be given.
+    first_taken: Option<vec::IntoIter<FirstTaken>>,
     judged: u64,
     watch: &'f mut dyn FnMut(Progress),
 }
 
 impl<I: Iterator<Item = Result<Delivery, AuditFault>>> Findings<'_, I> {
-    fn take(&mut self, load: &[Delivery]) -> Result<Option<Standing>, AuditFault> {
+    fn take(&mut self, load: &[Delivery]) -> Result<(), AuditFault> {
         let finding = judge(load, self.statuses);
         let at = |delivery: Option<&Delivery>| delivery.map_or(0, |delivery| delivery.at);
         self.report.add(&finding, (at(load.first()), at(load.last())))?;
@@ -119,11 +122,10 @@ impl<I: Iterator<Item = Result<Delivery, AuditFault>>> Findings<'_, I> {
             let lines = self.judged;
             (self.watch)(Progress { phase: Phase::Judging, bytes: 0, bytes_all: 0, lines });
         }
-        let Some(newest) = finding.last_true.filter(|_| !finding.load_id.is_empty()) else { return Ok(None) };
-        let is_newest =
-            |delivery: &&Delivery| delivery.event == newest.event_id && delivery.at == newest.delivered_at;
-        let delivery = load.iter().rev().find(is_newest).cloned();
-        Ok(delivery.map(|newest| Standing { newest, wrong: finding.stands_wrong }))
+        if let Some(first_taken) = &mut self.first_taken {
+            *first_taken = FirstTaken::of_load(load, &finding).into_iter();
+        }
+        Ok(())
     }
 
     fn close(self, bad_lines: Vec<BadLine>) -> Result<Report, AuditFault> {
@@ -135,16 +137,19 @@ impl<I: Iterator<Item = Result<Delivery, AuditFault>>> Findings<'_, I> {
 }
 
 impl<I: Iterator<Item = Result<Delivery, AuditFault>>> Iterator for Findings<'_, I> {
-    type Item = Result<Standing, AuditFault>;
+    type Item = Result<FirstTaken, AuditFault>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
+            if let Some(first) = self.first_taken.as_mut().and_then(Iterator::next) {
+                return Some(Ok(first));
+            }
             let taken = match self.loads.next()? {
                 Ok(load) => self.take(&load),
                 Err(fault) => Err(fault),
             };
-            if let Some(standing) = taken.transpose() {
-                return Some(standing);
+            if let Err(fault) = taken {
+                return Some(Err(fault));
             }
         }
     }

@@ -134,6 +134,31 @@ fn corrections_are_written_for_each_broker_and_bad_lines_are_kept() {
 }
 
 #[test]
+fn a_correction_of_one_broker_sets_no_other_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = |(broker, event, status, time): (&str, &str, &str, &str)| {
+        format!(
+            r#"{{"eventId":"{event}","loadId":"L-1","status":"{status}","broker":"{broker}","time":"2026-01-05T{time}:00Z","answer":200}}"#
+        ) + "\n"
+    };
+    let log = [
+        ("acme", "e-1", "accepted", "10:00"),
+        ("acme", "e-2", "delivered", "12:00"),
+        ("bolt", "e-1", "accepted", "10:00"),
+        ("bolt", "e-3", "in-transit", "11:00"),
+        ("bolt", "e-1", "accepted", "11:05"),
+    ];
+    let path = dir.path().join("log");
+    fs::write(&path, log.map(line).concat()).unwrap();
+    let options = Options { events: Some(dir.path().join("events")), ..options(dir.path()) };
+    let report = audit(&[Input { path: Some(path), broker: None }], &options, &mut |_| {}).unwrap();
+    assert_eq!(report.correction_events, Some(1));
+    let event: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(dir.path().join("events")).unwrap()).unwrap();
+    assert_eq!((&event["corrects"], &event["status"]), (&"e-2".into(), &"delivered".into()));
+}
+
+#[test]
 fn without_loads_only_duplicates_are_found() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bolt.log");
@@ -152,7 +177,7 @@ fn a_log_that_cannot_be_read_is_named() {
     fs::write(&table, "time,id\n1,e-1\n").unwrap();
     let input = Input { path: Some(table), broker: None };
     let fault = audit(&[input], &options(dir.path()), &mut |_| {}).unwrap_err();
-    assert!(fault.to_string().contains("has no column \"eventId\", but time, id"), "{fault}");
+    assert!(fault.to_string().contains("is read as CSV and has no column \"eventId\", but time, id: name the right one, or the form with --form"), "{fault}");
     let input = Input { path: Some("/nowhere/bolt.log".into()), broker: None };
     let fault = audit(&[input], &options(dir.path()), &mut |_| {}).unwrap_err();
     assert!(fault.to_string().starts_with("/nowhere/bolt.log cannot be read: "), "{fault}");

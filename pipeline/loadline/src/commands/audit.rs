@@ -5,7 +5,9 @@ use std::{
     io::{self, Write},
 };
 
-use audit::{BrokerReport, Form, Options, Phase, Progress, Report, StatusOrder, audit, rfc3339};
+use audit::{
+    BrokerReport, DuplicateExample, Form, Options, Phase, Progress, Report, StatusOrder, audit, rfc3339,
+};
 use indicatif::{ProgressBar, ProgressStyle};
 use stages::{Field, Place, Schema};
 use state::Word;
@@ -128,17 +130,7 @@ fn told(report: &Report, args: &AuditArgs) -> String {
 fn findings(broker: &BrokerReport, text: &mut String) {
     let name = Word(&broker.broker);
     let mut lines = Vec::new();
-    for (load, duplicate) in &broker.first_duplicates {
-        let times: Vec<String> = duplicate.deliveries.iter().map(|time| rfc3339(time.at)).collect();
-        let bodies = if duplicate.bodies_differ { ", with different bodies" } else { "" };
-        lines.push(format!(
-            "event {}{} was taken {} times{bodies}: {}",
-            Word(&duplicate.event_id),
-            of_load(load),
-            times.len(),
-            times.join(", ")
-        ));
-    }
+    lines.extend(broker.first_duplicates.iter().map(duplicate));
     for (load, setback) in &broker.first_setbacks {
         let (at, event, newer) =
             (rfc3339(setback.at), Word(&setback.event_id), Word(&setback.newer_event_id));
@@ -176,6 +168,18 @@ fn findings(broker: &BrokerReport, text: &mut String) {
     }
 }
 
+fn duplicate(example: &DuplicateExample) -> String {
+    let DuplicateExample { load_id, event_id, bodies_differ, taken, first_times } = example;
+    let bodies = if *bodies_differ { ", with different bodies" } else { "" };
+    let times: Vec<String> = first_times.iter().copied().map(rfc3339).collect();
+    let more = match taken.saturating_sub(times.len()) {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    let (event, load, times) = (Word(event_id), of_load(load_id), times.join(", "));
+    format!("event {event}{load} was taken {taken} times{bodies}: {times}{more}")
+}
+
 fn of_load(load: &str) -> String {
     if load.is_empty() { String::new() } else { format!(" of load {}", Word(load)) }
 }
@@ -196,4 +200,25 @@ fn warn_of_bad_lines(report: &Report, args: &AuditArgs) -> io::Result<()> {
         )?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duplicate_is_told_with_its_first_times_and_how_many_more_there_are() {
+        let example = DuplicateExample {
+            load_id: "L-1".into(),
+            event_id: "e-1".into(),
+            bodies_differ: false,
+            taken: 2,
+            first_times: vec![1_000, 2_000],
+        };
+        let told = "event e-1 of load L-1 was taken 2 times: 1970-01-01T00:00:01Z, 1970-01-01T00:00:02Z";
+        assert_eq!(duplicate(&example), told);
+        let example = DuplicateExample { taken: 200, ..example };
+        let told = told.replace("2 times", "200 times") + ", and 198 more";
+        assert_eq!(duplicate(&example), told);
+    }
 }
