@@ -35,7 +35,7 @@ mod resolver;
 mod retry_after;
 mod shape;
 mod sign;
-#[cfg(feature = "testing")]
+#[cfg(feature = "simulation")]
 pub(crate) mod simulated;
 mod tls;
 mod trial;

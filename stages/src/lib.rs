@@ -22,6 +22,8 @@ mod dead_letter_causes;
 pub mod error_chain;
 mod excerpt;
 mod json_value;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod tally;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

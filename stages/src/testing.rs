@@ -8,8 +8,6 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use state::{BodyDigest, Event, Position};
 
-#[cfg(feature = "testing")]
-pub use crate::deliver::simulated::{Answer, Receivers, SimulatedDeliver};
 use crate::{
     BreakerPolicy, Egress, Endpoint, Health, HttpOptions, Lookup, LookupFuture, Quota, RetryBudgetPolicy,
     Signer, SigningKey,

@@ -20,6 +20,7 @@ mod member_source;
 pub mod oracle;
 pub mod process;
 pub mod receiver;
+pub mod rehearsal;
 pub mod report;
 mod run_dir;
 pub mod surge;

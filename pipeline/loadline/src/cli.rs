@@ -28,7 +28,8 @@ pub use dead::{DeadChangeArgs, DeadCommand, DeadExportArgs, DeadListArgs, DeadRe
 pub use exit::Exit;
 #[cfg(feature = "lab")]
 pub use lab::{
-    BenchArgs, BenchPart, DemoArgs, Engine, LabCommand, LegacyArgs, OnlySystem, ReceiveArgs, SurgeArgs,
+    BenchArgs, BenchPart, DemoArgs, Engine, LabCommand, LegacyArgs, OnlySystem, ReceiveArgs, RehearseArgs,
+    SurgeArgs,
 };
 pub use produce::ProduceArgs;
 pub use service::ConfigFile;

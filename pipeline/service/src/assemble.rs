@@ -163,13 +163,7 @@ pub fn parts(config: &Config) -> Result<Parts, AssembleFault> {
     let telemetry = Telemetry::start(&config.telemetry)?;
     let store = open_store(config)?;
     let clock = store.clock().clone();
-    let commits = CommitOptions {
-        commit_max: config.state.commit_max,
-        linger: config.state.linger,
-        // Two messages for each delivery in memory, one for each broker that spills its queue, one for each post
-        // being committed, one for each shard that puts dead letters back, the checkpoint's and the publisher's.
-        inbox_max: 2 * limits.in_flight_max + BROKERS_PER_RUN_MAX + posts_max(config) + limits.shards + 64,
-    };
+    let commits = commits(config, &limits);
     let topics = config.follow().map(StateTopics::new).transpose()?.map(Arc::new);
     let follow = topics.map(|topics| Following { topics, lease: Arc::new(Lease::new(clock.clone())) });
     let timeout = config.state.commit_timeout;
@@ -264,6 +258,18 @@ pub fn store_options(state: &StateConfig) -> StoreOptions {
     }
 }
 
+/// How the ledger commits.
+#[must_use]
+pub fn commits(config: &Config, limits: &Limits) -> CommitOptions {
+    CommitOptions {
+        commit_max: config.state.commit_max,
+        linger: config.state.linger,
+        // Two messages for each delivery in memory, one for each broker that spills its queue, one for each post
+        // being committed, one for each shard that puts dead letters back, the checkpoint's and the publisher's.
+        inbox_max: 2 * limits.in_flight_max + BROKERS_PER_RUN_MAX + posts_max(config) + limits.shards + 64,
+    }
+}
+
 fn posts_max(config: &Config) -> usize {
     match &config.source.kind {
         SourceKind::Http(http) => http.connections_max,
@@ -282,7 +288,9 @@ fn hand_over(config: &Config) -> Duration {
     }
 }
 
-fn limits(config: &Config) -> Limits {
+/// The bounds of the line.
+#[must_use]
+pub fn limits(config: &Config) -> Limits {
     let limits = &config.limits;
     let cores = || thread::available_parallelism().map_or(1, usize::from);
     let shards = if limits.shards == 0 { cores() } else { limits.shards };

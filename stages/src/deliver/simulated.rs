@@ -1,4 +1,4 @@
-//! The deliver stage with simulated receivers in place of the network (feature `testing`).
+//! The deliver stage with simulated receivers in place of the network (feature `simulation`).
 //!
 //! Everything but the exchange is as in [`Deliver`](super::Deliver): the permit is spent, the attempt is in the
 //! attempts journal before anything is sent, the headers are the endpoint's, the broker's timeout bounds the

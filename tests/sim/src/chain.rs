@@ -1,23 +1,22 @@
 //! The real chain, as `assemble` builds it, over simulated receivers and a simulated disk: what one process is made of.
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{num::NonZeroU32, sync::Arc};
 
 use futures::{FutureExt, future::BoxFuture};
 use http::HeaderMap;
-use line::{Executor, Ingest, Limits, Line, LineFault, LineHandle, LineReport, stop::Stop};
+use line::{Ingest, Limits, LineFault, LineHandle, LineReport, stop::Stop};
+use simulation::{START, SimulatedLine};
 use stages::{
-    Ack, AttemptExt, Broker, Decode, Dedupe, Egress, Endpoint, Health, Lease, LoadFilter, Quota, Route,
-    Rules, Schema, Signer, SigningKey, Stage, Subscription, Terms, Throttle, Validate,
+    Broker, Dedupe, Egress, Endpoint, Health, Lease, LoadFilter, Quota, Route, Signer, SigningKey, Stage,
+    Subscription, Terms,
     models::{Delivery, Step, ValidEvent},
-    testing::SimulatedDeliver,
 };
-use state::{Clock, Ledger, SimulatedDisk, Store, StoreOptions};
+use state::{Ledger, SimulatedDisk, Store};
 
 use crate::{
     checks::disk,
     life::Life,
     planted::{Planted, Tampered},
-    process::START,
     receivers::SimulatedReceivers,
     violation::Promise,
     world::{Broken, World, state_fault},
@@ -46,27 +45,25 @@ impl Chain<'_> {
         started: impl FnOnce(LineHandle) + Send + 'static,
     ) -> Result<BoxFuture<'static, Result<LineReport, LineFault>>, Broken> {
         let Self { world, life, ledger, brokers, route, limits, lease } = self;
-        let (tuning, clock) = (&world.plan().tuning, ledger.store().clock().clone());
         // A ledger that knows nothing, for the fault that skips the look-up.
         let unknowing =
             if world.planted() == Some(Planted::LookUpSkipped) { Some(empty_ledger(world)?) } else { None };
         let dedupe = Dedupe::new(unknowing.as_ref().unwrap_or(ledger));
-        let century = Duration::from_secs(100 * 31_557_600);
-        let rules = Rules { age_max: century, ahead_max: century, ..Rules::default() };
-        let receivers = SimulatedReceivers { world: world.clone(), life: life.clone() };
-        let lease = lease.filter(|_| world.planted() != Some(Planted::LeaseIgnored));
-        let attempt = Throttle::under(lease).then(SimulatedDeliver::new(receivers, clock.clone()));
-        let seed = world.draw(&[4, life.number()]);
-        let line = Line::intake(Decode::new(Schema::flat()))
-            .then(Validate::new(rules, clock.clone()))
-            .then(Watched { route, world: world.clone() })
-            .per_broker(brokers, limits)
-            .then(Tampered::new(dedupe, world.planted()))
-            .then(attempt.retry(tuning.retry, clock.clone()).seeded(seed))
-            .settle(Ack::new(ledger, clock));
+        let line = SimulatedLine {
+            ledger,
+            brokers,
+            route: Watched { route, world: world.clone() },
+            dedupe: Tampered::new(dedupe, world.planted()),
+            receivers: SimulatedReceivers { world: world.clone(), life: life.clone() },
+            limits,
+            retry: world.plan().tuning.retry,
+            seed: world.draw(&[4, life.number()]),
+            lease: lease.filter(|_| world.planted() != Some(Planted::LeaseIgnored)),
+        };
+        let line = line.run(records, stopped, started);
         let run = async move {
             let _unknowing = unknowing;
-            line.run_on(Executor::CurrentThread, records, stopped, started).await
+            line.await
         };
         Ok(run.boxed())
     }
@@ -74,10 +71,8 @@ impl Chain<'_> {
 
 /// The state directory on `disk`, as a start opens it when the wall clock says `wall`.
 pub(crate) fn open(world: &World, disk: &SimulatedDisk, wall: u64) -> Result<Store, Broken> {
-    let clock = Clock::simulated(wall);
     let durability = world.plan().tuning.durability;
-    let options = StoreOptions { durability, dedupe_window: 7 * 86_400_000, cache: 1 << 20, clock };
-    Store::open_simulated(disk, options).map_err(|fault| state_fault(&fault))
+    simulation::open(disk, durability, wall).map_err(|fault| state_fault(&fault))
 }
 
 fn empty_ledger(world: &World) -> Result<Ledger, Broken> {

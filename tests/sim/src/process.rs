@@ -7,10 +7,11 @@ use line::{
     Limits, LineFault, LineReport, fixed, ingest,
     stop::{Level, Stopper, stop},
 };
+use simulation::START;
 use stages::{Route, Subscriptions};
 use state::{Clock, Ledger, Store};
 use tokio::{
-    runtime::{Builder, Runtime},
+    runtime::Runtime,
     time::{Instant, sleep},
 };
 
@@ -26,9 +27,6 @@ use crate::{
     violation::Promise,
     world::{Broken, Phase, World, state_fault},
 };
-
-/// What the wall clock says at the start of a simulation: November 2023.
-pub(crate) const START: u64 = 1_700_000_000_000;
 
 /// Within this much simulated time everything is delivered once receivers are well.
 pub(crate) const WELL_MAX: Duration = Duration::from_secs(1_800);
@@ -59,8 +57,7 @@ pub(crate) fn run(world: &World, end: Option<RunEnd>, down: u64) -> Result<(), B
 }
 
 pub(crate) fn runtime() -> Result<Runtime, Broken> {
-    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.map_err(|error| (Promise::NoFault, format!("no runtime: {error}")))
+    simulation::runtime().map_err(|error| (Promise::NoFault, format!("no runtime: {error}")))
 }
 
 struct Process<'w> {

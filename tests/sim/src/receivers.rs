@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use parking_lot::MutexGuard;
 use stages::{
     models::Delivery,
-    testing::{Answer, Receivers},
+    simulation::{Answer, Receivers},
 };
 use tokio::time::sleep;
 

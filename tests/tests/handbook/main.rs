@@ -128,6 +128,7 @@ pages! {
     every_command_of_the_page_on_the_state_directory_does_what_the_page_says: "state-directory.md",
     every_command_of_the_page_on_metrics_does_what_the_page_says: "metrics.md",
     every_command_of_the_tour_does_what_the_page_says: "tour.md",
+    every_command_of_the_page_on_rehearsals_does_what_the_page_says: "rehearse.md",
     every_command_of_the_surge_page_is_understood: "surge.md",
     every_command_of_the_page_on_surges_of_a_running_pipeline_is_understood: "surge-target.md",
     every_command_of_the_page_on_surges_over_kafka_is_understood: "surge-kafka.md",

@@ -32,6 +32,7 @@ mod operator_messages;
 mod partition_transfer;
 mod quota;
 mod refusals;
+mod rehearsals;
 mod reload;
 mod replays;
 mod reused_ids;

@@ -46,7 +46,7 @@ fn grouped(count: u64) -> String {
 }
 
 /// A time given in milliseconds: `3.4 ms`, `412 ms`, `41.2 s`, `2 min 5 s`, `3 h 5 min`.
-pub(super) fn duration(ms: f64) -> String {
+pub(crate) fn duration(ms: f64) -> String {
     if !ms.is_finite() {
         return NONE.to_owned();
     }

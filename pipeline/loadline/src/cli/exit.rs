@@ -23,6 +23,12 @@ pub(super) const AUDIT_EXITS: &str = "Exit codes:\n  \
     7   duplicates or setbacks were found\n  \
     64  the command line or the config is wrong; nothing was done";
 
+#[cfg(feature = "lab")]
+pub(super) const REHEARSE_EXITS: &str = "Exit codes:\n  \
+    0   no limit was reached, and everything was drained\n  \
+    1   a limit was reached, or something was not drained; or the rehearsal failed\n  \
+    64  the command line or the config is wrong; nothing was done";
+
 /// How the process ends. Other commands than `run`, `status` and `audit` end with 0, 1 or 64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {

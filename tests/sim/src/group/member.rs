@@ -19,6 +19,7 @@ use line::{
     stop::{Level, Stop, Stopper, stop},
 };
 use parking_lot::Mutex;
+use simulation::START;
 use stages::{Broker, Lease, Route, Subscriptions};
 use state::{Crash, Ledger, LedgerKey, Restored, SimulatedDisk};
 use tokio::sync::mpsc;
@@ -31,7 +32,6 @@ use crate::{
     chain::{Chain, brokers, line_fault, open},
     draw::kept,
     life::Life,
-    process::START,
     trace::Step,
     violation::Promise,
     world::{Broken, state_fault},

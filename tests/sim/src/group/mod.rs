@@ -19,6 +19,7 @@ use std::{
 use futures::future::join_all;
 use kafka_engine::simulated::{Faults, SimulatedCluster};
 use parking_lot::Mutex;
+use simulation::START;
 use state::SimulatedDisk;
 use tokio::time::{Instant, sleep};
 
@@ -26,7 +27,7 @@ use self::{member::Member, plan::GroupPlan};
 use crate::{
     plan::TROUBLE,
     planted::Planted,
-    process::{LOOK_EVERY, START, STOP_MAX, runtime},
+    process::{LOOK_EVERY, STOP_MAX, runtime},
     trace::Step,
     violation::Promise,
     watch::Watch,

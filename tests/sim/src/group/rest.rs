@@ -8,6 +8,7 @@ use std::{
 
 use futures::{FutureExt, StreamExt};
 use kafka_engine::simulated::TOPIC;
+use simulation::START;
 use state::{Outcome, Restored};
 use tokio::time::timeout;
 
@@ -16,7 +17,7 @@ use crate::{
     chain::open,
     checks::rest::repeats_are_counted,
     log::Entry,
-    process::{START, STOP_MAX},
+    process::STOP_MAX,
     violation::Promise,
     world::{Broken, numbers, state_fault},
 };

@@ -1,6 +1,7 @@
 //! The arguments of the commands that try Loadline.
 
 mod bench;
+mod rehearse;
 mod surge;
 
 use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
@@ -10,6 +11,7 @@ use clap::{Args, Subcommand};
 use super::{OutputArgs, SecretArg};
 
 pub use bench::{BenchArgs, BenchPart};
+pub use rehearse::RehearseArgs;
 pub use surge::{Engine, OnlySystem, SurgeArgs};
 
 /// What tries Loadline.
@@ -21,6 +23,9 @@ pub enum LabCommand {
     Demo(DemoArgs),
     /// Replay a surge: the same traffic through a model of the legacy service and through Loadline, judged by an oracle.
     Surge(SurgeArgs),
+    /// Put the brokers and limits of a config through a surge in simulated time, and say which limit is reached and what
+    /// would hold.
+    Rehearse(RehearseArgs),
     /// Measure what Loadline costs on this machine, beside reqwest alone and the legacy model; about a minute.
     Bench(BenchArgs),
     /// Be the delivery service of INC-4471: what the surge simulator runs beside the line. Wrong on purpose.
@@ -94,6 +99,7 @@ impl LabCommand {
         match self {
             Self::Receive(ReceiveArgs { output, .. })
             | Self::Demo(DemoArgs { output, .. })
+            | Self::Rehearse(RehearseArgs { output, .. })
             | Self::Bench(BenchArgs { output, .. }) => output.json,
             // A surge writes its JSON to a file.
             Self::Surge(_) | Self::Legacy(_) | Self::BenchPart(_) => false,
@@ -105,11 +111,18 @@ impl LabCommand {
         match self {
             Self::Receive(ReceiveArgs { secrets, .. }) => ("--secret", secrets.as_slice()),
             Self::Surge(SurgeArgs { token, .. }) => ("--token", token.as_slice()),
-            Self::Demo(_) | Self::Bench(_) | Self::Legacy(_) | Self::BenchPart(_) => ("", &[]),
+            Self::Demo(_) | Self::Rehearse(_) | Self::Bench(_) | Self::Legacy(_) | Self::BenchPart(_) => {
+                ("", &[])
+            }
         }
     }
 }
 
 fn share(text: &str) -> Result<f64, &'static str> {
     text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or("give a number from 0 to 1")
+}
+
+fn above_zero(text: &str) -> Result<f64, &'static str> {
+    let above_zero = |rate: &f64| rate.is_finite() && *rate > 0.0;
+    text.parse().ok().filter(above_zero).ok_or("give a number above 0")
 }

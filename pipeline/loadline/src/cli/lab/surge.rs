@@ -30,7 +30,7 @@ pub struct SurgeArgs {
     #[arg(long)]
     pub seed: Option<u64>,
     /// Events a second before and after the surge, instead of the profile's.
-    #[arg(long, value_name = "EVENTS/S", value_parser = rate)]
+    #[arg(long, value_name = "EVENTS/S", value_parser = super::above_zero)]
     pub rate: Option<f64>,
     /// How long events are appended: the profile's times are stretched to it.
     #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
@@ -94,9 +94,4 @@ pub enum OnlySystem {
     Loadline,
     /// The model of the legacy service.
     Legacy,
-}
-
-fn rate(text: &str) -> Result<f64, &'static str> {
-    let above_zero = |rate: &f64| rate.is_finite() && *rate > 0.0;
-    text.parse().ok().filter(above_zero).ok_or("give a number above 0")
 }

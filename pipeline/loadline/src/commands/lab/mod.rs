@@ -5,6 +5,7 @@ mod demo;
 mod directory;
 mod legacy;
 mod receive;
+mod rehearse;
 mod surge;
 
 use super::Answer;
@@ -16,6 +17,7 @@ pub(super) fn carry_out(command: LabCommand, answer: Answer) -> anyhow::Result<E
         LabCommand::Receive(args) => receive::receive(&args, answer),
         LabCommand::Demo(args) => demo::demo(&args, answer),
         LabCommand::Surge(args) => surge::surge(&args, answer),
+        LabCommand::Rehearse(args) => rehearse::rehearse(&args, answer),
         LabCommand::Bench(args) => bench::bench(&args, answer),
         LabCommand::Legacy(args) => legacy::legacy(&args, answer),
         LabCommand::BenchPart(part) => bench::part(part),
