@@ -148,7 +148,7 @@ impl<First: Stage<In = RawRecord, Out = Vec<Delivery>>> Intake<First> {
                 ahead.push(ticket, bytes, Box::pin(async { Routed::Restored(delivery) }));
             }
             Taken::Record(raw, ticket) => {
-                let bytes = raw.bytes.len();
+                let mut bytes = raw.bytes.len();
                 let judge = |raw: RawRecord| async {
                     let judged = self.stages.run(raw.clone()).await;
                     (raw, judged)
@@ -157,6 +157,8 @@ impl<First: Stage<In = RawRecord, Out = Vec<Delivery>>> Intake<First> {
                     Events::One(raw) => Box::pin(async move { Routed::Events(vec![judge(raw).await]) }),
                     Events::Nothing(raw) => Box::pin(async { Routed::Nothing(raw) }),
                     Events::Several(events) => {
+                        // Parts of the record's bytes, or copies with what stands around them.
+                        bytes = bytes.max(events.iter().map(|event| event.bytes.len()).sum());
                         Box::pin(async move { Routed::Events(join_all(events.into_iter().map(judge)).await) })
                     }
                 };

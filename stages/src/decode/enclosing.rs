@@ -13,6 +13,7 @@ use super::{
     place::Place,
     pointer::Pointer,
     problem::Problem,
+    split::number,
     walk::{Read, Reads},
 };
 use crate::{excerpt::excerpt, json_value::Members};
@@ -20,36 +21,80 @@ use crate::{excerpt::excerpt, json_value::Members};
 /// The longest value that is copied into each event: ids and times are shorter, and a record may have many events.
 const VALUE_MAX: usize = 1024;
 
+/// The most bytes that may be put into the events of one record: all of them are in memory at once.
+const ADDED_MAX: usize = 16 << 20;
+
 /// The fields that an event must have, so that taking one from around it changes no event that is whole.
 const REQUIRED: [Field; 4] = [Field::EventId, Field::LoadId, Field::Status, Field::OccurredAt];
 
 /// The values around a record's events, as JSON, by their slots.
-pub(super) struct Enclosing(Vec<Option<String>>);
+pub(super) struct Enclosing(Vec<Around>);
+
+/// What is around the events in one slot.
+enum Around {
+    Nothing,
+    Value(String),
+    /// Several values. The key that is there twice, and the object that has it.
+    Ambiguous {
+        key: String,
+        object: String,
+    },
+}
 
 /// A value to put into an event: at these keys, this JSON.
 type Missing<'k> = (Vec<&'k str>, &'k str);
 
 impl RecordFormat {
     /// The values of `record` that its events may lack; none if there are none.
-    pub(super) fn enclosing(&self, record: &Bytes) -> Result<Option<Enclosing>, Problem> {
+    pub(super) fn enclosing(&self, record: &Bytes) -> Option<Enclosing> {
         let mut reads = self.reads();
         self.parse_partial(record, &mut reads);
-        if reads.slots.contains(&Read::Ambiguous)
-            && let Some((object, key)) = &reads.duplicate
-        {
-            let object = if object.is_empty() { "the record".to_owned() } else { object.to_string() };
-            return Err(Problem::DuplicateKey { key: excerpt(key), object });
-        }
-        let values: Vec<_> = reads.slots.iter().map(json).collect();
-        Ok(values.iter().any(Option::is_some).then_some(Enclosing(values)))
+        let duplicate = reads.duplicate.take();
+        let ambiguous = || match &duplicate {
+            None => Around::Nothing,
+            Some((object, key)) => {
+                let object = if object.is_empty() { "the record".to_owned() } else { object.to_string() };
+                Around::Ambiguous { key: excerpt(key), object }
+            }
+        };
+        let around = |(slot, read): (usize, &Read<'_>)| match read {
+            Read::Ambiguous => ambiguous(),
+            read => json(read, || self.number_at(record, slot)).map_or(Around::Nothing, Around::Value),
+        };
+        let values: Vec<_> = reads.slots.iter().enumerate().map(around).collect();
+        let is_none = values.iter().all(|around| matches!(around, Around::Nothing));
+        (!is_none).then_some(Enclosing(values))
     }
 
-    /// The bytes of `event` with what it lacks and `around` has.
-    pub(super) fn completed(&self, event: Bytes, around: &Enclosing) -> Bytes {
-        self.with_missing(&event, around).unwrap_or(event)
+    /// The number in a slot as it is written: read as a float it may have lost digits.
+    fn number_at(&self, record: &Bytes, slot: usize) -> Option<String> {
+        let pointer = Pointer::parse(&self.layout.pointers[slot]).ok()?;
+        number(record, &pointer.keys)
     }
 
-    fn with_missing(&self, event: &Bytes, around: &Enclosing) -> Option<Bytes> {
+    /// `events`, each with what it lacks and `around` has; `added` counts the bytes that this takes.
+    ///
+    /// # Errors
+    /// [`Problem::DuplicateKey`] if one lacks what is there twice; [`Problem::TooMuchAround`].
+    pub(super) fn completed(
+        &self,
+        events: Vec<Bytes>,
+        around: &Enclosing,
+        added: &mut usize,
+    ) -> Result<Vec<Bytes>, Problem> {
+        let mut complete = |event: Bytes| {
+            let Some(whole) = self.with_missing(&event, around)? else { return Ok(event) };
+            // Also those that change a byte only are a copy.
+            *added += whole.len();
+            if *added > ADDED_MAX {
+                return Err(Problem::TooMuchAround { max: ADDED_MAX });
+            }
+            Ok(whole)
+        };
+        events.into_iter().map(&mut complete).collect()
+    }
+
+    fn with_missing(&self, event: &Bytes, around: &Enclosing) -> Result<Option<Bytes>, Problem> {
         let mut reads = self.reads();
         self.parse_partial(event, &mut reads);
         let of = |field: Field| lacking(field, self.layout.places(field), &reads, around);
@@ -60,22 +105,27 @@ impl RecordFormat {
         let pointers: Vec<_> = slots.iter().filter_map(pointer).collect();
         let mut missing: Vec<Missing<'_>> = Vec::new();
         for (pointer, slot) in pointers.iter().zip(&slots) {
-            missing.push((pointer.keys.iter().map(String::as_str).collect(), around.0[*slot].as_deref()?));
+            let keys = pointer.keys.iter().map(String::as_str).collect();
+            match &around.0[*slot] {
+                Around::Value(json) => missing.push((keys, json)),
+                Around::Ambiguous { key, object } => {
+                    return Err(Problem::DuplicateKey { key: key.clone(), object: object.clone() });
+                }
+                Around::Nothing => return Ok(None),
+            }
         }
-        if missing.is_empty() {
-            return None;
-        }
-        with(str::from_utf8(event).ok()?, &missing).map(Bytes::from)
+        let Ok(event) = str::from_utf8(event) else { return Ok(None) };
+        Ok(if missing.is_empty() { None } else { with(event, &missing).map(Bytes::from) })
     }
 }
 
-/// A text or a number as JSON; none for all else, and for what is too long.
-fn json(read: &Read<'_>) -> Option<String> {
+/// A text or a number as JSON; none for all else, and for what is too long. `number` is the number as it is written.
+fn json(read: &Read<'_>, number: impl FnOnce() -> Option<String>) -> Option<String> {
     let json = match read {
         Read::Text(text) if !text.is_empty() => serde_json::to_string(text).ok(),
         Read::Integer(number) => Some(number.to_string()),
         Read::Negative(number) => Some(number.to_string()),
-        Read::Float(number) => Some(number.to_string()),
+        Read::Float(_) => number(),
         _ => None,
     };
     json.filter(|json| json.len() <= VALUE_MAX)
@@ -88,7 +138,7 @@ fn lacking(field: Field, places: &[Place<usize>], reads: &Reads<'_>, around: &En
         let read = &reads.slots[slot];
         read.is_absent() || matches!(read, Read::Text(text) if text.is_empty())
     };
-    let is_around = |slot: usize| around.0[slot].is_some();
+    let is_around = |slot: usize| !matches!(around.0[slot], Around::Nothing);
     let has = |place: &Place<usize>| match place {
         Place::Pointer(slot) | Place::DateTime { date: slot, .. } => !is_absent(*slot),
         Place::Joined(all) => !all.iter().any(|slot| is_absent(*slot)),

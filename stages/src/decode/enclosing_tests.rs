@@ -86,7 +86,40 @@ fn what_is_too_long_or_no_value_is_left_where_it_is() {
     for value in ["{}", "[1]", "true", "null"] {
         assert_eq!(events(&flat, &format!(r#"{{"loadId":{value},"events":[{{"id":1}}]}}"#)), [r#"{"id":1}"#]);
     }
-    let twice = record(r#"{"loadId":"A","loadId":"B","events":[{"id":1}]}"#);
+    let ids = r#"{"id":1,"id":2,"sequence":1,"sequence":2,"loadId":"L","events":[{"id":1}]}"#;
+    assert_eq!(events(&flat, ids), [r#"{"loadId":"L","id":1}"#], "nobody takes what is there twice");
+    let one = r#"{"loadId":"A","loadId":"B","events":[{"id":1,"loadId":"C"}]}"#;
+    assert_eq!(events(&flat, one), [r#"{"id":1,"loadId":"C"}"#]);
+    let twice = record(r#"{"loadId":"A","loadId":"B","events":[{"id":1,"loadId":"C"},{"id":2}]}"#);
     let whole = Split::by(&Decode::new(flat)).events(twice.clone());
     assert_eq!(whole, Events::One(twice), "it is not told which load is meant");
+}
+
+#[test]
+fn a_number_is_put_in_as_it_is_written() {
+    let flat = schema(Place::Pointer("/id"), "/loadId", "/events");
+    for number in ["123456789012345678901234567891", "-123456789012345678901234567891", "1e30", "1.0", "17"] {
+        let text = format!(r#"{{"loadId":{number},"events":[{{"id":1}}]}}"#);
+        assert_eq!(events(&flat, &text), [format!(r#"{{"loadId":{number},"id":1}}"#)]);
+    }
+    let deep = schema(Place::Pointer("/id"), "/body/load", "/body/events");
+    let escaped = r#"{"body":"{\"load\":123456789012345678901234567891,\"events\":[{\"id\":1}]}"}"#;
+    assert_eq!(events(&deep, escaped), [r#"{"body":{"load":123456789012345678901234567891},"id":1}"#]);
+}
+
+#[test]
+fn what_is_put_into_all_events_of_a_record_is_bounded() {
+    let flat = schema(Place::Pointer("/id"), "/loadId", "/events");
+    let of = |count| {
+        let (load, ids) = ("x".repeat(1_000), vec![r#"{"id":1}"#; count].join(","));
+        let one = format!(r#"{{"loadId":"{load}","events":[{ids}]}}"#);
+        [record(&one), record(&format!("[{one}]"))]
+    };
+    let split = Split::by(&Decode::new(flat.with_events_max(50_000)));
+    for raw in of(16_000) {
+        assert!(matches!(split.events(raw), Events::Several(events) if events.len() == 16_000));
+    }
+    for raw in of(17_000) {
+        assert!(matches!(split.events(raw), Events::One(_)));
+    }
 }

@@ -28,6 +28,10 @@ pub(super) enum Problem {
     Unreadable(serde_json::Error),
     #[error("the record has more than {max} events: send fewer at once, or raise schema.events_max")]
     TooManyEvents { max: usize },
+    #[error(
+        "the record's events would have more than {max} bytes with what stands around them: send fewer at once, or put less around them"
+    )]
+    TooMuchAround { max: usize },
     #[error("the record was read as one event, because schema.events, {pointer}, {found}")]
     NoEvents { pointer: String, found: &'static str },
     #[error("the record is {found}, not an object")]
@@ -58,7 +62,7 @@ impl Problem {
             Self::Empty | Self::NotJson(_) => "not-json",
             Self::TrailingData(_) => "trailing-data",
             Self::Unreadable(_) => "unreadable-value",
-            Self::TooManyEvents { .. } => "too-many-events",
+            Self::TooManyEvents { .. } | Self::TooMuchAround { .. } => "too-many-events",
             // It goes with what the record lacks as one event.
             Self::NoEvents { .. } => "missing-field",
             Self::NotAnObject { .. } => "not-an-object",

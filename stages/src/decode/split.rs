@@ -89,14 +89,15 @@ impl RecordFormat {
         }
         let max = self.schema.events_max;
         let Some(pointer) = &self.schema.events else { return elements(&raw.bytes, 0..raw.bytes.len(), max) };
+        let mut added = 0;
         if !is_array {
-            return self.under(&raw.bytes, &pointer.keys, max);
+            return self.under(&raw.bytes, &pointer.keys, max, &mut added);
         }
         // An array of records, each of which may have several events.
         let Some(records) = elements(&raw.bytes, 0..raw.bytes.len(), max)? else { return Ok(None) };
         let mut all = Vec::new();
         for record in records {
-            match self.under(&record, &pointer.keys, max)? {
+            match self.under(&record, &pointer.keys, max, &mut added)? {
                 Some(events) => all.extend(events),
                 None => all.push(record),
             }
@@ -125,21 +126,33 @@ impl RecordFormat {
         Some(Problem::NoEvents { pointer: pointer.text.clone(), found })
     }
 
-    /// The events at the end of `keys`, each with what it lacks and `record` has.
-    fn under(&self, record: &Bytes, keys: &[String], max: usize) -> Result<Option<Vec<Bytes>>, Problem> {
+    /// The events at the end of `keys`, each with what it lacks and `record` has, which is `added`.
+    fn under(
+        &self,
+        record: &Bytes,
+        keys: &[String],
+        max: usize,
+        added: &mut usize,
+    ) -> Result<Option<Vec<Bytes>>, Problem> {
         let Some((base, array)) = find(record, keys)? else { return Ok(None) };
         let Some(events) = elements(&base, array, max)? else { return Ok(None) };
-        let Some(around) = self.enclosing(record)? else { return Ok(Some(events)) };
-        Ok(Some(events.into_iter().map(|event| self.completed(event, &around)).collect()))
+        let Some(around) = self.enclosing(record) else { return Ok(Some(events)) };
+        self.completed(events, &around, added).map(Some)
     }
 }
 
 /// The digits of the whole number at the end of `keys`, if there is one.
 pub(super) fn whole_number(record: &Bytes, keys: &[String]) -> Option<String> {
+    let text = number(record, keys)?;
+    let digits = text.strip_prefix('-').unwrap_or(&text);
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then_some(text)
+}
+
+/// The number at the end of `keys` as it is written, if there is one.
+pub(super) fn number(record: &Bytes, keys: &[String]) -> Option<String> {
     let (base, range) = find(record, keys).ok()??;
     let text = str::from_utf8(&base[range]).ok()?.trim();
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.to_owned())
+    text.starts_with(|first: char| first == '-' || first.is_ascii_digit()).then(|| text.to_owned())
 }
 
 /// The value at the end of `keys`, as a range of the bytes that hold it: the record's, or those of a text in it.
