@@ -57,7 +57,7 @@ pub struct BrokerConfig {
     pub answers: Arc<Answers>,
     /// See [`DeliveryConfig::concurrency`].
     pub concurrency: usize,
-    /// See [`LimitsConfig::when_full`].
+    /// See [`LimitsConfig::when_full`](super::LimitsConfig::when_full).
     pub when_full: WhenFull,
     /// Sent with every request, beside Loadline's own; those that came from a reference are marked sensitive.
     pub headers: HeaderMap,
